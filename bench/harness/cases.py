@@ -1,0 +1,85 @@
+"""The cases: which request goes to which application, what the answer must be, and who is compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from harness.servers import FAST, FAST_NODELAY, FLOORS, SLOW, THREADS64
+
+HELLO = b"Hello, World!"
+ONE_KILOBYTE = b"z" * 1_024
+BROWSER_HEADERS = {
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+    "Accept-Language": "en-US,en;q=0.5",
+    "Accept-Encoding": "gzip, deflate, br, zstd",
+    "Cookie": "sessionid=7f3b1f0c9a2e4d5b8c6a7e8f9d0b1c2a; csrftoken=Zk3o9yq1Xw7vB5nM2sD8fG4hJ6kL0pQe",
+    "Upgrade-Insecure-Requests": "1",
+    "Sec-Fetch-Dest": "document",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Site": "same-origin",
+    "X-Forwarded-For": "203.0.113.9",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request, repeated."""
+
+    title: str
+    servers: tuple[str, ...]
+    app: str = "apps:hello"
+    path: str = "/"
+    method: str = "GET"
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    status: int = 200
+    answer: bytes | None = HELLO
+    """The expected body; None where each server words it in its own way."""
+    rival: str = "granian"
+    """The server that ratios are quoted to, besides the best C server."""
+    under_load: bool = True
+    """False for the memory of an idle server, which no load generator touches."""
+
+
+CASES: dict[str, Case] = {
+    "hello": Case("13 bytes, keep-alive", (*FLOORS, *FAST, *SLOW)),
+    "hello_headers": Case("13 bytes, ten browser headers in the request", FAST, headers=BROWSER_HEADERS),
+    "hello10k": Case("10 KB in one piece", FAST, app="apps:hello10k", answer=b"x" * 10_240),
+    "echo": Case(
+        "POST of 1 KB, read and sent back",
+        FAST,
+        "apps:echo",
+        method="POST",
+        body=ONE_KILOBYTE,
+        answer=ONE_KILOBYTE,
+    ),
+    "stream": Case("100 chunks of 1 KB, no length", FAST_NODELAY, "apps:stream", answer=b"y" * 102_400),
+    "stream_length": Case(
+        "100 chunks of 1 KB, with a length", FAST_NODELAY, "apps:stream_length", answer=b"y" * 102_400
+    ),
+    "flask": Case("the smallest Flask application", (*FAST, *SLOW), "flask_hello:app"),
+    "django": Case("the smallest Django application", (*FAST, *SLOW), "django_hello:app"),
+    "layers5": Case("five Python middlewares around hello", FAST, "layers5:app", path="/api/items"),
+    "deny": Case(
+        "403 without Python: AllowAddresses, nginx `deny all`",
+        ("onionskin", "nginx"),
+        "guarded_native:deny",
+        path="/deny",
+        status=403,
+        answer=None,
+        rival="nginx",
+    ),
+    "deny_python": Case(
+        "403 from a Python middleware", FAST, "guarded:deny", status=403, answer=b"403 Forbidden"
+    ),
+    "threads64": Case("hello with 64 threads", ("onionskin", *THREADS64), rival="granian-bt64"),
+    "slow10": Case(
+        "an application that sleeps 10 ms, 64 threads", THREADS64, "apps:slow10", rival="granian-bt64"
+    ),
+    "idle": Case(
+        "memory of an idle server, and of 1,000 idle connections",
+        ("onionskin", "granian", "fastwsgi", "fastpysgi", "bjoern", "gunicorn-gthread", "waitress"),
+        under_load=False,
+    ),
+}

@@ -1,0 +1,89 @@
+"""The goals: what is promised, what we want for ourselves, and whether it was reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.summary import CaseResult
+
+Results = dict[str, CaseResult]
+Figure = Callable[[CaseResult], "float | None"]
+OURS, OURS64 = "onionskin", "onionskin-t64"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A bound that is promised, and the harder aim; either may be absent."""
+
+    title: str
+    case: str
+    figure: Figure
+    bound: float | None = None
+    aim: float | None = None
+    unit: str = ""
+    at_most: bool = True
+
+    def met(self, measured: float, limit: float) -> bool:
+        return measured <= limit if self.at_most else measured >= limit
+
+
+def best_c_server(result: CaseResult) -> float | None:
+    return result.ratio(OURS, result.best_c_server())
+
+
+def ratio(ours: str, rival: str, figure: str = "cpu_us") -> Figure:
+    return lambda result: result.ratio(ours, rival, figure)
+
+
+def figure(server: str, name: str) -> Figure:
+    return lambda result: result.figure(server, name)
+
+
+GOALS = (
+    Goal("hello: CPU to the best C server", "hello", best_c_server, 1.0, 0.9, "×"),
+    Goal("hello: CPU to granian", "hello", ratio(OURS, "granian"), 0.7, 0.6, "×"),
+    Goal("hello: CPU to the floor", "hello", ratio(OURS, "floor-c"), aim=1.25, unit="×"),
+    Goal(
+        "hello with browser headers: CPU to fastpysgi",
+        "hello_headers",
+        ratio(OURS, "fastpysgi"),
+        aim=1.0,
+        unit="×",
+    ),
+    Goal("403 of AllowAddresses: CPU to nginx", "deny", ratio(OURS, "nginx"), 1.0, 0.85, "×"),
+    Goal("64 threads: CPU to one thread", "threads64", ratio(OURS64, OURS), 1.2, 1.1, "×"),
+    Goal("64 threads: p99 to one thread", "threads64", ratio(OURS64, OURS, "p99_ms"), 1.2, 1.1, "×"),
+    Goal(
+        "slow application: requests/s",
+        "slow10",
+        figure(OURS64, "requests_per_second"),
+        6_000,
+        6_080,
+        at_most=False,
+    ),
+    Goal("slow application: p99", "slow10", figure(OURS64, "p99_ms"), 15, unit=" ms"),
+    Goal("stream: CPU to fastwsgi, TCP_NODELAY", "stream", ratio(OURS, "fastwsgi-nd"), 1.0, unit="×"),
+    Goal("idle: memory above the interpreter", "idle", figure(OURS, "pss_above_mib"), 8, unit=" MiB"),
+    Goal("idle: bytes a kept connection", "idle", figure(OURS, "bytes_a_connection"), aim=4_096, unit=" B"),
+)
+
+
+def verdicts(results: Results) -> list[list[str]]:
+    """A row a goal: title, measured, bound, verdict, aim, verdict."""
+    rows = []
+    for goal in GOALS:
+        measured = goal.figure(results[goal.case]) if goal.case in results else None
+        sign = "≤" if goal.at_most else "≥"
+        row = [goal.title, "not measured" if measured is None else number(measured) + goal.unit]
+        for limit in (goal.bound, goal.aim):
+            row.append("" if limit is None else f"{sign} {limit:,g}{goal.unit}")
+            row.append(
+                "" if limit is None or measured is None else "met" if goal.met(measured, limit) else "NOT MET"
+            )
+        rows.append(row)
+    return rows
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"

@@ -1,0 +1,115 @@
+"""One measurement: start a server, see that it answers rightly, load it, read what that cost."""
+
+from __future__ import annotations
+
+import http.client
+import os
+from dataclasses import dataclass, field
+
+from harness import noise
+from harness.cases import CASES, Case
+from harness.load import Load, run_load
+from harness.places import HOST, LOAD_CORE, SERVER_CORE
+from harness.process import NotReady, Server, context_switches_of, cpu_of, memory_of, threads_of
+
+WARM_UP = 1  # seconds
+SOCKET_ERRORS_LIMIT = 0.001  # of the requests: some servers close a few connections when wrk ends
+
+
+@dataclass
+class Measurement:
+    """One server in one round of one case. With problems it is reported, but not ranked."""
+
+    case: str
+    server: str
+    round: int
+    problems: list[str] = field(default_factory=list)
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+def measure(name: str, server: str, turn: int, seconds: int) -> Measurement:
+    case = CASES[name]
+    result = Measurement(name, server, turn)
+    try:
+        with Server(server, case.app) as running:
+            result.problems = wrong_answers(running.port, case)
+            if not result.problems:
+                result.figures, result.problems = under_load(running, case, seconds)
+    except (NotReady, OSError, RuntimeError) as error:
+        result.problems = [str(error)]
+    return result
+
+
+def wrong_answers(port: int, case: Case) -> list[str]:
+    """What is wrong with two requests on one connection."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=10)
+    problems = []
+    try:
+        for turn in ("first", "second"):
+            connection.request(case.method, case.path, body=case.body or None, headers=case.headers)
+            used = connection.sock
+            response = connection.getresponse()
+            body = response.read()
+            if response.status != case.status:
+                problems.append(f"{turn} answer has status {response.status}")
+            elif case.answer is not None and body != case.answer:
+                problems.append(f"{turn} answer has a wrong body of {len(body)} bytes")
+            if turn == "first" and connection.sock is not used:
+                problems.append("closes the connection after an answer")
+    except (OSError, http.client.HTTPException) as error:
+        problems.append(f"{type(error).__name__}: {error}")
+    finally:
+        connection.close()
+    return problems
+
+
+def under_load(server: Server, case: Case, seconds: int) -> tuple[dict[str, float], list[str]]:
+    run_load(case, server.port, WARM_UP)
+    pids = server.pids()
+    cores, cpu, switches, own = noise.cores(), cpu_of(pids), context_switches_of(pids), children_cpu()
+    load = run_load(case, server.port, seconds)
+    pids = sorted({*pids, *server.pids()})
+    spent, load_spent, cores_after = cpu_of(pids) - cpu, children_cpu() - own, noise.cores()
+    foreign = [
+        noise.foreign(cores, cores_after, SERVER_CORE, spent.total, load.wall),
+        noise.foreign(cores, cores_after, LOAD_CORE, load_spent, load.wall),
+    ]
+    memory = memory_of(pids)
+    requests = max(load.requests, 1)
+    figures = {
+        "requests": load.requests,
+        "requests_per_second": load.requests / (load.microseconds / 1e6),
+        "cpu_us": spent.total / requests * 1e6,
+        "user_us": spent.user / requests * 1e6,
+        "system_us": spent.system / requests * 1e6,
+        "p50_ms": load.p50 / 1e3,
+        "p99_ms": load.p99 / 1e3,
+        "max_ms": load.max / 1e3,
+        "rss_mib": memory.peak,
+        "pss_mib": memory.pss,
+        "threads": len(threads_of(pids)),
+        "context_switches": (context_switches_of(pids) - switches) / requests,
+        "server_percent": spent.total / load.wall * 100,
+        "load_percent": load_spent / load.wall * 100,
+        "foreign_percent": max(foreign),
+        "steal_percent": noise.stolen(cores, cores_after, load.wall),
+    }
+    return figures, problems_of(load, case)
+
+
+def problems_of(load: Load, case: Case) -> list[str]:
+    expected_as_wrong = load.requests if case.status >= 400 else 0
+    problems = []
+    if load.requests == 0:
+        problems.append("no request was answered under load")
+    if load.wrong_status != expected_as_wrong:
+        problems.append(f"{abs(load.wrong_status - expected_as_wrong)} answers without status {case.status}")
+    if load.socket_errors > load.requests * SOCKET_ERRORS_LIMIT:
+        problems.append(f"{load.socket_errors} socket errors under load")
+    return problems
+
+
+def children_cpu() -> float:
+    """Seconds of our children that have ended; between two readings that is wrk alone."""
+    times = os.times()
+    return times.children_user + times.children_system

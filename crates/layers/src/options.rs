@@ -1,0 +1,109 @@
+//! Reads a layer's options, and says what, which and what to do where they are wrong.
+//!
+//! All of it comes from the declared schema: what options there are, which must be given, what would have fit.
+
+use onion::OptionError;
+use schemars::{JsonSchema, Schema, schema_for};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use serde_path_to_error::{Path, Segment};
+
+/// Refuses options that `schema` does not know, apart from `common` ones, and finds those that are missing.
+pub(crate) fn check_names<const N: usize>(
+    schema: &Schema,
+    given: &Map<String, Value>,
+    common: [&str; N],
+) -> Result<(), OptionError> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let known: Vec<&str> =
+        properties.into_iter().flat_map(Map::keys).map(String::as_str).chain(common).collect();
+    if let Some(unknown) = given.keys().find(|name| !known.contains(&name.as_str())) {
+        let nearest = nearest(unknown, &known);
+        let known = known.join(", ");
+        return Err(OptionError(format!("there is no option {unknown:?}; {nearest}the options are {known}")));
+    }
+    let required =
+        schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    for name in required {
+        if !given.contains_key(name) {
+            let wanted = wanted(properties.and_then(|properties| properties.get(name)));
+            return Err(OptionError(format!("{name} is missing; give {wanted}")));
+        }
+    }
+    Ok(())
+}
+
+/// Reads `O` out of options whose names have been checked.
+pub(crate) fn read<O: DeserializeOwned + JsonSchema>(given: Map<String, Value>) -> Result<O, OptionError> {
+    let given = Value::Object(given);
+    serde_path_to_error::deserialize(&given).map_err(|error| {
+        let path = error.path();
+        let message = error.inner().to_string();
+        // A refusal of the house says what to do behind its semicolon; serde knows only types.
+        if message.contains("; ") {
+            return OptionError(format!("{path}: {message}"));
+        }
+        let schema = schema_for!(O);
+        let (value, schema) = follow(path, &given, schema.as_value());
+        OptionError(format!("{path}: {value} does not fit; give {}", wanted(schema)))
+    })
+}
+
+/// `did you mean X? `, if one of `known` is near to `name`; otherwise nothing.
+pub(crate) fn nearest(name: &str, known: &[&str]) -> String {
+    let near =
+        |candidate: &&&str| candidate.contains(name) || distance(name, candidate) <= 1 + name.len() / 4;
+    let best = known.iter().filter(near).min_by_key(|candidate| distance(name, candidate));
+    best.filter(|_| !name.is_empty()).map_or_else(String::new, |best| format!("did you mean {best}? "))
+}
+
+/// The value that `path` leads to, and its part of the schema.
+fn follow<'a>(path: &Path, mut value: &'a Value, schema: &'a Value) -> (&'a Value, Option<&'a Value>) {
+    let mut schema = Some(schema);
+    for segment in path {
+        let (inner, part) = match segment {
+            Segment::Map { key } => (value.get(key), schema.and_then(|it| it.get("properties")?.get(key))),
+            Segment::Seq { index } => (value.get(index), schema.and_then(|it| it.get("items"))),
+            Segment::Enum { .. } | Segment::Unknown => (None, None),
+        };
+        value = inner.unwrap_or(value);
+        schema = part;
+    }
+    (value, schema)
+}
+
+/// What would have fit, in words.
+fn wanted(schema: Option<&Value>) -> String {
+    let Some(schema) = schema else { return "another value".to_owned() };
+    let part = |name: &str| schema.get(name);
+    if let Some(Value::Array(allowed)) = part("enum") {
+        return allowed.iter().map(Value::to_string).collect::<Vec<_>>().join(" or ");
+    }
+    let kind = match (part("type").and_then(Value::as_str), part("minimum"), part("maximum")) {
+        (Some("integer"), Some(least), Some(most)) => format!("an integer from {least} to {most}"),
+        (Some("integer"), ..) => "an integer".to_owned(),
+        (Some("boolean"), ..) => "true or false".to_owned(),
+        (Some("array"), ..) => "a list".to_owned(),
+        (Some("string"), ..) => "a text".to_owned(),
+        _ => "another value".to_owned(),
+    };
+    match part("examples").and_then(|examples| examples.get(0)) {
+        Some(example) => format!("{kind}, such as {example}"),
+        None => kind,
+    }
+}
+
+/// How many letters have to be put in, taken out or changed to make `from` into `to`.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (above, from) in from.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = above + 1;
+        for (left, to) in to.bytes().enumerate() {
+            let changed = diagonal + usize::from(from != to);
+            diagonal = row[left + 1];
+            row[left + 1] = changed.min(row[left] + 1).min(diagonal + 1);
+        }
+    }
+    row[to.len()]
+}

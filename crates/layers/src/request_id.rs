@@ -1,0 +1,250 @@
+//! `RequestId`: gives every request an id, and a W3C trace context.
+//!
+//! ```
+//! let request_id = layers::declaration("request_id")?;
+//! let options = [("header", "x-request-id"), ("trust_inbound", "yes")]; // trusted: behind a proxy that sets it
+//! let built = layers::build(request_id, layers::from_text(request_id, options)?)?;
+//! # Ok::<(), onion::OptionError>(())
+//! ```
+//!
+//! Promises: the application, the response and environ tell the same id; an id from outside is taken over only if
+//! it is trusted, given once, short and made of harmless characters; a trace context that is not taken over leaves
+//! nothing behind, `tracestate` included.
+//!
+//! It does not log, and does not report spans: it only sees to it that there is something to correlate by.
+
+use std::array;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::{HeaderName, HeaderValue};
+use onion::{
+    Declaration, Layer, Next, OptionError, Phase, Request, RequestExt, Response, Value, async_trait,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::headers::only;
+use crate::{options, trace_context};
+
+pub(crate) const DECLARATION: Declaration = Declaration {
+    name: "request_id",
+    class: "RequestId",
+    summary: "Gives every request an id and a trace context, and tells them to the application and the client.",
+    phase: Phase::Edge,
+    positional: None,
+    schema: Declaration::schema_of::<Options>,
+    build: |given| Ok(Arc::new(RequestId::new(options::read(given)?)?)),
+};
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Options {
+    /// The header that carries the id, in the request and in the response.
+    header: String,
+    /// Whether an id and a trace context that come with the request are taken over. Only for clients that are
+    /// trusted: behind a proxy that sets these headers itself.
+    trust_inbound: bool,
+    /// The kind of id that is made: `uuid7` (ordered by time) or `uuid4` (random).
+    format: Format,
+    /// Whether to see to the `traceparent` and `tracestate` headers too; if not, they pass as they are.
+    traceparent: bool,
+    /// The longest id that is taken over, in bytes.
+    max_len: NonZeroU16,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let header = "x-request-id".to_owned();
+        Options { header, trust_inbound: false, format: Format::Uuid7, traceparent: true, max_len: LONGEST }
+    }
+}
+
+#[derive(Clone, Copy, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum Format {
+    Uuid7,
+    Uuid4,
+}
+
+struct RequestId {
+    header: HeaderName,
+    options: Options,
+}
+
+#[async_trait]
+impl Layer for RequestId {
+    async fn call(&self, mut request: Request, next: Next<'_>) -> Response {
+        let chance = Chance::now();
+        if self.options.traceparent {
+            trace_context::see_to(&mut request, self.options.trust_inbound, chance.trace);
+        }
+        let id = self.see_to_id(&mut request, &chance);
+        let mut response = next.run(request).await;
+        response.headers_mut().insert(self.header.clone(), id);
+        response
+    }
+}
+
+impl RequestId {
+    fn new(options: Options) -> Result<Self, OptionError> {
+        let refused = |why: &str| {
+            OptionError(format!("header: {:?} {why}; give one such as x-request-id", options.header))
+        };
+        let header: HeaderName = options.header.parse().map_err(|_| refused("is no header name"))?;
+        if header.as_str().contains('_') {
+            return Err(refused("has an underscore, which environ can't tell from a hyphen"));
+        }
+        if TAKEN.contains(&header.as_str()) {
+            return Err(refused("has a meaning of its own"));
+        }
+        Ok(RequestId { header, options })
+    }
+
+    /// Sees to it that the request has one good id, tells it, and gives it for the response.
+    fn see_to_id(&self, request: &mut Request, chance: &Chance) -> HeaderValue {
+        let inbound =
+            only(request.headers(), &self.header).filter(|id| self.options.trust_inbound && self.is_good(id));
+        let id = match inbound {
+            Some(id) => id.to_owned(),
+            None => chance.id(self.options.format),
+        };
+        let value = HeaderValue::from_str(&id).expect("an id is made of visible ASCII");
+        request.headers_mut().insert(self.header.clone(), value.clone());
+        request.tell("onionskin.request_id", Value::Text(id));
+        value
+    }
+
+    fn is_good(&self, id: &str) -> bool {
+        let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"._~+/=:@-".contains(&byte);
+        !id.is_empty() && id.len() <= usize::from(self.options.max_len.get()) && id.bytes().all(harmless)
+    }
+}
+
+/// What the ids of one request are made of.
+struct Chance {
+    /// Milliseconds since 1970.
+    millis: u64,
+    id: [u8; 16],
+    trace: [u8; 24],
+}
+
+impl Chance {
+    /// The time, and bytes from the kernel: a generator in the process would repeat itself in forked workers.
+    fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut random = [0; 40];
+        getrandom::fill(&mut random).expect("the kernel has random bytes");
+        Chance {
+            millis: since.as_secs() * 1000 + u64::from(since.subsec_millis()),
+            id: array::from_fn(|index| random[index]),
+            trace: array::from_fn(|index| random[16 + index]),
+        }
+    }
+
+    fn id(&self, format: Format) -> String {
+        let id = match format {
+            Format::Uuid7 => uuid::Builder::from_unix_timestamp_millis(
+                self.millis,
+                &array::from_fn(|index| self.id[index]),
+            ),
+            Format::Uuid4 => uuid::Builder::from_random_bytes(self.id),
+        };
+        id.into_uuid().to_string()
+    }
+}
+
+const LONGEST: NonZeroU16 = NonZeroU16::new(128).expect("128 is not zero");
+
+/// Headers that an id would break.
+const TAKEN: &[&str] = &[
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "traceparent",
+    "tracestate",
+    "transfer-encoding",
+];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Chance, Format};
+    use crate::testing::{Outcome, refusal, request, send};
+
+    async fn untrusted(headers: &[(&str, &str)]) -> Outcome {
+        send("request_id", json!({}), request(None, headers)).await
+    }
+
+    async fn trusted(headers: &[(&str, &str)]) -> Outcome {
+        send("request_id", json!({"trust_inbound": true}), request(None, headers)).await
+    }
+
+    #[tokio::test]
+    async fn application_environ_and_response_tell_the_same_id() {
+        let outcome = untrusted(&[]).await;
+
+        let id = outcome.told("onionskin.request_id").expect("it is told");
+        assert_eq!(id.len(), 36);
+        assert_eq!(outcome.seen_header("x-request-id"), [id.as_str()]);
+        assert_eq!(outcome.response.headers()["x-request-id"], id);
+        assert_eq!(outcome.response.headers().get_all("x-request-id").iter().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_id_from_outside_is_replaced_unless_it_is_trusted() {
+        let inbound = [("x-request-id", "from-outside")];
+
+        assert_ne!(untrusted(&inbound).await.seen_header("x-request-id"), ["from-outside"]);
+        assert_eq!(trusted(&inbound).await.seen_header("x-request-id"), ["from-outside"]);
+    }
+
+    #[tokio::test]
+    async fn an_id_that_is_empty_long_or_harmful_is_replaced() {
+        let (long, longer) = ("a".repeat(128), "a".repeat(129));
+
+        assert_eq!(trusted(&[("x-request-id", &long)]).await.response.headers()["x-request-id"], long);
+        for id in ["", "a b", "a\"b", "<b>", "a,b", &longer] {
+            let id = trusted(&[("x-request-id", id)]).await.told("onionskin.request_id");
+            assert_eq!(id.map(|id| id.len()), Some(36));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_id_given_twice_is_replaced_by_one() {
+        let outcome = trusted(&[("x-request-id", "a"), ("x-request-id", "b")]).await;
+
+        let id = outcome.told("onionskin.request_id").expect("it is told");
+        assert_eq!(outcome.seen_header("x-request-id"), [id]);
+    }
+
+    #[tokio::test]
+    async fn the_header_can_be_chosen() {
+        let outcome = send("request_id", json!({"header": "X-Correlation-ID"}), request(None, &[])).await;
+
+        assert!(outcome.response.headers().contains_key("x-correlation-id"));
+        assert_eq!(outcome.response.headers()["x-request-id"], "of-the-application");
+    }
+
+    #[test]
+    fn a_uuid7_begins_with_the_time_and_a_uuid4_does_not() {
+        let chance = Chance { millis: 0x0123_4567_89ab, id: [0xff; 16], trace: [0; 24] };
+
+        assert_eq!(chance.id(Format::Uuid7), "01234567-89ab-7fff-bfff-ffffffffffff");
+        assert_eq!(chance.id(Format::Uuid4), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
+
+    #[test]
+    fn a_header_that_an_id_would_break_is_refused_at_start_up() {
+        for header in ["x request id", "x_request_id", "Host", "content-length"] {
+            let refusal = refusal("request_id", json!({"header": header}));
+            assert!(refusal.starts_with(&format!("request_id: header: {header:?} ")), "{refusal}");
+            assert!(refusal.ends_with("; give one such as x-request-id"), "{refusal}");
+        }
+    }
+}

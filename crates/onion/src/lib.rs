@@ -1,0 +1,67 @@
+//! The words of the house: what a request, a response, a handler and a layer are.
+//!
+//! ```
+//! use onion::{Handler, Layer, Next, Request, Response, async_trait};
+//!
+//! struct Hello;
+//!
+//! #[async_trait]
+//! impl Handler for Hello {
+//!     async fn call(&self, _request: Request) -> Response {
+//!         Response::new("Hello, World!".into())
+//!     }
+//! }
+//!
+//! struct Greeted;
+//!
+//! #[async_trait]
+//! impl Layer for Greeted {
+//!     async fn call(&self, request: Request, next: Next<'_>) -> Response {
+//!         let mut response = next.run(request).await; // above: a pre-processor; below: a post-processor
+//!         response.headers_mut().insert("x-greeted", http::HeaderValue::from_static("yes"));
+//!         response
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let onion = onion::wrap(std::sync::Arc::new(Greeted), std::sync::Arc::new(Hello));
+//! let response = onion.call(Request::new(onion::Body::empty())).await;
+//! assert_eq!(response.headers()["x-greeted"], "yes");
+//! # }
+//! ```
+//!
+//! Nothing here opens a socket or knows Python.
+
+#![forbid(unsafe_code)]
+
+mod address;
+pub mod body;
+mod bound;
+mod context;
+mod layer;
+mod matching;
+mod options;
+pub mod path;
+mod response;
+mod spool;
+pub mod text_options;
+mod units;
+
+pub use address::AddressRange;
+pub use async_trait::async_trait;
+pub use body::{Body, BodyError, End, FileRange, Foreign};
+pub use bound::{ThreadBound, thread_is_bound};
+pub use context::{Connection, Context, Peer, RequestExt, Scheme, Value};
+pub use layer::{Handler, Layer, Next, wrap, wrap_when};
+pub use matching::{Matching, When};
+pub use options::{Declaration, OptionError, Phase};
+pub use response::{ReasonPhrase, plain};
+pub use spool::{SpoolLimits, Spooled, spool};
+pub use units::{Size, Span};
+
+/// A request on its way down the onion.
+pub type Request = http::Request<Body>;
+
+/// A response on its way up.
+pub type Response = http::Response<Body>;

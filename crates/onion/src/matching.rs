@@ -1,0 +1,229 @@
+//! `match=` and `unless=`: for which requests a layer is there. Every layer takes both; they are compiled once.
+
+use http::{HeaderName, Method, header};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{AddressRange, OptionError, Request, RequestExt, path};
+
+/// A condition on requests. Each part that is given must hold; a list holds if one of its members does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Matching {
+    /// Globs over the decoded path below the mount point: `*` stands for any characters within a segment, `**`
+    /// for any at all, `?` for one.
+    #[serde(deserialize_with = "one_or_many")]
+    pub path: Vec<String>,
+    /// Request methods, such as `POST`.
+    #[serde(deserialize_with = "one_or_many")]
+    pub method: Vec<String>,
+    /// Hosts without port; `*.example.org` stands for every name below `example.org`.
+    #[serde(deserialize_with = "one_or_many")]
+    pub host: Vec<String>,
+    /// `Name` (the request has this header) or `Name: glob` (with such a value).
+    #[serde(deserialize_with = "one_or_many")]
+    pub header: Vec<String>,
+    /// Client addresses and CIDR ranges.
+    #[serde(deserialize_with = "one_or_many")]
+    pub address: Vec<AddressRange>,
+}
+
+/// `match=` and `unless=` of one layer, compiled.
+#[derive(Clone, Debug, Default)]
+pub struct When {
+    matching: Option<Box<Compiled>>,
+    unless: Option<Box<Compiled>>,
+}
+
+impl When {
+    /// For every request.
+    pub fn always() -> Self {
+        When::default()
+    }
+
+    /// For requests that satisfy `matching` and not `unless`.
+    pub fn new(matching: Option<&Matching>, unless: Option<&Matching>) -> Result<Self, OptionError> {
+        let compile = |name: &str, given: Option<&Matching>| {
+            given
+                .map(|given| Compiled::new(given).map(Box::new))
+                .transpose()
+                .map_err(|error| OptionError(format!("{name}: {error}")))
+        };
+        Ok(When { matching: compile("match", matching)?, unless: compile("unless", unless)? })
+    }
+
+    /// Whether the layer is there for `request`.
+    pub fn selects(&self, request: &Request) -> bool {
+        self.matching.as_ref().is_none_or(|matching| matching.holds(request))
+            && self.unless.as_ref().is_none_or(|unless| !unless.holds(request))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Compiled {
+    path: Vec<String>,
+    method: Vec<Method>,
+    host: Vec<String>,
+    header: Vec<(HeaderName, Option<String>)>,
+    address: Vec<AddressRange>,
+}
+
+impl Compiled {
+    fn new(given: &Matching) -> Result<Self, OptionError> {
+        if *given == Matching::default() {
+            let message = "nothing to match on was given; give path, method, host, header or address";
+            return Err(OptionError(message.to_owned()));
+        }
+        let method = given.method.iter().map(|method| parse_method(method)).collect::<Result<_, _>>()?;
+        let header = given.header.iter().map(|header| parse_header(header)).collect::<Result<_, _>>()?;
+        let host = given.host.iter().map(|host| host.to_ascii_lowercase()).collect();
+        Ok(Compiled { path: given.path.clone(), method, host, header, address: given.address.clone() })
+    }
+
+    fn holds(&self, request: &Request) -> bool {
+        let path = || path::decode(request.uri().path());
+        (self.path.is_empty() || self.path.iter().any(|glob| glob_matches(glob.as_bytes(), &path())))
+            && (self.method.is_empty() || self.method.contains(request.method()))
+            && (self.host.is_empty() || self.host.iter().any(|host| host_matches(host, request)))
+            && (self.header.is_empty() || self.header.iter().any(|header| header_matches(header, request)))
+            && (self.address.is_empty() || self.address_holds(request))
+    }
+
+    fn address_holds(&self, request: &Request) -> bool {
+        request.peer().address.is_some_and(|peer| self.address.iter().any(|range| range.contains(peer)))
+    }
+}
+
+fn parse_method(text: &str) -> Result<Method, OptionError> {
+    let upper = text.to_ascii_uppercase();
+    Method::from_bytes(upper.as_bytes())
+        .map_err(|_| OptionError(format!("method: {text:?} is no request method; write GET or POST")))
+}
+
+fn parse_header(text: &str) -> Result<(HeaderName, Option<String>), OptionError> {
+    let (name, value) = match text.split_once(':') {
+        Some((name, value)) => (name, Some(value.trim().to_owned())),
+        None => (text, None),
+    };
+    match name.trim().parse() {
+        Ok(name) => Ok((name, value)),
+        Err(_) => Err(OptionError(format!("header: {name:?} is no header name; write \"Name\" or \"Name: glob\""))),
+    }
+}
+
+fn host_matches(host: &str, request: &Request) -> bool {
+    let Some(given) = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()) else {
+        return false;
+    };
+    let name = match given.rfind(':') {
+        Some(colon) if !given[colon..].contains(']') => &given[..colon],
+        _ => given,
+    };
+    let name = name.to_ascii_lowercase();
+    match host.strip_prefix('*') {
+        Some(suffix) => name.len() > suffix.len() && name.ends_with(suffix),
+        None => name == host,
+    }
+}
+
+fn header_matches((name, glob): &(HeaderName, Option<String>), request: &Request) -> bool {
+    request.headers().get_all(name).iter().any(|value| match glob {
+        None => true,
+        Some(glob) => glob_matches(glob.as_bytes(), value.as_bytes()),
+    })
+}
+
+/// Whether `text` is of the form `glob`.
+fn glob_matches(glob: &[u8], text: &[u8]) -> bool {
+    match glob {
+        [] => text.is_empty(),
+        [b'*', b'*', rest @ ..] => (0..=text.len()).any(|taken| glob_matches(rest, &text[taken..])),
+        [b'*', rest @ ..] => {
+            let segment = text.iter().position(|byte| *byte == b'/').unwrap_or(text.len());
+            (0..=segment).any(|taken| glob_matches(rest, &text[taken..]))
+        }
+        [b'?', rest @ ..] => text.first().is_some_and(|byte| *byte != b'/') && glob_matches(rest, &text[1..]),
+        [first, rest @ ..] => text.first() == Some(first) && glob_matches(rest, &text[1..]),
+    }
+}
+
+/// A list, or one member without brackets.
+fn one_or_many<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany<T> {
+        Many(Vec<T>),
+        One(T),
+    }
+    Ok(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::Many(many) => many,
+        OneOrMany::One(one) => vec![one],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Body;
+
+    fn request(method: &str, path: &str) -> Request {
+        http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("Host", "API.example.org:8000")
+            .header("X-Debug", "yes, please")
+            .body(Body::empty())
+            .expect("a request")
+    }
+
+    fn selects(matching: &str, request: &Request) -> bool {
+        let matching: Matching = serde_json::from_str(matching).expect("a condition");
+        When::new(Some(&matching), None).expect("compiles").selects(request)
+    }
+
+    #[test]
+    fn a_star_stays_within_its_segment_and_two_do_not() {
+        assert!(selects(r#"{"path": "/api/*"}"#, &request("GET", "/api/items")));
+        assert!(!selects(r#"{"path": "/api/*"}"#, &request("GET", "/api/items/7")));
+        assert!(selects(r#"{"path": ["/x", "/api/**"]}"#, &request("GET", "/api/items/7")));
+    }
+
+    #[test]
+    fn the_path_is_compared_decoded() {
+        assert!(selects(r#"{"path": "/a b"}"#, &request("GET", "/a%20b")));
+    }
+
+    #[test]
+    fn each_part_given_must_hold() {
+        let condition = r#"{"method": ["post"], "host": "*.example.org", "header": "x-debug: yes*"}"#;
+
+        assert!(selects(condition, &request("POST", "/")));
+        assert!(!selects(condition, &request("GET", "/")));
+    }
+
+    #[test]
+    fn a_request_without_address_matches_no_address() {
+        assert!(!selects(r#"{"address": ["0.0.0.0/0", "::/0"]}"#, &request("GET", "/")));
+    }
+
+    #[test]
+    fn unless_takes_away_what_match_selects() {
+        let matching: Matching = serde_json::from_str(r#"{"path": "/**"}"#).expect("a condition");
+        let unless: Matching = serde_json::from_str(r#"{"path": "/health"}"#).expect("a condition");
+        let when = When::new(Some(&matching), Some(&unless)).expect("compiles");
+
+        assert!(when.selects(&request("GET", "/")));
+        assert!(!when.selects(&request("GET", "/health")));
+    }
+
+    #[test]
+    fn an_empty_condition_is_refused() {
+        let error = When::new(Some(&Matching::default()), None).expect_err("nothing to match on");
+
+        assert!(error.to_string().starts_with("match: nothing to match on"), "{error}");
+    }
+}

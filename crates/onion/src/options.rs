@@ -1,0 +1,77 @@
+//! How a layer declares itself and its options: once, as a serde struct, for every way in which options are given.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::Layer;
+
+/// Where in the onion a layer belongs, from the outside in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Who is it, really? Proxies, hosts, request ids.
+    Edge,
+    /// Looks on: logs, metrics, traces.
+    Observe,
+    /// Answers by itself: health, redirects, static files.
+    Answer,
+    /// Keeps harm away: addresses, rates, sizes, times.
+    Protect,
+    /// Says who the user is: credentials, sessions.
+    Identify,
+    /// Treats what leaves: errors, headers, compression.
+    Outgoing,
+    /// Answers from memory.
+    Cache,
+    /// Treats what the application gives before it is cached: rewriting, stylesheets.
+    Incoming,
+    /// Chooses between applications.
+    Dispatch,
+}
+
+/// One row of the table of layers: all that the rest of the house knows of a layer.
+#[derive(Clone, Copy)]
+pub struct Declaration {
+    /// The name in configuration files and on the command line: `allow_addresses`.
+    pub name: &'static str,
+    /// The name of the Python class: `AllowAddresses`.
+    pub class: &'static str,
+    /// What the user gets, in one sentence.
+    pub summary: &'static str,
+    /// Its place in the onion.
+    pub phase: Phase,
+    /// The option that may be given by position in Python, after the application.
+    pub positional: Option<&'static str>,
+    /// The JSON schema of the options.
+    pub schema: fn() -> Schema,
+    /// Makes the layer from its options.
+    pub build: fn(Map<String, Value>) -> Result<Arc<dyn Layer>, OptionError>,
+}
+
+impl Declaration {
+    /// The schema of `O`, for [`schema`](Self::schema).
+    pub fn schema_of<O: JsonSchema>() -> Schema {
+        schemars::schema_for!(O)
+    }
+
+    /// Reads `O` out of the options given, for [`build`](Self::build).
+    pub fn read<O: DeserializeOwned>(options: Map<String, Value>) -> Result<O, OptionError> {
+        serde_json::from_value(Value::Object(options)).map_err(|error| OptionError(error.to_string()))
+    }
+}
+
+/// An option that is unknown, missing or wrong: says what, which, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionError(pub String);
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl Error for OptionError {}

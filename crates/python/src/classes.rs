@@ -1,0 +1,156 @@
+//! The Python classes of the onion: `Layer`, from which each layer's class derives, and `Onion`, several at once.
+
+use std::sync::Arc;
+
+use onion::{Handler, Layer, OptionError, When, wrap_when};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::inward::WsgiApplication;
+use crate::options::{ConfigurationError, options};
+use crate::outward;
+
+/// One layer of the house. With an application inside it is a WSGI application; without one it is called with the
+/// application, and gives the layer around it.
+#[pyclass(name = "Layer", subclass, frozen, module = "onionskin._core")]
+pub(crate) struct PyLayer {
+    name: &'static str,
+    layer: Arc<dyn Layer>,
+    when: When,
+    around: Option<Around>,
+}
+
+/// What stands inside a layer.
+struct Around {
+    application: Py<PyAny>,
+    /// Layer and application, as one handler.
+    handler: Arc<dyn Handler>,
+}
+
+#[pymethods]
+impl PyLayer {
+    /// `options` are the layer's options by name, or a layer of the same name, which is then shared.
+    #[new]
+    #[pyo3(signature = (app, name, options, /))]
+    fn new(app: Option<&Bound<'_, PyAny>>, name: &str, options: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let mut layer = match options.cast::<PyLayer>() {
+            Ok(shared) => shared.get().unbound(),
+            Err(_) => PyLayer::build(name, options.cast::<PyDict>()?)?,
+        };
+        if let Some(app) = app {
+            let handler = wrap_when(Arc::clone(&layer.layer), layer.when.clone(), handler_of(app, layer.name)?);
+            layer.around = Some(Around { application: app.clone().unbind(), handler });
+        }
+        Ok(layer)
+    }
+
+    /// `(environ, start_response)` as an application; `(app)` without an application inside.
+    #[pyo3(signature = (*args))]
+    fn __call__<'py>(slf: &Bound<'py, Self>, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        let (py, this) = (slf.py(), slf.get());
+        if let Some(around) = &this.around {
+            let (environ, start_response) = args.extract::<(Bound<'py, PyDict>, Bound<'py, PyAny>)>()?;
+            return outward::call(py, &around.handler, &environ, &start_response);
+        }
+        let Ok((app,)) = args.extract::<(Bound<'py, PyAny>,)>() else {
+            let message = format!("{}: there is no application inside; call the layer with one first", this.name);
+            return Err(PyTypeError::new_err(message));
+        };
+        py.get_type::<PyLayer>().call_method1("__new__", (slf.get_type(), app, this.name, slf))
+    }
+
+    /// The layer's name in configuration files and on the command line.
+    #[getter]
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The application inside, or None.
+    #[getter]
+    fn app(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.around.as_ref().map(|around| around.application.clone_ref(py))
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let class = slf.get_type().name()?;
+        match &slf.get().around {
+            None => Ok(format!("<{class}>")),
+            Some(around) => Ok(format!("<{class} around {}>", around.application.bind(slf.py()).repr()?)),
+        }
+    }
+}
+
+impl PyLayer {
+    fn build(name: &str, given: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let refused = |error: OptionError| ConfigurationError::new_err(error.to_string());
+        let declaration = layers::declaration(name).map_err(refused)?;
+        let built = layers::build(declaration, options(given)?).map_err(refused)?;
+        Ok(PyLayer { name: declaration.name, layer: built.layer, when: built.when, around: None })
+    }
+
+    /// A layer as the command line has it: `NAME:option=value,...`.
+    pub(crate) fn from_text(text: &str) -> PyResult<Self> {
+        let refused = |error: OptionError| ConfigurationError::new_err(error.to_string());
+        let (name, pairs) = onion::text_options::split(text).map_err(refused)?;
+        let declaration = layers::declaration(name).map_err(refused)?;
+        let options = layers::from_text(declaration, pairs).map_err(refused)?;
+        let built = layers::build(declaration, options).map_err(refused)?;
+        Ok(PyLayer { name: declaration.name, layer: built.layer, when: built.when, around: None })
+    }
+
+    fn unbound(&self) -> Self {
+        PyLayer { name: self.name, layer: Arc::clone(&self.layer), when: self.when.clone(), around: None }
+    }
+}
+
+/// The handler that an application is: its own, if it is one of our layers around something, so that a nest of them
+/// is one native chain; else a WSGI application.
+pub(crate) fn handler_of(app: &Bound<'_, PyAny>, whose: &str) -> PyResult<Arc<dyn Handler>> {
+    if let Ok(layer) = app.cast::<PyLayer>() {
+        let overridden = !app.get_type().getattr("__call__")?.is(app.py().get_type::<PyLayer>().getattr("__call__")?);
+        match &layer.get().around {
+            Some(around) if !overridden => return Ok(Arc::clone(&around.handler)),
+            None if !overridden => {
+                let name = layer.get().name;
+                let message = format!("{whose}: {name} has no application inside; call it with one first");
+                return Err(PyTypeError::new_err(message));
+            }
+            _ => {}
+        }
+    }
+    if !app.is_callable() {
+        let message = format!("{whose}: the application must be callable, not {}; options go by name", app.get_type());
+        return Err(PyTypeError::new_err(message));
+    }
+    Ok(Arc::new(WsgiApplication::new(app.clone().unbind())))
+}
+
+/// Several layers, from the outside in: `Onion(A(), B())(app)` is `A()(B()(app))`.
+///
+/// Members may be layers without an application, and any other callable that takes an application and gives one.
+#[pyclass(frozen, module = "onionskin._core")]
+pub(crate) struct Onion {
+    layers: Vec<Py<PyAny>>,
+}
+
+#[pymethods]
+impl Onion {
+    #[new]
+    #[pyo3(signature = (*layers))]
+    fn new(layers: &Bound<'_, PyTuple>) -> PyResult<Self> {
+        for layer in layers.iter() {
+            if !layer.is_callable() {
+                let message = format!("Onion: a layer must be callable with the application, not {}", layer.get_type());
+                return Err(PyTypeError::new_err(message));
+            }
+        }
+        Ok(Onion { layers: layers.iter().map(Bound::unbind).collect() })
+    }
+
+    /// Puts the layers around `app`.
+    #[pyo3(signature = (app, /))]
+    fn __call__<'py>(&self, py: Python<'py>, app: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.layers.iter().rev().try_fold(app, |inside, layer| layer.bind(py).call1((inside,)))
+    }
+}

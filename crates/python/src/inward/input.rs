@@ -1,0 +1,159 @@
+//! `wsgi.input`: a request body as a Python file (PEP 3333, "Input and Error Streams").
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::{Buf, Bytes};
+use onion::{Body, BodyError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+use crate::threads::wait;
+
+/// A request body. Its end is the body's end, however it was framed (`wsgi.input_terminated`).
+#[pyclass(frozen, module = "onionskin._core")]
+pub(crate) struct Input {
+    source: Mutex<Source>,
+}
+
+enum Source {
+    /// All there: read without giving the GIL away.
+    Memory(Cursor<Bytes>),
+    /// Reading may take time.
+    Slow(Box<dyn BufRead + Send>),
+}
+
+impl Input {
+    /// No body. It can be shared: there is nothing to read from it.
+    pub(crate) fn empty() -> Self {
+        Input::memory(Bytes::new())
+    }
+
+    /// A body in memory.
+    pub(crate) fn memory(bytes: Bytes) -> Self {
+        Input { source: Mutex::new(Source::Memory(Cursor::new(bytes))) }
+    }
+
+    /// A body in a temporary file.
+    pub(crate) fn file(file: File) -> Self {
+        Input { source: Mutex::new(Source::Slow(Box::new(BufReader::with_capacity(FILE_BUFFER, file)))) }
+    }
+
+    /// A body that is still to come: it is asked for when it is first read.
+    pub(crate) fn live(body: Body) -> Self {
+        let reader = LiveBody { body, block: Bytes::new() };
+        Input { source: Mutex::new(Source::Slow(Box::new(BufReader::with_capacity(LIVE_BUFFER, reader)))) }
+    }
+
+    fn source(&self) -> MutexGuard<'_, Source> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `read` on the source, without the GIL if it may take time.
+    fn with<'py>(
+        &self,
+        py: Python<'py>,
+        read: impl FnOnce(&mut dyn BufRead, &mut Vec<u8>) -> io::Result<()> + Send,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let mut taken = Vec::new();
+        // Without the GIL before the lock: another thread may hold the lock and wait for the GIL.
+        py.detach(|| match &mut *self.source() {
+            Source::Memory(cursor) => read(cursor, &mut taken),
+            Source::Slow(reader) => read(&mut **reader, &mut taken),
+        })?;
+        Ok(PyBytes::new(py, &taken))
+    }
+
+    /// What is left of a body in memory, up to `size`; `None` if it isn't in memory.
+    fn take_memory<'py>(&self, py: Python<'py>, size: Option<usize>) -> Option<Bound<'py, PyBytes>> {
+        let mut source = self.source.try_lock().ok()?;
+        let Source::Memory(cursor) = &mut *source else { return None };
+        let rest = cursor.chunk();
+        let taken = PyBytes::new(py, &rest[..rest.len().min(size.unwrap_or(usize::MAX))]);
+        cursor.advance(taken.as_bytes().len());
+        Some(taken)
+    }
+}
+
+const FILE_BUFFER: usize = 64 * 1024;
+const LIVE_BUFFER: usize = 16 * 1024;
+
+#[pymethods]
+impl Input {
+    /// Reads up to `size` bytes; all that is left if it is negative, None or not given.
+    #[pyo3(signature = (size = None, /))]
+    fn read<'py>(&self, py: Python<'py>, size: Option<isize>) -> PyResult<Bound<'py, PyBytes>> {
+        let size = size.and_then(|size| usize::try_from(size).ok());
+        if let Some(taken) = self.take_memory(py, size) {
+            return Ok(taken);
+        }
+        self.with(py, |source, taken| {
+            source.take(size.map_or(u64::MAX, |size| size as u64)).read_to_end(taken).map(|_| ())
+        })
+    }
+
+    /// Reads a line with its end; at most `size` bytes of it.
+    #[pyo3(signature = (size = None, /))]
+    fn readline<'py>(&self, py: Python<'py>, size: Option<isize>) -> PyResult<Bound<'py, PyBytes>> {
+        let size = size.and_then(|size| u64::try_from(size).ok()).unwrap_or(u64::MAX);
+        self.with(py, |source, taken| source.take(size).read_until(b'\n', taken).map(|_| ()))
+    }
+
+    /// Reads lines to the end, or until `hint` bytes have been read.
+    #[pyo3(signature = (hint = None, /))]
+    fn readlines<'py>(&self, py: Python<'py>, hint: Option<isize>) -> PyResult<Bound<'py, PyList>> {
+        let hint = hint.and_then(|hint| usize::try_from(hint).ok()).filter(|hint| *hint > 0);
+        let lines = PyList::empty(py);
+        let mut total = 0;
+        while hint.is_none_or(|hint| total < hint) {
+            let line = self.readline(py, None)?;
+            if line.as_bytes().is_empty() {
+                break;
+            }
+            total += line.as_bytes().len();
+            lines.append(line)?;
+        }
+        Ok(lines)
+    }
+
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let line = self.readline(py, None)?;
+        Ok((!line.as_bytes().is_empty()).then_some(line))
+    }
+}
+
+/// A body that is read from the connection as the application asks for it.
+struct LiveBody {
+    body: Body,
+    block: Bytes,
+}
+
+impl Read for LiveBody {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.block.is_empty() {
+            match wait(self.body.next_block()) {
+                None => return Ok(0),
+                Some(Ok(block)) => self.block = block,
+                Some(Err(error)) => return Err(raised_as(error)),
+            }
+        }
+        let taken = self.block.len().min(buffer.len());
+        buffer[..taken].copy_from_slice(&self.block.split_to(taken));
+        Ok(taken)
+    }
+}
+
+/// The error as Python shows it: `ConnectionResetError`, `TimeoutError`, or `OSError`.
+fn raised_as(error: BodyError) -> io::Error {
+    let kind = match &error {
+        BodyError::Disconnected => io::ErrorKind::ConnectionReset,
+        BodyError::TimedOut => io::ErrorKind::TimedOut,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}

@@ -1,0 +1,156 @@
+//! The iterable that an application returned, as a body that nobody has touched yet.
+
+use std::any::Any;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use onion::{BodyError, Foreign, ThreadBound};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBytes, PyIterator};
+
+use crate::log::Of;
+use crate::permits::Permit;
+use crate::threads::attached;
+
+/// An application's iterable. Its `close()` is called exactly once: at its end, on an error, or when it is dropped
+/// (the client went away, the request was HEAD, a layer put another body in its place).
+pub(crate) struct AppIterable {
+    iterable: Py<PyAny>,
+    iterator: Option<Py<PyIterator>>,
+    /// What was taken before the head could go out: written data, or the first block.
+    first: Option<Bytes>,
+    closed: bool,
+    keeper: Keeper,
+}
+
+/// On whose account the iterable is open.
+pub(crate) enum Keeper {
+    /// Our server's: its permit and its thread are taken until the iterable is closed, and faults go to the log.
+    Server { of: Of, _permit: Permit, _bound: ThreadBound },
+    /// That of the server around us: what goes wrong in `close()` is raised at it.
+    Outside { fault: CloseFault },
+}
+
+/// An exception out of `close()`, for whoever can raise it.
+pub(crate) type CloseFault = Arc<Mutex<Option<PyErr>>>;
+
+impl AppIterable {
+    pub(crate) fn new(iterable: Py<PyAny>, keeper: Keeper) -> Self {
+        AppIterable { iterable, iterator: None, first: None, closed: false, keeper }
+    }
+
+    /// Puts `block` before what is still to come.
+    pub(crate) fn put_first(&mut self, block: Bytes) {
+        self.first = Some(block);
+    }
+
+    /// Puts `written` before all that is still to come.
+    pub(crate) fn put_before(&mut self, written: Bytes) {
+        self.first = Some(match self.first.take() {
+            None => written,
+            Some(first) => [written, first].concat().into(),
+        });
+    }
+
+    /// The application's own object, if nothing was taken from it: whoever gets it has to close it.
+    pub(crate) fn into_untouched(mut self, py: Python<'_>) -> Result<Py<PyAny>, Self> {
+        if self.iterator.is_some() || self.first.is_some() {
+            return Err(self);
+        }
+        self.closed = true;
+        Ok(self.iterable.clone_ref(py))
+    }
+
+    /// The next block, `None` at the end. It may be empty.
+    pub(crate) fn next(&mut self, py: Python<'_>) -> PyResult<Option<Bytes>> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(first));
+        }
+        if self.closed {
+            return Ok(None);
+        }
+        let iterator = match &self.iterator {
+            Some(iterator) => iterator.bind(py),
+            None => self.iterator.insert(self.iterable.bind(py).try_iter()?.unbind()).bind(py),
+        };
+        iterator.clone().next().transpose()?.map(|block| block_of(&block)).transpose()
+    }
+
+    /// Calls the iterable's `close()`, unless that was done.
+    pub(crate) fn close(&mut self, py: Python<'_>) -> PyResult<()> {
+        if std::mem::replace(&mut self.closed, true) {
+            return Ok(());
+        }
+        self.iterator = None;
+        match self.iterable.bind(py).getattr_opt("close")? {
+            Some(close) => close.call0().map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    fn close_quietly(&mut self, py: Python<'_>) {
+        let Err(error) = self.close(py) else { return };
+        match &self.keeper {
+            Keeper::Server { of, .. } => of.tell(py, "the response's close() raised", &error),
+            Keeper::Outside { fault } => *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(error),
+        }
+    }
+}
+
+/// The bytes of one block.
+pub(crate) fn block_of(block: &Bound<'_, PyAny>) -> PyResult<Bytes> {
+    let block = block.cast::<PyBytes>().map_err(|_| {
+        let given = block.get_type();
+        PyTypeError::new_err(format!("the application's iterable must yield bytes, not {given} (PEP 3333)"))
+    })?;
+    Ok(share(block))
+}
+
+/// Small blocks are copied; large ones are kept alive and read where they are.
+pub(crate) fn share(block: &Bound<'_, PyBytes>) -> Bytes {
+    if block.as_bytes().len() <= COPY_MOST {
+        Bytes::copy_from_slice(block.as_bytes())
+    } else {
+        Bytes::from_owner(PyBackedBytes::from(block.clone()))
+    }
+}
+
+const COPY_MOST: usize = 16 * 1024;
+
+impl Foreign for AppIterable {
+    fn poll_block(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        attached(|py| match self.next(py) {
+            Ok(Some(block)) => Poll::Ready(Some(Ok(block))),
+            Ok(None) => {
+                self.close_quietly(py);
+                Poll::Ready(None)
+            }
+            Err(error) => {
+                if let Keeper::Server { of, .. } = &self.keeper {
+                    of.tell(py, "the application raised in the middle of its response", &error);
+                }
+                self.close_quietly(py);
+                Poll::Ready(Some(Err(BodyError::Producer(Box::new(error)))))
+            }
+        })
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+
+    fn as_any(&self) -> &(dyn Any + Send) {
+        self
+    }
+}
+
+impl Drop for AppIterable {
+    fn drop(&mut self) {
+        if !self.closed {
+            attached(|py| self.close_quietly(py));
+        }
+    }
+}

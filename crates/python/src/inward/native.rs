@@ -1,0 +1,194 @@
+//! The application called by our server: inline, on the thread of the runtime that parsed the request.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, EXPECT};
+use http::request::Parts;
+use onion::body::Kind;
+use onion::{Body, BodyError, Request, Response, SpoolLimits, Spooled, ThreadBound, plain, spool};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyTuple};
+
+use super::application::raised;
+use super::iterable::{Keeper, share};
+use super::{AppIterable, Environ, FileWrapper, Input, StartResponse, WsgiApplication};
+use crate::log::Of;
+use crate::permits::{Permit, Permits};
+use crate::threads::attached;
+
+/// What calls in our server need; every connection carries it.
+pub(crate) struct Native {
+    pub(crate) permits: Arc<Permits>,
+    pub(crate) environ: Environ,
+    pub(crate) spool: SpoolLimits,
+}
+
+/// A request body, as far as it is there when the application is called.
+enum Arrived {
+    Nothing,
+    Memory(Bytes),
+    File(File, u64),
+    /// The client waits for `100 Continue`: the application may refuse without ever reading.
+    Live(Body),
+}
+
+/// Calls `application`.
+pub(super) async fn call(application: &WsgiApplication, server: Arc<Native>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let arrived = match arrive(&parts, body, server.spool).await {
+        Ok(arrived) => arrived,
+        Err(error) => return refuse(&error),
+    };
+    let permit = server.permits.acquire().await;
+    attached(|py| {
+        begin(py, application, &server, &parts, arrived, permit).unwrap_or_else(|error| {
+            Of::request(&parts).tell(py, "the application raised", &error);
+            raised(error)
+        })
+    })
+}
+
+/// Waits for the body, so that a slow client holds no thread.
+async fn arrive(parts: &Parts, mut body: Body, limits: SpoolLimits) -> Result<Arrived, BodyError> {
+    if matches!(body.kind(), Kind::Empty) {
+        return Ok(Arrived::Nothing);
+    }
+    if let Some(bytes) = body.take_bytes() {
+        return Ok(Arrived::Memory(bytes));
+    }
+    if parts.headers.contains_key(EXPECT) {
+        return Ok(Arrived::Live(body));
+    }
+    Ok(match spool(body, limits).await? {
+        Spooled::Memory(bytes) => Arrived::Memory(bytes),
+        Spooled::File(file) => {
+            let length = file.metadata().map_err(BodyError::Storage)?.len();
+            Arrived::File(file, length)
+        }
+    })
+}
+
+fn refuse(error: &BodyError) -> Response {
+    if let BodyError::Storage(cause) = error {
+        let cause: &io::Error = cause;
+        eprintln!("onionskin: a request body could not be stored: {cause}");
+    }
+    let status = error.status();
+    plain(status, status.canonical_reason().unwrap_or("Refused"))
+}
+
+/// The call itself, and as much of the response as is ready.
+fn begin(
+    py: Python<'_>,
+    application: &WsgiApplication,
+    server: &Native,
+    parts: &Parts,
+    arrived: Arrived,
+    permit: Permit,
+) -> PyResult<Response> {
+    let input = match arrived {
+        Arrived::Nothing => None,
+        Arrived::Memory(bytes) => {
+            let length = bytes.len() as u64;
+            Some((Bound::new(py, Input::memory(bytes))?, Some(length)))
+        }
+        Arrived::File(file, length) => Some((Bound::new(py, Input::file(file))?, Some(length))),
+        Arrived::Live(body) => Some((Bound::new(py, Input::live(body))?, None)),
+    };
+    let environ = server.environ.build(py, parts, input)?;
+    let start = Bound::new(py, StartResponse::new(None))?;
+    let iterable = application.callable().bind(py).call1((environ, &start))?;
+    if let Some(body) = whole_body(&iterable, start.get())? {
+        return Ok(start.get().send_head()?.with_body(body));
+    }
+    if let Ok(wrapper) = iterable.cast_exact::<FileWrapper>()
+        && start.get().was_called()
+        && let Some(body) = file_body(wrapper, start.get())?
+    {
+        return Ok(start.get().send_head()?.with_body(body));
+    }
+    let keeper = Keeper::Server { of: Of::request(parts), _permit: permit, _bound: ThreadBound::here() };
+    stream(py, AppIterable::new(iterable.unbind(), keeper), start.get())
+}
+
+/// The body, if it is all there: a list or tuple of bytes, the common answer. Neither can be closed or be waited for.
+fn whole_body(iterable: &Bound<'_, PyAny>, start: &StartResponse) -> PyResult<Option<Body>> {
+    let blocks = if let Ok(list) = iterable.cast_exact::<PyList>() {
+        if list.len() == 1
+            && let Ok(only) = list.get_item(0)?.cast_exact::<PyBytes>()
+            && !start.has_written()
+        {
+            return Ok(Some(share(only).into()));
+        }
+        list.to_tuple()
+    } else if let Ok(tuple) = iterable.cast_exact::<PyTuple>() {
+        tuple.clone()
+    } else {
+        return Ok(None);
+    };
+    let mut whole = BytesMut::from(start.take_written());
+    for block in blocks.iter_borrowed() {
+        whole.extend_from_slice(&super::iterable::block_of(&block)?);
+    }
+    Ok(Some(whole.freeze().into()))
+}
+
+/// A file that the kernel can send, cut to the Content-Length that the application gave.
+fn file_body(wrapper: &Bound<'_, FileWrapper>, start: &StartResponse) -> PyResult<Option<Body>> {
+    if start.has_written() {
+        return Ok(None);
+    }
+    let Some(mut range) = wrapper.get().range(wrapper.py()) else { return Ok(None) };
+    let head = start.current_head()?;
+    let declared = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    range.length = range.length.min(declared.unwrap_or(u64::MAX));
+    let mut body = Body::file(range);
+    let wrapper = wrapper.clone().unbind();
+    body.on_end(move |_| {
+        attached(|py| {
+            if let Err(error) = wrapper.call_method0(py, "close") {
+                error.write_unraisable(py, Some(wrapper.bind(py)));
+            }
+        });
+    });
+    Ok(Some(body))
+}
+
+/// A body that comes block by block. The head is held until the first block that is not empty: up to then the
+/// application may still replace it.
+fn stream(py: Python<'_>, mut body: AppIterable, start: &StartResponse) -> PyResult<Response> {
+    let first = loop {
+        match body.next(py) {
+            Ok(None) => break None,
+            Ok(Some(block)) => {
+                let written = start.take_written();
+                if !written.is_empty() || !block.is_empty() {
+                    break Some(if written.is_empty() { block } else { [written, block].concat().into() });
+                }
+            }
+            Err(error) => {
+                // Closed before the fault is told: what close() does wrong is told by itself.
+                drop(body);
+                return Err(error);
+            }
+        }
+    };
+    let head = start.send_head();
+    match (first, head) {
+        (Some(first), Ok(head)) => {
+            body.put_first(first);
+            Ok(head.with_body(Body::foreign(body)))
+        }
+        (None, Ok(head)) => {
+            drop(body);
+            Ok(head.with_body(start.take_written().into()))
+        }
+        (_, Err(error)) => {
+            drop(body);
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The application called behind the outward door: on the thread that the server around us called on, with the
+//! environ dict of that server.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Method, Uri};
+use onion::{Body, Connection, Context, Request, Response, Spooled, plain, spool};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::application::raised;
+use super::environ::{set_connection, set_told};
+use super::iterable::{CloseFault, Keeper};
+use super::{AppIterable, Input, StartResponse, WsgiApplication};
+use crate::changes::HeaderChanges;
+use crate::outward::{OuterInput, SPOOL};
+use crate::strings::{key_of, latin1};
+
+/// A call that came in through the outward door, as the application's end of the onion needs it.
+pub(crate) struct Relayed {
+    pub(crate) environ: Py<PyDict>,
+    /// The request as it came in: what differs from it now was changed by a layer.
+    pub(crate) before: Before,
+    /// The `start_response` that the application got, for the door.
+    pub(crate) start: Mutex<Option<Py<StartResponse>>>,
+    pub(crate) close_fault: CloseFault,
+}
+
+/// A request's head as the outward door read it.
+pub(crate) struct Before {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) script_name: Bytes,
+    pub(crate) connection: Arc<Connection>,
+}
+
+/// Calls `application`.
+pub(super) async fn call(application: &WsgiApplication, relayed: Arc<Relayed>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    // A body that a layer has changed has to be there before the application asks for it.
+    let replaced = match body.into_untouched::<OuterInput>() {
+        Ok(_) => None,
+        Err(body) => match spool(body, SPOOL).await {
+            Ok(spooled) => Some(spooled),
+            Err(error) => return plain(error.status(), "The request body could not be read\n"),
+        },
+    };
+    let begun = Python::attach(|py| begin(py, application, &relayed, &parts, replaced));
+    let (body, start) = match begun {
+        Ok(begun) => begun,
+        Err(error) => return raised(error),
+    };
+    finish(body, &start).await
+}
+
+fn begin(
+    py: Python<'_>,
+    application: &WsgiApplication,
+    relayed: &Relayed,
+    parts: &Parts,
+    replaced: Option<Spooled>,
+) -> PyResult<(AppIterable, Py<StartResponse>)> {
+    let environ = relayed.environ.bind(py);
+    relayed.before.update(environ, parts)?;
+    match replaced {
+        None => {}
+        Some(Spooled::Memory(bytes)) => environ.set_item("wsgi.input", Py::new(py, Input::memory(bytes))?)?,
+        Some(Spooled::File(file)) => environ.set_item("wsgi.input", Py::new(py, Input::file(file))?)?,
+    }
+    let start = Bound::new(py, StartResponse::new(None))?;
+    *relayed.start.lock().unwrap_or_else(PoisonError::into_inner) = Some(start.clone().unbind());
+    let iterable = application.callable().bind(py).call1((environ, &start))?;
+    let keeper = Keeper::Outside { fault: Arc::clone(&relayed.close_fault) };
+    Ok((AppIterable::new(iterable.unbind(), keeper), start.unbind()))
+}
+
+/// Waits for the head. An application may call `start_response` as late as with its first block that is not empty:
+/// each step of its iterable is one step of ours.
+async fn finish(mut body: AppIterable, start: &Py<StartResponse>) -> Response {
+    while !start.get().was_called() {
+        go_on_at_the_next_step().await;
+        match Python::attach(|py| body.next(py)) {
+            Err(error) => {
+                drop(body);
+                return raised(error);
+            }
+            Ok(Some(block)) if block.is_empty() && !start.get().was_called() => {}
+            Ok(Some(block)) => {
+                body.put_first(block);
+                break;
+            }
+            Ok(None) => {
+                drop(body);
+                return start.get().current_head().map_or_else(raised, |head| head.with_body(Body::empty()));
+            }
+        }
+    }
+    let written = start.get().take_written();
+    if !written.is_empty() {
+        body.put_before(written);
+    }
+    match start.get().current_head() {
+        Ok(head) => head.with_body(Body::foreign(body)),
+        Err(error) => raised(error),
+    }
+}
+
+/// `Pending`, with the waker called already: the door yields `b""` and comes back when it is asked for the next block.
+async fn go_on_at_the_next_step() {
+    let mut waited = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+impl Before {
+    /// Does to environ what layers did to the request.
+    fn update(&self, environ: &Bound<'_, PyDict>, parts: &Parts) -> PyResult<()> {
+        let py = environ.py();
+        if parts.method != self.method {
+            environ.set_item("REQUEST_METHOD", parts.method.as_str())?;
+        }
+        if parts.uri != self.uri {
+            environ.set_item("PATH_INFO", latin1(py, &onion::path::decode(parts.uri.path())))?;
+            environ.set_item("QUERY_STRING", latin1(py, parts.uri.query().unwrap_or_default().as_bytes()))?;
+        }
+        for (name, values) in HeaderChanges::between(&self.headers, &parts.headers).iter() {
+            let key = key_of(name);
+            let joined = values.iter().map(http::HeaderValue::as_bytes).collect::<Vec<_>>().join(&b","[..]);
+            match values {
+                [] if environ.contains(&key)? => environ.del_item(&key)?,
+                [] => {}
+                _ => environ.set_item(&key, latin1(py, &joined))?,
+            }
+        }
+        let Some(context) = parts.extensions.get::<Context>() else { return Ok(()) };
+        if context.script_name != self.script_name {
+            environ.set_item("SCRIPT_NAME", latin1(py, &context.script_name))?;
+        }
+        if !Arc::ptr_eq(&context.connection, &self.connection) {
+            set_connection(environ, &context.connection)?;
+        }
+        for (key, value) in &context.told {
+            set_told(environ, key, value)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,195 @@
+//! The `start_response` that our doors give to an application, and the `write` that it returns.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString, PyTuple};
+
+use super::head::{Head, header_list, status_line};
+use crate::changes::HeaderChanges;
+
+/// One request's `start_response` (PEP 3333, "The start_response() Callable").
+#[pyclass(frozen, module = "onionskin._core")]
+pub(crate) struct StartResponse {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    called: bool,
+    head: Option<Head>,
+    sent: Sent,
+    /// What came by `write()` and is not taken yet.
+    written: BytesMut,
+    /// Where what comes by `write()` goes at once, if it can.
+    sink: Option<Box<dyn Sink>>,
+}
+
+/// Takes what an application writes while its call goes on.
+pub(crate) trait Sink: Send {
+    /// Takes `head` (with the first block) and `block`; blocks until there is room.
+    fn write(&mut self, py: Python<'_>, head: Option<Head>, block: Bytes) -> PyResult<()>;
+}
+
+/// How far the head has gone.
+#[derive(Default)]
+enum Sent {
+    /// It may still be replaced.
+    #[default]
+    No,
+    /// Its first bytes are with the client, or on their way.
+    Yes,
+    /// It was given to the `start_response` of the server around us, after the layers had changed it.
+    HandedOn { outer: Py<PyAny>, changes: HeaderChanges },
+}
+
+#[pymethods]
+impl StartResponse {
+    #[pyo3(signature = (status, headers, exc_info = None, /))]
+    fn __call__<'py>(
+        slf: &Bound<'py, Self>,
+        status: &Bound<'py, PyString>,
+        headers: &Bound<'py, PyAny>,
+        exc_info: Option<&Bound<'py, PyTuple>>,
+    ) -> PyResult<Write> {
+        let head = Head::read(status, headers)?;
+        let this = slf.get();
+        match exc_info {
+            None => this.set(head)?,
+            Some(exc_info) => this.replace(slf.py(), head, exc_info)?,
+        }
+        Ok(Write { start: slf.clone().unbind() })
+    }
+}
+
+impl StartResponse {
+    pub(crate) fn new(sink: Option<Box<dyn Sink>>) -> Self {
+        StartResponse { state: Mutex::new(State { sink, ..State::default() }) }
+    }
+
+    /// Whether the application has called it.
+    pub(crate) fn was_called(&self) -> bool {
+        self.state().called
+    }
+
+    /// Takes the head to send it: from now on it can't be replaced any more.
+    pub(crate) fn send_head(&self) -> PyResult<Head> {
+        let mut state = self.state();
+        state.sent = Sent::Yes;
+        state.head.take().ok_or_else(not_called)
+    }
+
+    /// The head as it is now; it may still be replaced.
+    pub(crate) fn current_head(&self) -> PyResult<Head> {
+        self.state().head.clone().ok_or_else(not_called)
+    }
+
+    /// Whether the application has used `write()`, and what it wrote is not taken yet.
+    pub(crate) fn has_written(&self) -> bool {
+        !self.state().written.is_empty()
+    }
+
+    /// What the application wrote since this was last asked.
+    pub(crate) fn take_written(&self) -> Bytes {
+        self.state().written.split().freeze()
+    }
+
+    /// Remembers that the head went on to `outer`, with `final_headers` in place of the application's own.
+    pub(crate) fn handed_on(&self, outer: Py<PyAny>, final_headers: &HeaderMap) {
+        let mut state = self.state();
+        let own = state.head.as_ref().map(|head| &head.headers);
+        let changes = own.map(|own| HeaderChanges::between(own, final_headers)).unwrap_or_default();
+        state.sent = Sent::HandedOn { outer, changes };
+    }
+
+    fn set(&self, head: Head) -> PyResult<()> {
+        let mut state = self.state();
+        if state.called {
+            let message = "start_response was called again without exc_info (PEP 3333 allows it once)";
+            return Err(PyAssertionError::new_err(message));
+        }
+        state.called = true;
+        state.head = Some(head);
+        Ok(())
+    }
+
+    fn replace(&self, py: Python<'_>, mut head: Head, exc_info: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let mut state = self.state();
+        match &state.sent {
+            Sent::No => {
+                state.called = true;
+                state.head = Some(head);
+                Ok(())
+            }
+            Sent::Yes => {
+                drop(state);
+                Err(exception_of(exc_info)?)
+            }
+            Sent::HandedOn { outer, changes } => {
+                // The server around us knows whether it can still be replaced: it raises if not.
+                let outer = outer.clone_ref(py);
+                changes.apply(&mut head.headers);
+                let arguments =
+                    (status_line(py, head.status, head.reason.as_deref()), header_list(py, &head.headers)?, exc_info);
+                drop(state);
+                outer.call1(py, arguments)?;
+                self.state().head = Some(head);
+                Ok(())
+            }
+        }
+    }
+
+    fn write(&self, py: Python<'_>, block: &[u8]) -> PyResult<()> {
+        let mut state = self.state();
+        let Some(mut sink) = state.sink.take() else {
+            state.written.extend_from_slice(block);
+            return Ok(());
+        };
+        let head = match state.sent {
+            Sent::No if !block.is_empty() => {
+                state.sent = Sent::Yes;
+                state.head.take()
+            }
+            _ => None,
+        };
+        drop(state);
+        let result = sink.write(py, head, Bytes::copy_from_slice(block));
+        self.state().sink = Some(sink);
+        result
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The exception of an `exc_info` triple, with its traceback.
+fn exception_of(exc_info: &Bound<'_, PyTuple>) -> PyResult<PyErr> {
+    let (value, traceback) = (exc_info.get_item(1)?, exc_info.get_item(2)?);
+    let value = value.call_method1("with_traceback", (traceback,))?;
+    Ok(PyErr::from_value(value))
+}
+
+fn not_called() -> PyErr {
+    PyRuntimeError::new_err("the application gave a response without having called start_response (PEP 3333)")
+}
+
+/// The `write` callable: what it is given goes out ahead of the iterable's blocks.
+#[pyclass(frozen, module = "onionskin._core")]
+pub(crate) struct Write {
+    start: Py<StartResponse>,
+}
+
+#[pymethods]
+impl Write {
+    fn __call__(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let block = data.cast::<PyBytes>().map_err(|_| {
+            let given = data.get_type();
+            PyTypeError::new_err(format!("write: the data must be bytes, not {given}"))
+        })?;
+        self.start.get().write(py, block.as_bytes())
+    }
+}

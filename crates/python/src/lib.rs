@@ -1,0 +1,72 @@
+//! `onionskin._core`: the doors between the house and Python, the classes of the layers, and the server.
+
+mod changes;
+mod classes;
+mod inward;
+mod log;
+mod options;
+mod outward;
+mod permits;
+mod serving;
+mod strings;
+mod threads;
+mod watchdog;
+mod wsgi;
+
+use pyo3::prelude::*;
+
+/// The native part of onionskin.
+#[pymodule(gil_used = false)]
+mod _core {
+    use pyo3::prelude::*;
+    use pyo3::types::PyDict;
+
+    #[pymodule_export]
+    use crate::classes::{Onion, PyLayer};
+    #[pymodule_export]
+    use crate::inward::{FileWrapper, Input, StartResponse, Write};
+    #[pymodule_export]
+    use crate::options::ConfigurationError;
+    #[pymodule_export]
+    use crate::outward::Answer;
+    #[pymodule_export]
+    use crate::serving::PyServer;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+
+    /// The layers' declarations: name, class, summary, phase and the JSON schema of the options.
+    #[pyfunction]
+    fn declarations(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
+        super::declarations(py)
+    }
+
+    /// The JSON schema of the server's options.
+    #[pyfunction]
+    fn server_options(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        let schema = schemars::schema_for!(server::Config);
+        crate::options::python(py, schema.as_value())
+    }
+
+    /// A layer out of its form on the command line: `NAME:option=value,...`. It has no application inside.
+    #[pyfunction]
+    fn layer_from_text(py: Python<'_>, text: &str) -> PyResult<PyLayer> {
+        let _ = py;
+        PyLayer::from_text(text)
+    }
+}
+
+fn declarations(py: Python<'_>) -> PyResult<Vec<Bound<'_, pyo3::types::PyDict>>> {
+    let rows = layers::LAYERS.iter().map(|declaration| {
+        let row = pyo3::types::PyDict::new(py);
+        row.set_item("name", declaration.name)?;
+        row.set_item("class", declaration.class)?;
+        row.set_item("summary", declaration.summary)?;
+        row.set_item("phase", format!("{:?}", declaration.phase).to_lowercase())?;
+        row.set_item("schema", options::python(py, (declaration.schema)().as_value())?)?;
+        Ok(row)
+    });
+    rows.collect()
+}

@@ -1,0 +1,136 @@
+//! The iterable that the outward door returns where the application's own will not do.
+
+use std::mem;
+use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use onion::{Body, BodyError};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::{Call, Responding, step};
+
+/// A response's blocks, one for each `next()`. It has no length on purpose: a server would take that for the number
+/// of blocks (PEP 3333).
+#[pyclass(frozen, module = "onionskin._core")]
+pub(crate) struct Answer {
+    state: Mutex<State>,
+}
+
+enum State {
+    /// The response is not there yet: the application has not called `start_response`.
+    Waiting(Call, Responding),
+    /// Its body is on the way.
+    Body(Call, Body),
+    /// At its end, closed, or in the hands of a call further out on this stack.
+    Done,
+}
+
+impl Answer {
+    pub(super) fn waiting(call: Call, responding: Responding) -> Self {
+        Answer { state: Mutex::new(State::Waiting(call, responding)) }
+    }
+
+    pub(super) fn of(call: Call, body: Body) -> Self {
+        Answer { state: Mutex::new(State::Body(call, body)) }
+    }
+
+    /// Taken out while it is used: the application may call back into this object.
+    fn take(&self) -> State {
+        mem::replace(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Done)
+    }
+
+    fn put(&self, state: State) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+}
+
+#[pymethods]
+impl Answer {
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        match self.take() {
+            State::Done => Ok(None),
+            State::Waiting(call, responding) => self.wait(py, call, responding),
+            State::Body(call, body) => self.give(py, call, body),
+        }
+    }
+
+    /// Closes the application's iterable, if it is still open.
+    fn close(&self) -> PyResult<()> {
+        match self.take() {
+            State::Done => Ok(()),
+            State::Waiting(call, responding) => {
+                drop(responding);
+                call.close_fault()
+            }
+            State::Body(call, body) => {
+                drop(body);
+                call.close_fault()
+            }
+        }
+    }
+}
+
+impl Answer {
+    fn wait<'py>(
+        &self,
+        py: Python<'py>,
+        call: Call,
+        mut responding: Responding,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        match step(py, |context| responding.as_mut().poll(context)) {
+            None => {
+                self.put(State::Waiting(call, responding));
+                Ok(Some(PyBytes::new(py, b"")))
+            }
+            Some(response) => {
+                drop(responding);
+                let body = call.start(py, response)?;
+                self.give(py, call, body)
+            }
+        }
+    }
+
+    fn give<'py>(&self, py: Python<'py>, call: Call, mut body: Body) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let block = {
+            let mut next = pin!(body.next_block());
+            step(py, |context| next.as_mut().poll(context))
+        };
+        match block {
+            Some(None) => {
+                // Kept until close() is called: what the application's close() raised is raised there.
+                self.put(State::Body(call, body));
+                Ok(None)
+            }
+            Some(Some(Err(error))) => {
+                self.put(State::Body(call, body));
+                Err(raise(error))
+            }
+            Some(Some(Ok(block))) => {
+                self.put(State::Body(call, body));
+                Ok(Some(PyBytes::new(py, &block)))
+            }
+            None => {
+                self.put(State::Body(call, body));
+                Ok(Some(PyBytes::new(py, &Bytes::new())))
+            }
+        }
+    }
+}
+
+/// The exception for a body that broke off: the application's own, if it raised one.
+fn raise(error: BodyError) -> PyErr {
+    match error {
+        BodyError::Producer(cause) => match cause.downcast::<PyErr>() {
+            Ok(error) => *error,
+            Err(cause) => PyRuntimeError::new_err(cause.to_string()),
+        },
+        error => PyRuntimeError::new_err(error.to_string()),
+    }
+}

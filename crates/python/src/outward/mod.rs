@@ -1,0 +1,74 @@
+//! The outward door: a handler of the house as a WSGI application, under any server.
+//!
+//! It is a small executor. It polls the handler on the thread that called: at the call, and once for each step of the
+//! iterable that it returns. A handler that is `Pending` with its waker called already means "go on at the next
+//! step", and the door yields `b""`; one that is `Pending` without means that something is slow, and the door waits
+//! with the GIL released.
+
+mod answer;
+mod input;
+mod request;
+mod response;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use onion::{Handler, Response, SpoolLimits};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::inward::Relayed;
+use crate::threads::Parked;
+
+pub(crate) use answer::Answer;
+pub(crate) use input::OuterInput;
+
+/// What a layer may change a request body into.
+pub(crate) const SPOOL: SpoolLimits = SpoolLimits { memory: 1 << 20, total: 1 << 30 };
+
+/// One call through the door.
+pub(crate) struct Call {
+    relayed: Arc<Relayed>,
+    start_response: Py<PyAny>,
+    is_head: bool,
+}
+
+/// A response to come.
+type Responding = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// `application(environ, start_response)`.
+pub(crate) fn call<'py>(
+    py: Python<'py>,
+    handler: &Arc<dyn Handler>,
+    environ: &Bound<'py, PyDict>,
+    start_response: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (request, relayed) = request::read(environ)?;
+    let call = Call {
+        relayed,
+        start_response: start_response.clone().unbind(),
+        is_head: request.method() == http::Method::HEAD,
+    };
+    let handler = Arc::clone(handler);
+    let mut responding: Responding = Box::pin(async move { handler.call(request).await });
+    match step(py, |context| responding.as_mut().poll(context)) {
+        Some(response) => call.respond(py, response),
+        None => Ok(Bound::new(py, Answer::waiting(call, responding))?.into_any()),
+    }
+}
+
+/// Polls until there is a result (`Some`), or something asks to go on at the next step (`None`).
+fn step<T: Send>(py: Python<'_>, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
+    let parked = Parked::new();
+    let waker = Waker::from(Arc::clone(&parked));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match poll(&mut context) {
+            Poll::Ready(result) => return Some(result),
+            Poll::Pending if parked.take_woken() => return None,
+            Poll::Pending => py.detach(|| parked.park()),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! How many calls into Python may run at once, and when a further one begins.
+//!
+//! `threads` is the most. But while calls are short, a second one at a time gains nothing: the two would only fight
+//! for the GIL. So a further call starts when the running one has grown old (it outlived a tick of the watchdog:
+//! it sleeps, waits for a database, or computes), and as many at a time as have proved to grow old lately. So 64
+//! threads serve short calls like one thread, and calls that sleep like 64.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// The permits of one server.
+pub(crate) struct Permits {
+    threads: usize,
+    gate: Mutex<Gate>,
+    /// Tells the watchdog that there is something to watch.
+    watch: Condvar,
+}
+
+struct Gate {
+    /// Counts the ticks.
+    tick: u64,
+    /// Calls that began in this tick, and in the one before.
+    young: [usize; 2],
+    /// Calls that have lived through a whole tick.
+    old: usize,
+    /// How many young calls may run at once.
+    allowance: usize,
+    waiting: VecDeque<Arc<Mutex<Waiting>>>,
+    watched: bool,
+    quiet: u32,
+    closed: bool,
+}
+
+/// One call's place in the queue.
+struct Waiting {
+    waker: Waker,
+    permit: Option<u64>,
+    abandoned: bool,
+}
+
+/// Permits one call, until it is dropped.
+pub(crate) struct Permit {
+    permits: Arc<Permits>,
+    tick: u64,
+}
+
+/// What the watchdog has to do after a tick.
+pub(crate) enum Tick {
+    /// Go on.
+    Watch,
+    /// Some calls have grown old: see to it that the network is attended.
+    Nudge,
+}
+
+/// After so many ticks without a young call the watchdog goes to sleep.
+const QUIET_TICKS: u32 = 20;
+
+impl Permits {
+    pub(crate) fn new(threads: usize) -> Arc<Self> {
+        let gate = Gate {
+            tick: 0,
+            young: [0; 2],
+            old: 0,
+            allowance: 1,
+            waiting: VecDeque::new(),
+            watched: false,
+            quiet: 0,
+            closed: false,
+        };
+        Arc::new(Permits { threads, gate: Mutex::new(gate), watch: Condvar::new() })
+    }
+
+    pub(crate) fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Waits for a permit.
+    pub(crate) fn acquire(self: &Arc<Self>) -> Acquire {
+        Acquire { permits: Arc::clone(self), place: None }
+    }
+
+    /// One tick of the watchdog.
+    pub(crate) fn tick(&self) -> Tick {
+        let mut gate = self.gate();
+        let [young, aged] = gate.young;
+        gate.tick += 1;
+        gate.young = [0, young];
+        gate.old += aged;
+        if aged == 0 {
+            gate.allowance = (gate.allowance / 2).max(1);
+        } else if !gate.waiting.is_empty() {
+            gate.allowance = (gate.allowance * 2).min(self.threads);
+        }
+        self.grant(&mut gate);
+        gate.quiet = if gate.young == [0; 2] && gate.waiting.is_empty() { gate.quiet + 1 } else { 0 };
+        if aged > 0 { Tick::Nudge } else { Tick::Watch }
+    }
+
+    /// The watchdog waits until there is something to watch. Tells whether to go on.
+    pub(crate) fn watch(&self) -> bool {
+        let mut gate = self.gate();
+        if gate.quiet > QUIET_TICKS {
+            gate.watched = false;
+        }
+        while !gate.watched && !gate.closed {
+            gate = self.watch.wait(gate).unwrap_or_else(PoisonError::into_inner);
+        }
+        !gate.closed
+    }
+
+    /// Sends the watchdog home.
+    pub(crate) fn close(&self) {
+        self.gate().closed = true;
+        self.watch.notify_all();
+    }
+
+    /// Begins a call if one may begin now.
+    fn begin(&self, gate: &mut Gate) -> Option<u64> {
+        let [young, aging] = gate.young;
+        let young = young + aging;
+        if young >= gate.allowance || young + gate.old >= self.threads {
+            return None;
+        }
+        gate.young[0] += 1;
+        if !gate.watched {
+            gate.watched = true;
+            gate.quiet = 0;
+            self.watch.notify_one();
+        }
+        Some(gate.tick)
+    }
+
+    /// Lets those who wait begin, as far as they may.
+    fn grant(&self, gate: &mut Gate) {
+        while let Some(place) = gate.waiting.front() {
+            let place = Arc::clone(place);
+            let mut place = lock(&place);
+            if !place.abandoned {
+                let Some(tick) = self.begin(gate) else { return };
+                place.permit = Some(tick);
+                place.waker.wake_by_ref();
+            }
+            gate.waiting.pop_front();
+        }
+    }
+
+    fn end(&self, tick: u64) {
+        let mut gate = self.gate();
+        match gate.tick - tick {
+            0 => gate.young[0] -= 1,
+            1 => gate.young[1] -= 1,
+            _ => gate.old -= 1,
+        }
+        if !gate.waiting.is_empty() {
+            self.grant(&mut gate);
+        }
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        lock(&self.gate)
+    }
+}
+
+/// No code that runs under these locks can panic half-way.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.permits.end(self.tick);
+    }
+}
+
+/// A permit to come.
+pub(crate) struct Acquire {
+    permits: Arc<Permits>,
+    place: Option<Arc<Mutex<Waiting>>>,
+}
+
+impl Future for Acquire {
+    type Output = Permit;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Permit> {
+        let permits = Arc::clone(&self.permits);
+        if let Some(place) = &self.place {
+            let mut waiting = lock(place);
+            if let Some(tick) = waiting.permit.take() {
+                drop(waiting);
+                self.place = None;
+                return Poll::Ready(Permit { permits, tick });
+            }
+            waiting.waker.clone_from(context.waker());
+            return Poll::Pending;
+        }
+        let mut gate = permits.gate();
+        if gate.waiting.is_empty()
+            && let Some(tick) = permits.begin(&mut gate)
+        {
+            drop(gate);
+            return Poll::Ready(Permit { permits, tick });
+        }
+        let waiting = Waiting { waker: context.waker().clone(), permit: None, abandoned: false };
+        let place = Arc::new(Mutex::new(waiting));
+        gate.waiting.push_back(Arc::clone(&place));
+        drop(gate);
+        self.place = Some(place);
+        Poll::Pending
+    }
+}
+
+impl Drop for Acquire {
+    fn drop(&mut self) {
+        let Some(place) = self.place.take() else { return };
+        let granted = {
+            let mut waiting = lock(&place);
+            waiting.abandoned = true;
+            waiting.permit.take()
+        };
+        if let Some(tick) = granted {
+            self.permits.end(tick);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Our server as a Python object: bound when it is made, serving when it is told to.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use onion::{Handler, SpoolLimits};
+use pyo3::exceptions::{PyOSError, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use serde_json::Value;
+use server::{Config, Server, StopHandle};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::classes::handler_of;
+use crate::inward::{Environ, Native};
+use crate::options::{ConfigurationError, options};
+use crate::permits::Permits;
+use crate::wsgi::Fixed;
+use crate::{threads, watchdog};
+
+/// A server of one application: `Server(app, threads, options)`.
+#[pyclass(name = "Server", frozen, module = "onionskin._core")]
+pub(crate) struct PyServer {
+    handler: Arc<dyn Handler>,
+    stop: StopHandle,
+    bound: Vec<String>,
+    permits: Arc<Permits>,
+    // Taken by whoever serves; none once it was closed.
+    server: Mutex<Option<Server>>,
+}
+
+#[pymethods]
+impl PyServer {
+    /// Binds at once. Raises `ConfigurationError` for a wrong option, `OSError` for a place that is taken.
+    #[new]
+    #[pyo3(signature = (app, threads, options, /))]
+    fn new(py: Python<'_>, app: &Bound<'_, PyAny>, threads: usize, options: &Bound<'_, PyDict>) -> PyResult<Self> {
+        if !(1..=MOST_THREADS).contains(&threads) {
+            let message = format!("threads: {threads} does not fit; give a number from 1 to {MOST_THREADS}");
+            return Err(ConfigurationError::new_err(message));
+        }
+        let config = read_config(options)?;
+        let permits = Permits::new(threads);
+        let fixed = Fixed { multithread: threads > 1, multiprocess: false };
+        let native = Native {
+            permits: Arc::clone(&permits),
+            environ: Environ::new(py, &fixed)?,
+            spool: SpoolLimits { memory: config.spool_memory.0, total: config.max_body.0 },
+        };
+        let handler = handler_of(app, "serve")?;
+        let server = Server::bind(config).map_err(|error| PyOSError::new_err(error.to_string()))?;
+        let server = server.sharing(Arc::new(native));
+        Ok(PyServer {
+            handler,
+            stop: server.stop_handle(),
+            bound: server.bound().iter().map(ToString::to_string).collect(),
+            permits,
+            server: Mutex::new(Some(server)),
+        })
+    }
+
+    /// The places that it listens on, with the ports that the system chose.
+    #[getter]
+    fn bound(&self) -> Vec<String> {
+        self.bound.clone()
+    }
+
+    /// Serves until `stop()`, or with `signals` until SIGINT or SIGTERM. Returns the signal's number, or 0; and
+    /// whether every request was answered within the graceful timeout.
+    #[pyo3(signature = (*, signals))]
+    fn serve(&self, py: Python<'_>, signals: bool) -> PyResult<(i32, bool)> {
+        let Some(server) = self.take() else { return Err(closed()) };
+        py.detach(|| {
+            let runtime = self.runtime()?;
+            let served = runtime.block_on(async {
+                let stop = self.stop.clone();
+                let caught = tokio::spawn(async move {
+                    if signals { stop_by_signal(stop).await } else { Ok(std::future::pending().await) }
+                });
+                let graceful = server.serve(Arc::clone(&self.handler)).await?;
+                caught.abort();
+                let signal = match caught.await {
+                    Ok(signal) => signal?,
+                    Err(_) => 0,
+                };
+                Ok((signal, graceful))
+            });
+            self.wind_down(runtime);
+            served
+        })
+    }
+
+    /// Serves the first request of one connection.
+    fn handle_request(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(server) = self.take() else { return Err(closed()) };
+        py.detach(|| {
+            let runtime = self.runtime()?;
+            let served = runtime.block_on(server.serve_one(Arc::clone(&self.handler)));
+            runtime.shutdown_timeout(WIND_DOWN);
+            *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
+            Ok(served?)
+        })
+    }
+
+    /// Begins a graceful stop, from any thread.
+    fn stop(&self) {
+        self.stop.begin();
+    }
+
+    /// Gives up the sockets of a server that does not serve.
+    fn close(&self) {
+        drop(self.take());
+    }
+}
+
+impl PyServer {
+    fn take(&self) -> Option<Server> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// One thread for each call that may run at once, and one for the network.
+    fn runtime(&self) -> PyResult<Runtime> {
+        let threads = self.permits.threads();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads + 1)
+            .max_blocking_threads(threads * 2 + SPARE_THREADS)
+            .thread_stack_size(STACK)
+            .thread_keep_alive(KEEP_ALIVE)
+            .thread_name("onionskin")
+            .on_thread_stop(threads::release)
+            .enable_all()
+            .build()?;
+        watchdog::watch(Arc::clone(&self.permits), runtime.handle().clone());
+        Ok(runtime)
+    }
+
+    fn wind_down(&self, runtime: Runtime) {
+        self.permits.close();
+        runtime.shutdown_timeout(WIND_DOWN);
+    }
+}
+
+const MOST_THREADS: usize = 1024;
+
+/// For threads that wait for a slow client while they hold an application's open iterable.
+const SPARE_THREADS: usize = 64;
+
+/// As much as a thread that Python starts has: applications recurse.
+const STACK: usize = 8 << 20;
+
+/// An application's thread-locals (database connections) should outlive a quiet hour.
+const KEEP_ALIVE: Duration = Duration::from_secs(3600);
+
+/// How long a call that can't be cut may hold up the end of the process.
+const WIND_DOWN: Duration = Duration::from_millis(200);
+
+async fn stop_by_signal(stop: StopHandle) -> std::io::Result<i32> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let caught = tokio::select! {
+        _ = interrupt.recv() => SignalKind::interrupt(),
+        _ = terminate.recv() => SignalKind::terminate(),
+    };
+    stop.begin();
+    // A second signal means: now.
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        stop.abort();
+    });
+    Ok(caught.as_raw_value())
+}
+
+fn closed() -> PyErr {
+    PyRuntimeError::new_err("the server is serving already, or was closed; make a new one")
+}
+
+fn read_config(given: &Bound<'_, PyDict>) -> PyResult<Config> {
+    serde_json::from_value(Value::Object(options(given)?))
+        .map_err(|error| ConfigurationError::new_err(error.to_string()))
+}

@@ -1,0 +1,149 @@
+//! Python strings that hold bytes: one code point a byte, as PEP 3333 wants them ("bytes as latin-1").
+
+use std::borrow::Cow;
+
+use http::{HeaderName, header};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+use pyo3::ffi;
+use rustc_hash::FxHashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// The `str` that has one code point for each of `bytes`.
+pub(crate) fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
+    // SAFETY: pointer and length are those of a slice; the result is a new reference to a str, or null on failure,
+    // which `from_owned_ptr` turns into a panic: latin-1 decoding fails only when memory is exhausted.
+    unsafe {
+        let length = ffi::Py_ssize_t::try_from(bytes.len()).expect("a slice is no longer than isize::MAX");
+        let text = ffi::PyUnicode_DecodeLatin1(bytes.as_ptr().cast(), length, std::ptr::null());
+        Bound::from_owned_ptr(py, text).cast_into_unchecked()
+    }
+}
+
+/// The bytes that `text` stands for.
+pub(crate) fn bytes_of<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u8]>> {
+    if let Ok(utf8) = text.to_str()
+        && utf8.is_ascii()
+    {
+        return Ok(Cow::Borrowed(utf8.as_bytes()));
+    }
+    // SAFETY: the argument is a str; the result is a new reference to bytes, or null with an exception set.
+    let encoded = unsafe {
+        Bound::from_owned_ptr_or_err(text.py(), ffi::PyUnicode_AsLatin1String(text.as_ptr()))
+    };
+    match encoded {
+        Ok(encoded) => Ok(Cow::Owned(encoded.cast_into::<PyBytes>()?.as_bytes().to_vec())),
+        Err(_) => {
+            let message = format!("{} holds characters that no byte stands for (PEP 3333: latin-1 only)", text.repr()?);
+            Err(PyValueError::new_err(message))
+        }
+    }
+}
+
+/// The environ keys of request headers: `HTTP_ACCEPT` for `accept`, made once and kept.
+pub(crate) struct HeaderKeys {
+    known: FxHashMap<HeaderName, Py<PyString>>,
+    // Names that came up later. Bounded: a client must not make us remember without end.
+    learned: Mutex<FxHashMap<HeaderName, Py<PyString>>>,
+}
+
+const LEARNED_MOST: usize = 512;
+
+impl HeaderKeys {
+    pub(crate) fn new(py: Python<'_>) -> Self {
+        let known = KNOWN
+            .iter()
+            .map(|name| HeaderName::from_static(name))
+            .map(|name| {
+                let key = make_key(py, &name);
+                (name, key)
+            })
+            .collect();
+        HeaderKeys { known, learned: Mutex::default() }
+    }
+
+    /// The key for `name`.
+    pub(crate) fn get<'py>(&self, py: Python<'py>, name: &HeaderName) -> Bound<'py, PyString> {
+        if let Some(key) = self.known.get(name) {
+            return key.bind(py).clone();
+        }
+        let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = learned.get(name) {
+            return key.bind(py).clone();
+        }
+        let key = make_key(py, name);
+        if learned.len() < LEARNED_MOST {
+            learned.insert(name.clone(), key.clone_ref(py));
+        }
+        key.into_bound(py)
+    }
+}
+
+fn make_key(py: Python<'_>, name: &HeaderName) -> Py<PyString> {
+    PyString::intern(py, &key_of(name)).unbind()
+}
+
+/// `HTTP_X_REQUEST_ID` for `x-request-id`. Content-Type and Content-Length have keys without prefix (RFC 3875
+/// section 4.1.2).
+pub(crate) fn key_of(name: &HeaderName) -> String {
+    let upper = name.as_str().to_ascii_uppercase().replace('-', "_");
+    if name == header::CONTENT_TYPE || name == header::CONTENT_LENGTH { upper } else { format!("HTTP_{upper}") }
+}
+
+const KNOWN: &[&str] = &[
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "access-control-request-headers",
+    "access-control-request-method",
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "dnt",
+    "expect",
+    "forwarded",
+    "from",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "max-forwards",
+    "origin",
+    "pragma",
+    "range",
+    "referer",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "x-request-id",
+    "x-requested-with",
+    "x-csrftoken",
+    "traceparent",
+    "tracestate",
+    "sec-fetch-dest",
+    "sec-fetch-mode",
+    "sec-fetch-site",
+    "sec-fetch-user",
+    "sec-ch-ua",
+    "sec-ch-ua-mobile",
+    "sec-ch-ua-platform",
+    "priority",
+];

@@ -1,0 +1,192 @@
+//! Takes connections off the listeners and gives each a task.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::time::Duration;
+
+use onion::{Handler, Peer, Scheme};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::time::{sleep, timeout};
+
+use crate::connection::{Connection, Shared};
+use crate::listen::{Bind, BindError, Listener, ListenerSocket};
+use crate::respond::report;
+use crate::stay::Stay;
+use crate::stop::StopHandle;
+use crate::stream::{ReadHalf, WriteHalf, split_tcp, split_unix};
+use crate::Config;
+
+/// A server that is bound, and serves when it is told to.
+pub struct Server {
+    config: Config,
+    listeners: Vec<Listener>,
+    stop: StopHandle,
+    given: Option<Given>,
+}
+
+/// What handlers find in [`onion::Connection::shared`].
+type Given = Arc<dyn Any + Send + Sync>;
+
+impl Server {
+    /// Binds every place of the configuration.
+    pub fn bind(config: Config) -> Result<Self, BindError> {
+        let mut listeners = Vec::new();
+        for bind in &config.bind {
+            listeners.extend(Listener::open(bind, config.backlog)?);
+        }
+        Ok(Server { config, listeners, stop: StopHandle::default(), given: None })
+    }
+
+    /// Gives `shared` to every handler, in [`onion::Connection::shared`].
+    #[must_use]
+    pub fn sharing(mut self, shared: Arc<dyn Any + Send + Sync>) -> Self {
+        self.given = Some(shared);
+        self
+    }
+
+    /// The places that it listens on, with the ports that the system chose.
+    pub fn bound(&self) -> Vec<Bind> {
+        self.listeners.iter().map(Listener::bound).collect()
+    }
+
+    /// Stops the server, from anywhere.
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+
+    /// Serves until the stop begins, then until the requests in flight are answered, or the graceful timeout is over.
+    /// Tells whether all were answered.
+    pub async fn serve(self, handler: Arc<dyn Handler>) -> io::Result<bool> {
+        let shared = self.shared(handler, false);
+        let mut accepting = Vec::new();
+        for listener in &self.listeners {
+            accepting.push(tokio::spawn(accept_all(Accepting::new(listener)?, Arc::clone(&shared))));
+        }
+        self.stop.begun().await;
+        for task in accepting {
+            // A task that ended by a panic has been reported by the runtime.
+            let _ = task.await;
+        }
+        drop(self.listeners);
+        let graceful = timeout(self.config.graceful_timeout.0, self.stop.idle()).await.is_ok();
+        if !graceful {
+            self.stop.abort();
+            // Those that wait for the network end now; a call into the application cannot be cut.
+            let _ = timeout(ABORTING, self.stop.idle()).await;
+        }
+        Ok(graceful)
+    }
+
+    /// Serves one connection's first request.
+    pub async fn serve_one(&self, handler: Arc<dyn Handler>) -> io::Result<()> {
+        let shared = self.shared(handler, true);
+        let listeners = self.listeners.iter().map(Accepting::new).collect::<io::Result<Vec<_>>>()?;
+        let accepted = poll_fn(|context| {
+            let mut polled = listeners.iter().map(|listener| listener.poll_accept(context));
+            polled.find(Poll::is_ready).unwrap_or(Poll::Pending)
+        });
+        let connection = accepted.await?.connection(&shared);
+        // Its own task: only there may the thread be held.
+        let task = tokio::spawn(Stay::new(self.stop.enter(), connection.serve()));
+        task.await.map_err(io::Error::other)
+    }
+
+    fn shared(&self, handler: Arc<dyn Handler>, once: bool) -> Arc<Shared> {
+        Arc::new(Shared {
+            handler,
+            config: self.config.clone(),
+            stop: self.stop.clone(),
+            once,
+            given: self.given.clone(),
+        })
+    }
+}
+
+/// How long connections get to notice that they are aborted.
+const ABORTING: Duration = Duration::from_millis(200);
+
+/// How long to wait when the process has no file descriptors left: accepting in a loop would only burn the CPU.
+const EXHAUSTED: Duration = Duration::from_millis(50);
+
+async fn accept_all(listener: Accepting, shared: Arc<Shared>) {
+    let mut exhausted = false;
+    loop {
+        let accepted = tokio::select! {
+            accepted = poll_fn(|context| listener.poll_accept(context)) => accepted,
+            () = shared.stop.begun() => return,
+        };
+        match accepted {
+            Ok(accepted) => {
+                exhausted = false;
+                let connection = accepted.connection(&shared);
+                tokio::spawn(Stay::new(shared.stop.enter(), connection.serve()));
+            }
+            // The client gave up while it was in the queue.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                if !exhausted {
+                    report(&format!("no connection can be accepted for now: {error}"));
+                }
+                exhausted = true;
+                sleep(EXHAUSTED).await;
+            }
+        }
+    }
+}
+
+/// A listener that the runtime watches.
+enum Accepting {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// A connection that was accepted.
+struct Accepted {
+    halves: (ReadHalf, WriteHalf),
+    peer: Peer,
+    local: Peer,
+}
+
+impl Accepting {
+    fn new(listener: &Listener) -> io::Result<Self> {
+        Ok(match &listener.socket {
+            ListenerSocket::Tcp(socket) => Accepting::Tcp(TcpListener::from_std(socket.try_clone()?)?),
+            ListenerSocket::Unix(socket) => Accepting::Unix(UnixListener::from_std(socket.try_clone()?)?),
+        })
+    }
+
+    fn poll_accept(&self, context: &mut std::task::Context<'_>) -> Poll<io::Result<Accepted>> {
+        match self {
+            Accepting::Tcp(listener) => listener.poll_accept(context).map_ok(|(stream, peer)| {
+                let local = stream.local_addr().map(end).unwrap_or_default();
+                Accepted { halves: split_tcp(stream), peer: end(peer), local }
+            }),
+            Accepting::Unix(listener) => listener.poll_accept(context).map_ok(|(stream, _)| Accepted {
+                halves: split_unix(stream),
+                peer: Peer::default(),
+                local: Peer::default(),
+            }),
+        }
+    }
+}
+
+impl Accepted {
+    fn connection(self, shared: &Arc<Shared>) -> Connection {
+        let facts = onion::Connection {
+            peer: self.peer,
+            local: self.local,
+            scheme: Scheme::Http,
+            shared: shared.given.clone(),
+            kept: OnceLock::new(),
+        };
+        Connection::new(Arc::clone(shared), facts, self.halves)
+    }
+}
+
+fn end(address: SocketAddr) -> Peer {
+    Peer { address: Some(address.ip().to_canonical()), port: Some(address.port()) }
+}

@@ -1,0 +1,76 @@
+//! The server's options, declared once: the command line, `serve()` and the documentation read them from here.
+
+use std::time::Duration;
+
+use onion::{Size, Span};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Bind;
+
+/// What a server listens on, and what it allows a client.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where to listen: HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH.
+    pub bind: Vec<Bind>,
+    /// How many connections the kernel may keep waiting to be accepted.
+    pub backlog: u16,
+    /// How long in-flight requests may take to finish after SIGTERM or SIGINT.
+    pub graceful_timeout: Span,
+    /// How long a client may take to send a request head, from the connection's or the head's first byte.
+    pub header_timeout: Span,
+    /// How long an idle connection is kept for a further request.
+    pub keep_alive: Span,
+    /// How long a client may pause while it sends a request body.
+    pub body_timeout: Span,
+    /// How long a client may pause while it takes a response.
+    pub write_timeout: Span,
+    /// The longest request line; a longer one is answered 414.
+    pub max_request_line: Size,
+    /// The largest request head; a larger one is answered 431.
+    pub max_head: Size,
+    /// The most header fields in a request; more are answered 431.
+    pub max_headers: u16,
+    /// The largest request body; a larger one is answered 413.
+    pub max_body: Size,
+    /// Up to this size, a request body waits for the application in memory; beyond it, in a temporary file.
+    pub spool_memory: Size,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            bind: vec![Bind::default()],
+            backlog: 2048,
+            graceful_timeout: Span::seconds(30),
+            header_timeout: Span::seconds(10),
+            keep_alive: Span::seconds(60),
+            body_timeout: Span::seconds(30),
+            write_timeout: Span::seconds(60),
+            max_request_line: Size(8190),
+            max_head: Size(64 << 10),
+            max_headers: 100,
+            max_body: Size(100 << 20),
+            spool_memory: Size(1 << 20),
+        }
+    }
+}
+
+impl Config {
+    /// The limits on a request head, as the parser takes them.
+    pub(crate) fn head_limits(&self) -> http1::Limits {
+        let size = |size: Size| usize::try_from(size.0).unwrap_or(usize::MAX);
+        http1::Limits {
+            request_line: size(self.max_request_line),
+            head: size(self.max_head),
+            headers: self.max_headers.into(),
+        }
+    }
+}
+
+/// How long a connection that is being closed waits for the client to have taken the answer.
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
+
+/// How much of an unwanted request body is read, to keep the connection, before it is closed instead.
+pub(crate) const DRAIN: usize = 256 * 1024;

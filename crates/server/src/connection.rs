@@ -1,0 +1,242 @@
+//! One connection: its requests, one after the other, and its end.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use http::{StatusCode, Version};
+use http1::{BodyDecoder, Decoded, Framing, HeadParser, Rejection, RequestHead};
+use onion::{Body, Context, Handler, Request, Response, plain};
+use tokio::time::timeout;
+
+use crate::Config;
+use crate::config::{DRAIN, LINGER};
+use crate::deadline::Deadline;
+use crate::incoming::{Exchange, Incoming, Reader};
+use crate::respond::{Asked, Broken, Responder};
+use crate::stop::StopHandle;
+use crate::stream::{ReadHalf, WriteHalf};
+
+/// What all connections of a server share.
+pub(crate) struct Shared {
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) config: Config,
+    pub(crate) stop: StopHandle,
+    /// Whether a connection ends after its first response.
+    pub(crate) once: bool,
+    /// What handlers find in [`onion::Connection::shared`].
+    pub(crate) given: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+/// One accepted connection.
+pub(crate) struct Connection {
+    shared: Arc<Shared>,
+    facts: Arc<onion::Connection>,
+    exchange: Arc<Exchange>,
+    reader: Option<Reader>,
+    parser: HeadParser,
+}
+
+/// What came of waiting for a request.
+enum Arrival {
+    Head(RequestHead),
+    Rejected(Rejection),
+    Over,
+}
+
+impl Connection {
+    pub(crate) fn new(shared: Arc<Shared>, facts: onion::Connection, (read, write): (ReadHalf, WriteHalf)) -> Self {
+        let deadline = Deadline::new(shared.config.header_timeout.0);
+        Connection {
+            parser: HeadParser::new(shared.config.head_limits()),
+            facts: Arc::new(facts),
+            exchange: Arc::new(Exchange::new(write)),
+            reader: Some(Reader::new(read, deadline)),
+            shared,
+        }
+    }
+
+    /// Serves the connection's requests until it ends.
+    pub(crate) async fn serve(mut self) {
+        let mut first = true;
+        loop {
+            match self.next_head(first).await {
+                Arrival::Over => return,
+                Arrival::Rejected(rejection) => {
+                    self.reject(rejection).await;
+                    return self.linger().await;
+                }
+                Arrival::Head(head) => match self.answer(head).await {
+                    Err(Broken) => return,
+                    Ok(false) => return self.linger().await,
+                    Ok(true) => {}
+                },
+            }
+            first = false;
+            let reader = self.reader.as_mut().expect("an exchange that keeps the connection gives the reader back");
+            if reader.buffer.is_empty() {
+                reader.deadline.set(self.shared.config.keep_alive.0);
+            } else {
+                // A pipelined request waits. Others are served first; and what this request woke can run.
+                reader.deadline.set(self.shared.config.header_timeout.0);
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Waits for the next request head.
+    async fn next_head(&mut self, first: bool) -> Arrival {
+        let Some(reader) = &mut self.reader else { return Arrival::Over };
+        let mut begun = first;
+        loop {
+            match self.parser.parse(&mut reader.buffer) {
+                Err(rejection) => return Arrival::Rejected(rejection),
+                Ok(Some(head)) => return Arrival::Head(head),
+                Ok(None) => {}
+            }
+            if !begun && !reader.buffer.is_empty() {
+                begun = true;
+                reader.deadline.set(self.shared.config.header_timeout.0);
+            }
+            let filled = poll_fn(|context| match reader.poll_fill(context) {
+                Poll::Ready(filled) => Poll::Ready(Some(filled)),
+                Poll::Pending if reader.buffer.is_empty() && self.shared.stop.is_stopping() => Poll::Ready(None),
+                Poll::Pending => reader.deadline.poll(context).map(|()| None),
+            });
+            match filled.await {
+                Some(Ok(0) | Err(_)) => return Arrival::Over,
+                Some(Ok(_)) => {}
+                None if reader.buffer.is_empty() => return Arrival::Over,
+                None => {
+                    let reason = "the request head did not arrive in time";
+                    return Arrival::Rejected(Rejection { status: StatusCode::REQUEST_TIMEOUT, reason });
+                }
+            }
+        }
+    }
+
+    /// One request and its response. Tells whether the connection may be kept.
+    async fn answer(&mut self, head: RequestHead) -> Result<bool, Broken> {
+        let asked = Asked {
+            method: head.method.clone(),
+            version: head.version,
+            keep_alive: head.keep_alive && !self.shared.once && !self.shared.stop.is_stopping(),
+        };
+        let request = match self.request(head) {
+            Ok(request) => request,
+            Err(rejection) => {
+                self.reject(rejection).await;
+                return Ok(false);
+            }
+        };
+        let response = self.shared.handler.call(request).await;
+        let awaited = self.exchange.settle();
+        // What the client was not asked to send may come or not: the connection's state is unknown.
+        let asked = Asked { keep_alive: asked.keep_alive && !awaited && !self.shared.stop.is_stopping(), ..asked };
+        let keep_alive = self.responder().respond(&asked, response).await?;
+        Ok(self.regain_reader(keep_alive).await && keep_alive)
+    }
+
+    /// The request that belongs to `head`, with what is known of its body.
+    fn request(&mut self, head: RequestHead) -> Result<Request, Rejection> {
+        let body = self.body(&head)?;
+        let mut request = Request::new(body);
+        *request.method_mut() = head.method;
+        *request.uri_mut() = head.uri;
+        *request.version_mut() = head.version;
+        *request.headers_mut() = head.headers;
+        request.extensions_mut().insert(Context {
+            connection: Arc::clone(&self.facts),
+            target: head.target,
+            ..Context::default()
+        });
+        Ok(request)
+    }
+
+    fn body(&mut self, head: &RequestHead) -> Result<Body, Rejection> {
+        let config = &self.shared.config;
+        let too_large = Rejection { status: StatusCode::PAYLOAD_TOO_LARGE, reason: "the request body is too large" };
+        match head.framing {
+            Framing::None => return Ok(Body::empty()),
+            Framing::Length(length) if length > config.max_body.0 => return Err(too_large),
+            _ => {}
+        }
+        let mut reader = self.reader.take().expect("no other request holds the reader");
+        let mut decoder = BodyDecoder::new(head.framing);
+        if let Framing::Length(length) = head.framing
+            && reader.buffer.len() as u64 >= length
+            && let Ok(Decoded::Data(bytes)) = decoder.decode(&mut reader.buffer)
+        {
+            self.reader = Some(reader);
+            return Ok(bytes.into());
+        }
+        if head.expect_continue && reader.buffer.is_empty() {
+            self.exchange.await_continue();
+        }
+        let exchange = Arc::clone(&self.exchange);
+        Ok(Body::stream(Incoming::new(exchange, reader, decoder, config.max_body.0, config.body_timeout.0)))
+    }
+
+    /// Takes the reading side back from the request's body, and reads on to the end of the body if little is left.
+    async fn regain_reader(&mut self, keep_alive: bool) -> bool {
+        if self.reader.is_some() {
+            return true;
+        }
+        let Some(mut returned) = self.exchange.take_back() else { return false };
+        let drained = keep_alive
+            && !returned.failed
+            && (returned.decoder.is_complete()
+                || timeout(LINGER, drain(&mut returned.reader, &mut returned.decoder)).await.unwrap_or(false));
+        self.reader = Some(returned.reader);
+        drained
+    }
+
+    async fn reject(&mut self, rejection: Rejection) {
+        let mut response: Response = plain(rejection.status, rejection.reason);
+        *response.body_mut() = format!("{}\n", rejection.reason).into();
+        let asked = Asked { method: http::Method::GET, version: Version::HTTP_11, keep_alive: false };
+        // If it can't be sent, nobody is there to be told.
+        let _ = self.responder().respond(&asked, response).await;
+    }
+
+    fn responder(&self) -> Responder<'_> {
+        Responder { writer: &self.exchange.writer, patience: self.shared.config.write_timeout.0 }
+    }
+
+    /// Closes so that the client gets the last response: what it still sends is read for a short while, since a
+    /// close with unread data resets the connection (RFC 9112 section 9.6).
+    async fn linger(mut self) {
+        self.exchange.writer.shutdown();
+        let Some(mut reader) = self.reader.take() else { return };
+        let discard = async {
+            let mut discarded = 0;
+            while discarded <= DRAIN {
+                reader.buffer.clear();
+                match poll_fn(|context| reader.poll_fill(context)).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(read) => discarded += read,
+                }
+            }
+        };
+        // Time up or not: the connection is closed now.
+        let _ = timeout(LINGER, discard).await;
+    }
+}
+
+/// Reads the rest of a body that nobody wants, up to a bound. Tells whether it came to its end.
+async fn drain(reader: &mut Reader, decoder: &mut BodyDecoder) -> bool {
+    let mut drained = 0;
+    while drained <= DRAIN {
+        match decoder.decode(&mut reader.buffer) {
+            Err(_) => return false,
+            Ok(Decoded::End) => return true,
+            Ok(Decoded::Data(block)) => drained += block.len(),
+            Ok(Decoded::NeedMore) => match poll_fn(|context| reader.poll_fill(context)).await {
+                Ok(0) | Err(_) => return false,
+                Ok(_) => {}
+            },
+        }
+    }
+    false
+}

@@ -1,0 +1,209 @@
+//! A request body on its way in: read from the connection when somebody asks for it, never before.
+
+use std::future::Future;
+use std::io::IoSlice;
+use std::mem;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use std::{cell::RefCell, io};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Frame, SizeHint};
+use http1::{BodyDecoder, Decoded};
+use onion::BodyError;
+use tokio::io::AsyncReadExt;
+
+use crate::deadline::Deadline;
+use crate::stream::{ReadHalf, WriteHalf};
+
+/// The reading side of a connection: lent to the request's body while that arrives.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    half: ReadHalf,
+    pub(crate) buffer: BytesMut,
+    pub(crate) deadline: Deadline,
+}
+
+impl Reader {
+    pub(crate) fn new(half: ReadHalf, deadline: Deadline) -> Self {
+        Reader { half, buffer: BytesMut::new(), deadline }
+    }
+
+    /// Reads what there is into the buffer; 0 at the end of the stream. An idle connection keeps no buffer.
+    pub(crate) fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.buffer.is_empty() && self.buffer.capacity() < READ_LEAST {
+            self.buffer = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+        }
+        if self.buffer.capacity() - self.buffer.len() < READ_LEAST {
+            self.buffer.reserve(READ_BLOCK);
+        }
+        let filled = pin!(self.half.read_buf(&mut self.buffer)).poll(context);
+        if filled.is_pending() && self.buffer.is_empty() {
+            let unused = mem::take(&mut self.buffer);
+            SPARE.with_borrow_mut(|spare| {
+                if spare.len() < SPARE_MOST {
+                    spare.push(unused);
+                }
+            });
+        }
+        filled
+    }
+}
+
+thread_local! {
+    static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+}
+
+const SPARE_MOST: usize = 32;
+const READ_LEAST: usize = 1024;
+const READ_BLOCK: usize = 16 * 1024;
+
+/// What a connection and the body that is arriving on it share.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) writer: WriteHalf,
+    interim: AtomicU8,
+    returned: Mutex<Option<Returned>>,
+}
+
+/// What an [`Incoming`] gives back when it is done with.
+#[derive(Debug)]
+pub(crate) struct Returned {
+    pub(crate) reader: Reader,
+    pub(crate) decoder: BodyDecoder,
+    pub(crate) failed: bool,
+}
+
+/// No `100 Continue` is called for, or none any more.
+const SETTLED: u8 = 0;
+/// The client waits for `100 Continue` before it sends the body.
+const AWAITED: u8 = 1;
+
+impl Exchange {
+    pub(crate) fn new(writer: WriteHalf) -> Self {
+        Exchange { writer, interim: AtomicU8::new(SETTLED), returned: Mutex::new(None) }
+    }
+
+    /// The client waits for `100 Continue`: it is sent when the body is first read (RFC 9110 section 10.1.1).
+    pub(crate) fn await_continue(&self) {
+        self.interim.store(AWAITED, Ordering::Release);
+    }
+
+    /// The final response begins: from now on no interim response may be sent. Tells whether one was still awaited,
+    /// in which case nobody knows whether the client will send the body.
+    pub(crate) fn settle(&self) -> bool {
+        self.interim.swap(SETTLED, Ordering::AcqRel) == AWAITED
+    }
+
+    /// The reading side, if the body is done with it.
+    pub(crate) fn take_back(&self) -> Option<Returned> {
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn send_continue(&self) -> io::Result<()> {
+        if !self.settle() {
+            return Ok(());
+        }
+        // The socket's buffer is empty at this point of an exchange: if 25 bytes don't fit, the client is gone.
+        let sent = self.writer.try_write_vectored(&[IoSlice::new(http1::CONTINUE)])?;
+        if sent == http1::CONTINUE.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+    }
+}
+
+/// The body of a request that had not arrived as a whole with its head.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    exchange: Arc<Exchange>,
+    // Some until it is given back.
+    reader: Option<Reader>,
+    decoder: BodyDecoder,
+    received: u64,
+    limit: u64,
+    timeout: Duration,
+    waiting: bool,
+    failed: bool,
+}
+
+impl Incoming {
+    pub(crate) fn new(
+        exchange: Arc<Exchange>,
+        reader: Reader,
+        decoder: BodyDecoder,
+        limit: u64,
+        timeout: Duration,
+    ) -> Self {
+        Incoming {
+            exchange,
+            reader: Some(reader),
+            decoder,
+            received: 0,
+            limit,
+            timeout,
+            waiting: false,
+            failed: false,
+        }
+    }
+
+    fn poll_block(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        let reader = self.reader.as_mut().expect("the reader is given back on drop only");
+        loop {
+            match self.decoder.decode(&mut reader.buffer) {
+                Err(rejection) => return Poll::Ready(Err(BodyError::Malformed(rejection.reason))),
+                Ok(Decoded::End) => return Poll::Ready(Ok(None)),
+                Ok(Decoded::NeedMore) => {}
+                Ok(Decoded::Data(block)) => {
+                    self.received += block.len() as u64;
+                    if self.received > self.limit {
+                        return Poll::Ready(Err(BodyError::TooLarge(self.limit)));
+                    }
+                    return Poll::Ready(Ok(Some(block)));
+                }
+            }
+            if self.exchange.send_continue().is_err() {
+                return Poll::Ready(Err(BodyError::Disconnected));
+            }
+            if !self.waiting {
+                reader.deadline.set(self.timeout);
+                self.waiting = true;
+            }
+            match reader.poll_fill(context) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(BodyError::Disconnected)),
+                Poll::Ready(Ok(_)) => self.waiting = false,
+                Poll::Pending => {
+                    ready!(reader.deadline.poll(context));
+                    return Poll::Ready(Err(BodyError::TimedOut));
+                }
+            }
+        }
+    }
+}
+
+impl http_body::Body for Incoming {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let block = ready!(self.poll_block(context));
+        self.failed |= block.is_err();
+        Poll::Ready(block.transpose().map(|block| block.map(Frame::data)))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.decoder.remaining().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        let reader = self.reader.take().expect("the reader is given back here only");
+        let decoder = mem::replace(&mut self.decoder, BodyDecoder::new(http1::Framing::None));
+        let returned = Returned { reader, decoder, failed: self.failed };
+        *self.exchange.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(returned);
+    }
+}

@@ -1,0 +1,32 @@
+//! From bytes to [`onion::Request`], and from [`onion::Response`] to bytes.
+//!
+//! The way of a request through this room: `accept` takes a connection, [`connection`](self) reads a head with
+//! `http1`, gives the request to the handler, and `respond` writes what comes back.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # async fn example(handler: Arc<dyn onion::Handler>) -> Result<(), server::BindError> {
+//! let config = server::Config { bind: vec!["127.0.0.1:8000".parse().unwrap()], ..server::Config::default() };
+//! let server = server::Server::bind(config)?;
+//! let stop = server.stop_handle();
+//! server.serve(handler).await; // until somebody calls stop.begin()
+//! # Ok(()) }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod accept;
+mod config;
+mod connection;
+mod deadline;
+mod incoming;
+mod listen;
+mod respond;
+mod stay;
+mod stop;
+mod stream;
+
+pub use accept::Server;
+pub use config::Config;
+pub use listen::{Bind, BindError};
+pub use stop::StopHandle;

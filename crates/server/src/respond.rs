@@ -1,0 +1,296 @@
+//! From a [`Response`] to bytes: head, body, and what becomes of the connection.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::mem;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{Method, StatusCode, Version};
+use http1::{BodyEncoder, ResponseHead};
+use onion::body::Kind;
+use onion::{Body, FileRange, ReasonPhrase, Response, plain};
+use tokio::time::timeout;
+
+use crate::stream::WriteHalf;
+
+/// What the answer must know of its request.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) method: Method,
+    pub(crate) version: Version,
+    /// Whether request and server would keep the connection.
+    pub(crate) keep_alive: bool,
+}
+
+/// The connection can't be used any further.
+#[derive(Debug)]
+pub(crate) struct Broken;
+
+impl From<io::Error> for Broken {
+    fn from(_: io::Error) -> Self {
+        Broken
+    }
+}
+
+/// Writes responses to one client.
+#[derive(Debug)]
+pub(crate) struct Responder<'a> {
+    pub(crate) writer: &'a WriteHalf,
+    /// How long the client may take nothing.
+    pub(crate) patience: Duration,
+}
+
+impl Responder<'_> {
+    /// Writes `response`. Tells whether the connection may be kept.
+    pub(crate) async fn respond(&self, asked: &Asked, response: Response) -> Result<bool, Broken> {
+        let mut out = Scratch::take();
+        let (parts, body) = response.into_parts();
+        let reason = parts.extensions.get::<ReasonPhrase>().map(|reason| &*reason.0);
+        let head = ResponseHead {
+            status: parts.status,
+            reason,
+            headers: &parts.headers,
+            body_length: body.length(),
+            request_method: &asked.method,
+            request_version: asked.version,
+            keep_alive: asked.keep_alive,
+            date: &date_now(),
+            server: Some(SERVER),
+        };
+        match http1::encode_head(&mut out.0, &head) {
+            Ok((encoder, keep_alive)) => {
+                self.send_body(&mut out.0, encoder, body).await?;
+                Ok(keep_alive)
+            }
+            Err(error) => {
+                report(&format!("the response to {} cannot be sent: {error}", asked.method));
+                drop(body);
+                out.0.clear();
+                self.refuse(&mut out.0, asked).await
+            }
+        }
+    }
+
+    /// The answer in place of a response that HTTP/1 has no form for.
+    async fn refuse(&self, out: &mut Vec<u8>, asked: &Asked) -> Result<bool, Broken> {
+        let refusal = plain(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n");
+        let head = ResponseHead {
+            status: refusal.status(),
+            reason: None,
+            headers: refusal.headers(),
+            body_length: refusal.body().length(),
+            request_method: &asked.method,
+            request_version: asked.version,
+            keep_alive: false,
+            date: &date_now(),
+            server: Some(SERVER),
+        };
+        let (encoder, _) = http1::encode_head(out, &head).map_err(|_| Broken)?;
+        self.send_body(out, encoder, refusal.into_body()).await?;
+        Ok(false)
+    }
+
+    async fn send_body(&self, out: &mut Vec<u8>, mut encoder: BodyEncoder, mut body: Body) -> Result<(), Broken> {
+        if matches!(encoder, BodyEncoder::Empty) {
+            drop(body);
+            return self.write(&[out]).await;
+        }
+        if let Some(bytes) = body.take_bytes() {
+            return self.send_bytes(out, encoder, &bytes).await;
+        }
+        #[cfg(target_os = "linux")]
+        if let (Kind::File(range), BodyEncoder::Length(declared)) = (body.kind(), &encoder)
+            && *declared == range.length
+        {
+            let range = range.clone();
+            return self.send_file(out, range, body).await;
+        }
+        match self.send_blocks(out, &mut encoder, &mut body).await {
+            Ok(()) => Ok(()),
+            Err(broken) => {
+                // Never a clean end for a body that is not whole.
+                self.writer.abort();
+                Err(broken)
+            }
+        }
+    }
+
+    /// A body in memory leaves with its head, in one write.
+    async fn send_bytes(&self, out: &mut Vec<u8>, mut encoder: BodyEncoder, bytes: &Bytes) -> Result<(), Broken> {
+        let encoded = encoder.encode(bytes);
+        tell_overrun(encoded.overrun);
+        if encoded.block.len() <= COPY_MOST {
+            out.extend_from_slice(encoded.prefix());
+            out.extend_from_slice(encoded.block);
+            out.extend_from_slice(encoded.suffix);
+            match encoder.finish() {
+                Ok(end) => {
+                    out.extend_from_slice(end);
+                    self.write(&[out]).await
+                }
+                Err(underrun) => {
+                    report(&underrun.to_string());
+                    self.write(&[out]).await?;
+                    Err(Broken)
+                }
+            }
+        } else {
+            self.write(&[out, encoded.prefix(), encoded.block, encoded.suffix]).await?;
+            self.finish(&mut encoder).await
+        }
+    }
+
+    /// A body that comes in blocks: each leaves as soon as it is there, the first one with the head.
+    async fn send_blocks(
+        &self,
+        out: &mut Vec<u8>,
+        encoder: &mut BodyEncoder,
+        body: &mut Body,
+    ) -> Result<(), Broken> {
+        let mut head: &[u8] = out;
+        loop {
+            let block = {
+                let mut next = pin!(body.next_block());
+                match std::future::poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
+                    Poll::Ready(block) => block,
+                    Poll::Pending => {
+                        self.write(&[mem::take(&mut head)]).await?;
+                        next.await
+                    }
+                }
+            };
+            match block {
+                None => break,
+                Some(Err(_)) => {
+                    self.write(&[head]).await?;
+                    return Err(Broken);
+                }
+                Some(Ok(block)) if block.is_empty() => {}
+                Some(Ok(block)) => {
+                    let encoded = encoder.encode(&block);
+                    self.write(&[mem::take(&mut head), encoded.prefix(), encoded.block, encoded.suffix]).await?;
+                    if encoded.overrun {
+                        tell_overrun(true);
+                        break;
+                    }
+                }
+            }
+        }
+        self.write(&[head]).await?;
+        self.finish(encoder).await
+    }
+
+    async fn finish(&self, encoder: &mut BodyEncoder) -> Result<(), Broken> {
+        match encoder.finish() {
+            Ok(end) => self.write(&[end]).await,
+            Err(underrun) => {
+                report(&underrun.to_string());
+                Err(Broken)
+            }
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    async fn send_file(&self, out: &[u8], mut range: FileRange, mut body: Body) -> Result<(), Broken> {
+        self.write(&[out]).await?;
+        while range.length > 0 {
+            match self.writer.try_send_file(&mut range) {
+                Ok(0) => {
+                    report("a file became shorter while it was sent");
+                    return Err(Broken);
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait().await?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(Broken),
+            }
+        }
+        body.complete();
+        Ok(())
+    }
+
+    /// Writes all of `blocks`, as one where the socket takes it.
+    async fn write(&self, blocks: &[&[u8]]) -> Result<(), Broken> {
+        let mut slices = [IoSlice::new(&[]); MOST_BLOCKS];
+        let mut count = 0;
+        for block in blocks.iter().filter(|block| !block.is_empty()) {
+            slices[count] = IoSlice::new(block);
+            count += 1;
+        }
+        let mut rest = &mut slices[..count];
+        while !rest.is_empty() {
+            match self.writer.try_write_vectored(rest) {
+                Ok(0) => return Err(Broken),
+                Ok(written) => IoSlice::advance_slices(&mut rest, written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait().await?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(Broken),
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait(&self) -> Result<(), Broken> {
+        timeout(self.patience, self.writer.writable()).await.map_err(|_| Broken)??;
+        Ok(())
+    }
+}
+
+/// Up to so many bytes are copied behind the head, rather than written from where they are.
+const COPY_MOST: usize = 16 * 1024;
+
+/// Head, chunk size, block, end of the chunk.
+const MOST_BLOCKS: usize = 4;
+
+const SERVER: &str = "onionskin";
+
+fn tell_overrun(overrun: bool) {
+    if overrun {
+        report("the application gave more body than its Content-Length: cut");
+    }
+}
+
+/// One line in the server's log.
+pub(crate) fn report(what: &str) {
+    eprintln!("onionskin: {what}");
+}
+
+/// A buffer for a head, used again by the next response on this thread.
+struct Scratch(Vec<u8>);
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static DATE: RefCell<(u64, [u8; 29])> = const { RefCell::new((0, [0; 29])) };
+}
+
+impl Scratch {
+    fn take() -> Self {
+        Scratch(SCRATCH.take())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.0.capacity() <= 2 * COPY_MOST {
+            self.0.clear();
+            SCRATCH.set(mem::take(&mut self.0));
+        }
+    }
+}
+
+/// The time as the Date header has it (RFC 9110 section 5.6.7), formatted once a second and thread.
+fn date_now() -> [u8; 29] {
+    let now = SystemTime::now();
+    let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    DATE.with_borrow_mut(|(of, date)| {
+        if *of != second {
+            *of = second;
+            date.copy_from_slice(httpdate::fmt_http_date(now).as_bytes());
+        }
+        *date
+    })
+}

@@ -1,0 +1,107 @@
+//! The two halves of an accepted connection, whatever kind of socket it is.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use onion::FileRange;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::{TcpStream, UnixStream, tcp, unix};
+
+/// What comes from the client.
+#[derive(Debug)]
+pub(crate) enum ReadHalf {
+    Tcp(tcp::OwnedReadHalf),
+    Unix(unix::OwnedReadHalf),
+}
+
+/// What goes to the client.
+#[derive(Debug)]
+pub(crate) enum WriteHalf {
+    Tcp(tcp::OwnedWriteHalf),
+    Unix(unix::OwnedWriteHalf),
+}
+
+/// Divides a TCP connection. Small writes leave at once (no 40 ms wait of Nagle's algorithm for an ACK).
+pub(crate) fn split_tcp(stream: TcpStream) -> (ReadHalf, WriteHalf) {
+    // Fails only for a connection that is gone already, which the first read tells.
+    let _ = stream.set_nodelay(true);
+    let (reader, writer) = stream.into_split();
+    (ReadHalf::Tcp(reader), WriteHalf::Tcp(writer))
+}
+
+/// Divides a Unix socket's connection.
+pub(crate) fn split_unix(stream: UnixStream) -> (ReadHalf, WriteHalf) {
+    let (reader, writer) = stream.into_split();
+    (ReadHalf::Unix(reader), WriteHalf::Unix(writer))
+}
+
+impl AsyncRead for ReadHalf {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            ReadHalf::Tcp(half) => Pin::new(half).poll_read(context, buffer),
+            ReadHalf::Unix(half) => Pin::new(half).poll_read(context, buffer),
+        }
+    }
+}
+
+impl WriteHalf {
+    /// Writes what the socket takes now; `WouldBlock` when that is nothing.
+    pub(crate) fn try_write_vectored(&self, blocks: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            WriteHalf::Tcp(half) => half.try_write_vectored(blocks),
+            WriteHalf::Unix(half) => half.try_write_vectored(blocks),
+        }
+    }
+
+    /// Waits until the socket takes more.
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        match self {
+            WriteHalf::Tcp(half) => half.writable().await,
+            WriteHalf::Unix(half) => half.writable().await,
+        }
+    }
+
+    /// Sends a part of a file without taking it into memory, as far as the socket takes it now.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn try_send_file(&self, range: &mut FileRange) -> io::Result<usize> {
+        use rustix::fs::sendfile;
+        use tokio::io::Interest;
+
+        let count = usize::try_from(range.length).unwrap_or(usize::MAX);
+        let mut offset = range.offset;
+        let sent = match self {
+            WriteHalf::Tcp(half) => half.as_ref().try_io(Interest::WRITABLE, || {
+                Ok(sendfile(half.as_ref(), &range.file, Some(&mut offset), count)?)
+            }),
+            WriteHalf::Unix(half) => half.as_ref().try_io(Interest::WRITABLE, || {
+                Ok(sendfile(half.as_ref(), &range.file, Some(&mut offset), count)?)
+            }),
+        }?;
+        range.offset += sent as u64;
+        range.length -= sent as u64;
+        Ok(sent)
+    }
+
+    /// Tells the client that nothing more will come.
+    pub(crate) fn shutdown(&self) {
+        // Fails only when the client has gone already.
+        let _ = match self {
+            WriteHalf::Tcp(half) => SockRef::from(half.as_ref()).shutdown(std::net::Shutdown::Write),
+            WriteHalf::Unix(half) => SockRef::from(half.as_ref()).shutdown(std::net::Shutdown::Write),
+        };
+    }
+
+    /// Makes the end of the connection a reset, so that no client takes a broken-off response for a whole one.
+    pub(crate) fn abort(&self) {
+        if let WriteHalf::Tcp(half) = self {
+            // Fails only when the client has gone already.
+            let _ = SockRef::from(half.as_ref()).set_linger(Some(std::time::Duration::ZERO));
+        }
+    }
+}

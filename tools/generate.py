@@ -1,0 +1,363 @@
+"""Writes what follows from the layers' declarations: their Python classes and the tables of their pages.
+
+    python tools/generate.py            # writes python/onionskin/layers.py and the tables in docs/layers/*.md
+    python tools/generate.py --check    # writes nothing; names the files that are stale, and exits with 1
+
+The declarations are in crates/layers. Of a page, nothing is touched but its first paragraph (the layer's
+summary) and what stands between the markers ``<!-- options -->`` and ``<!-- /options -->``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+CLASSES = ROOT / "python" / "onionskin" / "layers.py"
+PAGES = ROOT / "docs" / "layers"
+WIDTH = 110
+
+Schema = dict[str, Any]
+
+
+def main() -> int:
+    """Runs the command line, and gives its exit status."""
+    parser = argparse.ArgumentParser(
+        description="Writes the files that follow from the layers' declarations."
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is stale")
+    check = parser.parse_args().check
+    try:
+        files = generated(declarations())
+    except PageError as error:
+        print(f"generate: {error}", file=sys.stderr)
+        return 1
+    stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
+    for path in stale:
+        if check:
+            print(f"stale: {path.relative_to(ROOT)}; run python tools/generate.py", file=sys.stderr)
+        else:
+            path.write_text(files[path])
+            print(f"written: {path.relative_to(ROOT)}")
+    return 1 if check and stale else 0
+
+
+class PageError(Exception):
+    """A page that is missing, or that has no place for what is generated."""
+
+
+def declarations() -> Schema:
+    """The table of layers, as crates/layers has it."""
+    command = ["cargo", "run", "-q", "-p", "layers", "--example", "declarations"]
+    printed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
+    declared: Schema = json.loads(printed)
+    return declared
+
+
+def generated(declared: Schema) -> dict[Path, str]:
+    """All files that are generated, with their texts."""
+    layers = declared["layers"]
+    files = {CLASSES: module(layers, declared["matching"])}
+    for layer in layers:
+        path = PAGES / f"{layer['name']}.md"
+        page = with_summary(path, read(path), layer["summary"])
+        files[path] = between(path, page, "options", option_table(layer))
+    path = PAGES / "README.md"
+    files[path] = between(path, read(path), "layers", layer_table(layers))
+    return files
+
+
+# The Python classes.
+
+
+def module(layers: list[Schema], matching: Schema) -> str:
+    """The text of python/onionskin/layers.py."""
+    names = [layer["class"] for layer in layers]
+    exported = "".join(f'    "{name}",\n' for name in sorted([*names, "Matching"]))
+    classes = "".join(f"\n\n{python_class(layer)}" for layer in layers)
+    uses_literal = any(
+        "Literal[" in python_type(option) for layer in layers for option in options_of(layer).values()
+    )
+    typing = "TYPE_CHECKING, Any, Literal, TypedDict" if uses_literal else "TYPE_CHECKING, Any, TypedDict"
+    return MODULE.format(typing=typing, exported=exported, matching=matching_class(matching), classes=classes)
+
+
+def python_class(layer: Schema) -> str:
+    """The class of one layer."""
+    options = options_of(layer)
+    signature = ["cls", "app: WSGIApplication | None = None"]
+    positional = layer["positional"]
+    if positional:
+        signature.append(parameter(positional, options[positional]))
+    signature.append("*")
+    signature += [parameter(name, option) for name, option in options.items() if name != positional]
+    signature += [f"{name}: Matching | None = None" for name in COMMON]
+    given = [f"{name}={name}" for name in [*options, *COMMON]]
+    lines = [
+        f"class {layer['class']}(Layer):",
+        *docstring(layer, options),
+        "",
+        "    __slots__ = ()",
+        "",
+        "    def __new__(",
+        *(f"        {part}," for part in signature),
+        "    ) -> Self:",
+        "        options = _given(",
+        *(f"            {part}," for part in given),
+        "        )",
+        f'        return super().__new__(cls, app, "{layer["name"]}", options)',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def docstring(layer: Schema, options: dict[str, Schema]) -> list[str]:
+    """The docstring of one layer's class, in lines."""
+    arguments = ["app: The application that stands inside. Without one, the layer is called with it later."]
+    arguments += [f"{name}: {sentence(option)} {facts(option)}" for name, option in options.items()]
+    arguments += [f"{name}: {text} ``Matching``, default ``None``." for name, text in COMMON.items()]
+    raised = "ConfigurationError: An option is unknown, missing or wrong; the message says what to do."
+    return [
+        *wrapped(f'"""{code(layer["summary"])}', "    ", "    "),
+        "",
+        "    Args:",
+        *(line for argument in arguments for line in wrapped(argument, " " * 8, " " * 12)),
+        "",
+        "    Raises:",
+        *wrapped(raised, " " * 8, " " * 12),
+        '    """',
+    ]
+
+
+def matching_class(matching: Schema) -> str:
+    """The class of the conditions ``match`` and ``unless``."""
+    options = matching["properties"]
+    lines = [
+        "class Matching(TypedDict, total=False):",
+        *wrapped(f'"""{code(flat(matching["description"]))}', "    ", "    "),
+        "",
+        "    Keys:",
+        *(
+            line
+            for name, option in options.items()
+            for line in wrapped(f"{name}: {sentence(option)} One, or a list of them.", " " * 8, " " * 12)
+        ),
+        '    """',
+        "",
+        *(f"    {name}: str | Sequence[str]" for name in options),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def parameter(name: str, option: Schema) -> str:
+    """One parameter of a class, with its type and its default."""
+    return f"{name}: {python_type(option)} = {'REQUIRED' if option['required'] else python_value(option)}"
+
+
+def facts(option: Schema) -> str:
+    """Type and default of an option, for its docstring."""
+    kind = python_type(option)
+    return (
+        f"``{kind}``, required." if option["required"] else f"``{kind}``, default ``{python_value(option)}``."
+    )
+
+
+def python_type(option: Schema) -> str:
+    """The Python type that an option takes."""
+    kinds = [kind for kind in as_list(option.get("type")) if kind != "null"]
+    choices = [python_type(choice) for choice in option.get("anyOf", []) if choice.get("type") != "null"]
+    if "enum" in option and kinds == ["string"]:
+        kind = f"Literal[{', '.join(map(quoted, filter(None, option['enum'])))}]"
+    elif kinds == ["array"]:
+        kind = f"Sequence[{python_type(option.get('items', {}))}]"
+    elif kinds:
+        kind = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}.get(kinds[0], "Any")
+    else:
+        kind = " | ".join(choices) or "Any"
+    nullable = "default" in option and option["default"] is None
+    return f"{kind} | None" if nullable else kind
+
+
+def python_value(option: Schema) -> str:
+    """The default of an option, as Python."""
+    value = option.get("default")
+    if isinstance(value, list):
+        members = ", ".join(map(quoted, value))
+        return f"({members},)" if len(value) == 1 else f"({members})"
+    return quoted(value)
+
+
+def quoted(value: Any) -> str:
+    """A value as Python, its texts in double quotes."""
+    return json.dumps(value) if isinstance(value, str) else repr(value)
+
+
+# The pages.
+
+
+def option_table(layer: Schema) -> str:
+    """The options of a layer, as a table of its page."""
+    rows = ["| Option | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
+    for name, option in options_of(layer).items():
+        default = "required" if option["required"] else f"`{json.dumps(option.get('default'))}`"
+        rows.append(f"| `{name}` | {page_type(option)} | {default} | {cell(sentence(option, tick='`'))} |")
+    for name, text in COMMON.items():
+        rows.append(f"| `{name}` | [condition](README.md#match-and-unless) | none | {text} |")
+    return "\n".join(rows)
+
+
+def layer_table(layers: list[Schema]) -> str:
+    """All layers, as the table of docs/layers/README.md."""
+    rows = ["| Layer | Name in files | Phase | What it does |", "| --- | --- | --- | --- |"]
+    for layer in layers:
+        link = f"[{layer['class']}]({layer['name']}.md)"
+        rows.append(f"| {link} | `{layer['name']}` | {layer['phase']} | {cell(layer['summary'])} |")
+    return "\n".join(rows)
+
+
+def page_type(option: Schema) -> str:
+    """The type of an option in words."""
+    kinds = [kind for kind in as_list(option.get("type")) if kind != "null"]
+    if "enum" in option:
+        return " or ".join(f"`{json.dumps(choice)}`" for choice in option["enum"] if choice is not None)
+    if kinds == ["array"]:
+        return f"list of {page_type(option.get('items', {}))}s"
+    words = {"string": "text", "boolean": "true or false", "number": "number"}
+    if kinds == ["integer"]:
+        limits = (option.get("minimum"), option.get("maximum"))
+        return "integer" if None in limits else f"integer, {limits[0]} to {limits[1]}"
+    return words.get(kinds[0], "table") if kinds else "value"
+
+
+def with_summary(path: Path, page: str, summary: str) -> str:
+    """A page whose first paragraph below its title is the layer's summary."""
+    page, found = re.subn(r"\A(# [^\n]+\n\n)[^\n]+(?:\n[^\n]+)*", lambda title: title[1] + summary, page)
+    if not found:
+        raise PageError(f"{path.relative_to(ROOT)} has no title and first paragraph; write them")
+    return page
+
+
+def between(path: Path, page: str, marker: str, text: str) -> str:
+    """A page with ``text`` between its markers."""
+    start, end = f"<!-- {marker} -->", f"<!-- /{marker} -->"
+    before, found_start, rest = page.partition(start)
+    _, found_end, after = rest.partition(end)
+    if not (found_start and found_end):
+        raise PageError(f"{path.relative_to(ROOT)} lacks {start} and {end}; put them where the table belongs")
+    return f"{before}{start}\n{text}\n{end}{after}"
+
+
+def read(path: Path) -> str:
+    """The text of a page that somebody wrote."""
+    if not path.exists():
+        raise PageError(f"{path.relative_to(ROOT)} is missing; write it, with the markers of its table")
+    return path.read_text()
+
+
+# Schemas and texts.
+
+
+def options_of(layer: Schema) -> dict[str, Schema]:
+    """The options of a layer, in the order of their declaration, without references to elsewhere."""
+    schema = layer["schema"]
+    required = schema.get("required", [])
+    definitions = schema.get("$defs", {})
+    return {
+        name: {**resolved(option, definitions), "required": name in required}
+        for name, option in schema.get("properties", {}).items()
+    }
+
+
+def resolved(schema: Any, definitions: Schema) -> Any:
+    """A schema with what it refers to put in its place."""
+    if isinstance(schema, list):
+        return [resolved(member, definitions) for member in schema]
+    if not isinstance(schema, dict):
+        return schema
+    referred = definitions.get(schema.get("$ref", "").rpartition("/")[2], {})
+    whole = {**referred, **{key: value for key, value in schema.items() if key != "$ref"}}
+    return {key: resolved(value, definitions) for key, value in whole.items()}
+
+
+def sentence(option: Schema, tick: str = "``") -> str:
+    """The description of an option on one line."""
+    text = flat(option["description"])
+    return text.replace("`", tick)
+
+
+def flat(text: str) -> str:
+    """A text on one line."""
+    return " ".join(text.split())
+
+
+def code(text: str) -> str:
+    """A text of Markdown, with its code as docstrings have it."""
+    return text.replace("`", "``")
+
+
+def cell(text: str) -> str:
+    """A text that may stand in the cell of a table."""
+    return text.replace("|", "\\|")
+
+
+def wrapped(text: str, first: str, rest: str) -> list[str]:
+    """A text in lines that are not too long."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def as_list(value: Any) -> list[Any]:
+    """A value in a list, unless it is one."""
+    return value if isinstance(value, list) else [value] if value else []
+
+
+COMMON = {
+    "match": "The layer is there only for requests that satisfy this condition.",
+    "unless": "The layer is not there for requests that satisfy this condition.",
+}
+
+MODULE = '''\
+"""The layers: one class each. Generated by tools/generate.py from the declarations in crates/layers.
+
+A layer is a value. ``AllowAddresses(app, ["10.0.0.0/8"])`` stands around an application;
+``AllowAddresses(allowed_addresses=["10.0.0.0/8"])`` waits for one, and is called with it.
+"""
+
+from __future__ import annotations
+
+from typing import {typing}
+
+from onionskin._core import Layer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from _typeshed.wsgi import WSGIApplication
+    from typing_extensions import Self
+
+__all__ = [
+{exported}]
+
+REQUIRED: Any = object()
+"""Stands for an option that must be given."""
+
+
+{matching}{classes}
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {{name: value for name, value in options.items() if value is not None and value is not REQUIRED}}
+'''
+
+if __name__ == "__main__":
+    sys.exit(main())
