@@ -1,10 +1,11 @@
-"""Writes what follows from the layers' declarations: their Python classes and the tables of their pages.
+"""Writes what follows from the declarations in Rust: the layers' Python classes, and the tables of the pages.
 
-    python tools/generate.py            # writes python/onionskin/layers.py and the tables in docs/layers/*.md
+    python tools/generate.py            # writes python/onionskin/layers.py and the tables in docs
     python tools/generate.py --check    # writes nothing; names the files that are stale, and exits with 1
 
-The declarations are in crates/layers. Of a page, nothing is touched but its first paragraph (the layer's
-summary) and what stands between the markers ``<!-- options -->`` and ``<!-- /options -->``.
+The layers are declared in crates/layers, the server's options in crates/server/src/config.rs. Of a page,
+nothing is touched but what stands between the markers ``<!-- options -->`` and ``<!-- /options -->``, and the
+first paragraph of a layer's page (the layer's summary).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES = ROOT / "python" / "onionskin" / "layers.py"
 PAGES = ROOT / "docs" / "layers"
+SERVER_PAGE = ROOT / "docs" / "reference" / "server-options.md"
 WIDTH = 110
 
 Schema = dict[str, Any]
@@ -29,12 +31,12 @@ Schema = dict[str, Any]
 def main() -> int:
     """Runs the command line, and gives its exit status."""
     parser = argparse.ArgumentParser(
-        description="Writes the files that follow from the layers' declarations."
+        description="Writes the files that follow from the declarations in Rust."
     )
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is stale")
     check = parser.parse_args().check
     try:
-        files = generated(declarations())
+        files = generated(printed("layers", "declarations"), printed("server", "options"))
     except PageError as error:
         print(f"generate: {error}", file=sys.stderr)
         return 1
@@ -52,15 +54,25 @@ class PageError(Exception):
     """A page that is missing, or that has no place for what is generated."""
 
 
-def declarations() -> Schema:
-    """The table of layers, as crates/layers has it."""
-    command = ["cargo", "run", "-q", "-p", "layers", "--example", "declarations"]
-    printed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
-    declared: Schema = json.loads(printed)
+def printed(crate: str, example: str) -> Schema:
+    """What an example of a crate prints about its declarations, in their order."""
+    command = [
+        "cargo",
+        "run",
+        "-q",
+        "-p",
+        crate,
+        "--example",
+        example,
+        "--features",
+        "schemars/preserve_order",
+    ]
+    output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
+    declared: Schema = json.loads(output)
     return declared
 
 
-def generated(declared: Schema) -> dict[Path, str]:
+def generated(declared: Schema, server: Schema) -> dict[Path, str]:
     """All files that are generated, with their texts."""
     layers = declared["layers"]
     files = {CLASSES: module(layers, declared["matching"])}
@@ -70,6 +82,7 @@ def generated(declared: Schema) -> dict[Path, str]:
         files[path] = between(path, page, "options", option_table(layer))
     path = PAGES / "README.md"
     files[path] = between(path, read(path), "layers", layer_table(layers))
+    files[SERVER_PAGE] = between(SERVER_PAGE, read(SERVER_PAGE), "options", server_table(server))
     return files
 
 
@@ -218,6 +231,30 @@ def layer_table(layers: list[Schema]) -> str:
         link = f"[{layer['class']}]({layer['name']}.md)"
         rows.append(f"| {link} | `{layer['name']}` | {layer['phase']} | {cell(layer['summary'])} |")
     return "\n".join(rows)
+
+
+def server_table(server: Schema) -> str:
+    """The options of the server, as the table of docs/reference/server-options.md."""
+    rows = ["| Option | On the command line | Type | Default | Meaning |", "| --- | --- | --- | --- | --- |"]
+    for name, option in server["properties"].items():
+        flag = "--" + name.replace("_", "-")
+        default = ", ".join(map(str, as_list(option["default"])))
+        meaning = cell(sentence(option, tick="`"))
+        rows.append(f"| `{name}` | `{flag}` | {server_type(option)} | `{default}` | {meaning} |")
+    return "\n".join(rows)
+
+
+def server_type(option: Schema) -> str:
+    """The type of one of the server's options in words; measures are explained on the page."""
+    if option.get("type") == "array":
+        return f"list of {server_type(option['items'])}"
+    referred = option.get("$ref", "").rpartition("/")[2]
+    words = {
+        "Bind": "[places](#places)",
+        "Span": "[time](#times-and-sizes)",
+        "Size": "[size](#times-and-sizes)",
+    }
+    return words[referred] if referred else page_type(option)
 
 
 def page_type(option: Schema) -> str:

@@ -5,7 +5,7 @@
 //!    two calls, and is read once it is complete.
 //! 3. The head's bytes are split off the buffer and shared by target and header values ([`build`]).
 
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
@@ -67,12 +67,20 @@ pub struct HeadParser {
     /// Where the fields of the head stand; kept so that it is allocated once a connection.
     fields: Vec<Field>,
     rejected: Option<Rejection>,
+    /// What the next head's fields go into.
+    headers: HeaderMap,
 }
 
 impl HeadParser {
     /// A parser for one connection.
     pub fn new(limits: Limits) -> Self {
         Self { limits: Limits { headers: limits.headers.min(MAX_FIELDS), ..limits }, ..Self::default() }
+    }
+
+    /// Gives an empty header map for the next head's fields: one that was used before has its memory already.
+    pub fn reuse(&mut self, headers: HeaderMap) {
+        debug_assert!(headers.is_empty(), "only an empty map can take another head's fields");
+        self.headers = headers;
     }
 
     /// Takes one request head off the front of `buffer`. `Ok(None)`: it is not complete yet, call again when the
@@ -92,14 +100,14 @@ impl HeadParser {
         if self.scan.is_fresh()
             && let Ok(Some(outline)) = read(buffer, &self.limits, &mut self.fields)
         {
-            return build(buffer, outline, &self.fields).map(Some);
+            return build(buffer, outline, &self.fields, mem::take(&mut self.headers)).map(Some);
         }
         let Some(end) = self.scan.advance(buffer, &self.limits)? else { return Ok(None) };
         let Some(outline) = read(&buffer[..end], &self.limits, &mut self.fields)? else {
             return Err(Rejection::bad_request("malformed head"));
         };
         self.scan = Scan::default();
-        build(buffer, outline, &self.fields).map(Some)
+        build(buffer, outline, &self.fields, mem::take(&mut self.headers)).map(Some)
     }
 }
 
@@ -188,11 +196,16 @@ fn place(buffer: &[u8], part: &[u8]) -> Range<usize> {
 
 /// Takes the head off the buffer and shares its bytes out.
 #[inline]
-fn build(buffer: &mut BytesMut, outline: Outline, fields: &[Field]) -> Result<RequestHead, Rejection> {
+fn build(
+    buffer: &mut BytesMut,
+    outline: Outline,
+    fields: &[Field],
+    mut headers: HeaderMap,
+) -> Result<RequestHead, Rejection> {
     let head = buffer.split_to(outline.end).freeze();
     let target = head.slice(outline.target);
     let uri = uri(&target, outline.form)?;
-    let mut headers = HeaderMap::with_capacity(fields.len());
+    headers.reserve(fields.len());
     for field in fields {
         let name = HeaderName::from_bytes(&head[field.name.clone()]).map_err(|_| BAD_NAME)?;
         let value = HeaderValue::from_maybe_shared(head.slice(field.value.clone())).map_err(|_| BAD_VALUE)?;

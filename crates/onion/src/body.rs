@@ -293,6 +293,9 @@ struct Hooks(Vec<Box<dyn FnOnce(End) + Send>>);
 
 impl Hooks {
     fn run(&mut self, end: End) {
+        if self.0.is_empty() {
+            return;
+        }
         for hook in mem::take(&mut self.0) {
             hook(end);
         }

@@ -44,6 +44,7 @@ mod matching;
 mod options;
 pub mod path;
 mod response;
+pub mod reuse;
 mod spool;
 pub mod text_options;
 mod units;

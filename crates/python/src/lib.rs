@@ -8,6 +8,7 @@ mod options;
 mod outward;
 mod permits;
 mod serving;
+mod spares;
 mod strings;
 mod threads;
 mod watchdog;
@@ -24,7 +25,7 @@ mod _core {
     #[pymodule_export]
     use crate::classes::{Onion, PyLayer};
     #[pymodule_export]
-    use crate::inward::{FileWrapper, Input, StartResponse, Write};
+    use crate::inward::{FileWrapper, Input, StartResponse};
     #[pymodule_export]
     use crate::options::ConfigurationError;
     #[pymodule_export]

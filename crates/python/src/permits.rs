@@ -47,16 +47,16 @@ pub(crate) struct Permit {
     tick: u64,
 }
 
-/// What the watchdog has to do after a tick.
-pub(crate) enum Tick {
-    /// Go on.
-    Watch,
-    /// Some calls have grown old: see to it that the network is attended.
-    Nudge,
+/// What the watchdog learns from a tick.
+pub(crate) struct Tick {
+    /// Some calls have outlived their first tick.
+    pub(crate) aged: bool,
+    /// How many threads calls may block: those that do, and those that may in the next tick.
+    pub(crate) blocked: usize,
 }
 
 /// After so many ticks without a young call the watchdog goes to sleep.
-const QUIET_TICKS: u32 = 20;
+const QUIET_TICKS: u32 = 100;
 
 impl Permits {
     pub(crate) fn new(threads: usize) -> Arc<Self> {
@@ -96,7 +96,8 @@ impl Permits {
         }
         self.grant(&mut gate);
         gate.quiet = if gate.young == [0; 2] && gate.waiting.is_empty() { gate.quiet + 1 } else { 0 };
-        if aged > 0 { Tick::Nudge } else { Tick::Watch }
+        let blocked = if gate.old == 0 { 0 } else { gate.old + gate.allowance - 1 };
+        Tick { aged: aged > 0, blocked: blocked.min(self.threads) }
     }
 
     /// The watchdog waits until there is something to watch. Tells whether to go on.
@@ -109,6 +110,11 @@ impl Permits {
             gate = self.watch.wait(gate).unwrap_or_else(PoisonError::into_inner);
         }
         !gate.closed
+    }
+
+    /// Lets a watchdog begin.
+    pub(crate) fn open(&self) {
+        self.gate().closed = false;
     }
 
     /// Sends the watchdog home.

@@ -17,7 +17,8 @@ use crate::inward::{Environ, Native};
 use crate::options::{ConfigurationError, options};
 use crate::permits::Permits;
 use crate::wsgi::Fixed;
-use crate::{threads, watchdog};
+use crate::threads;
+use crate::watchdog::Watchdog;
 
 /// A server of one application: `Server(app, threads, options)`.
 #[pyclass(name = "Server", frozen, module = "onionskin._core")]
@@ -72,7 +73,7 @@ impl PyServer {
     fn serve(&self, py: Python<'_>, signals: bool) -> PyResult<(i32, bool)> {
         let Some(server) = self.take() else { return Err(closed()) };
         py.detach(|| {
-            let runtime = self.runtime()?;
+            let (runtime, watchdog) = self.runtime()?;
             let served = runtime.block_on(async {
                 let stop = self.stop.clone();
                 let caught = tokio::spawn(async move {
@@ -86,7 +87,7 @@ impl PyServer {
                 };
                 Ok((signal, graceful))
             });
-            self.wind_down(runtime);
+            wind_down(runtime, watchdog);
             served
         })
     }
@@ -95,9 +96,9 @@ impl PyServer {
     fn handle_request(&self, py: Python<'_>) -> PyResult<()> {
         let Some(server) = self.take() else { return Err(closed()) };
         py.detach(|| {
-            let runtime = self.runtime()?;
+            let (runtime, watchdog) = self.runtime()?;
             let served = runtime.block_on(server.serve_one(Arc::clone(&self.handler)));
-            runtime.shutdown_timeout(WIND_DOWN);
+            wind_down(runtime, watchdog);
             *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
             Ok(served?)
         })
@@ -120,7 +121,7 @@ impl PyServer {
     }
 
     /// One thread for each call that may run at once, and one for the network.
-    fn runtime(&self) -> PyResult<Runtime> {
+    fn runtime(&self) -> PyResult<(Runtime, Watchdog)> {
         let threads = self.permits.threads();
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads + 1)
@@ -131,14 +132,14 @@ impl PyServer {
             .on_thread_stop(threads::release)
             .enable_all()
             .build()?;
-        watchdog::watch(Arc::clone(&self.permits), runtime.handle().clone());
-        Ok(runtime)
+        let watchdog = Watchdog::start(&self.permits, runtime.handle().clone())?;
+        Ok((runtime, watchdog))
     }
+}
 
-    fn wind_down(&self, runtime: Runtime) {
-        self.permits.close();
-        runtime.shutdown_timeout(WIND_DOWN);
-    }
+fn wind_down(runtime: Runtime, watchdog: Watchdog) {
+    watchdog.stop();
+    runtime.shutdown_timeout(WIND_DOWN);
 }
 
 const MOST_THREADS: usize = 1024;

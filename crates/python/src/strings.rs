@@ -23,10 +23,8 @@ pub(crate) fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString>
 
 /// The bytes that `text` stands for.
 pub(crate) fn bytes_of<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u8]>> {
-    if let Ok(utf8) = text.to_str()
-        && utf8.is_ascii()
-    {
-        return Ok(Cow::Borrowed(utf8.as_bytes()));
+    if let Some(ascii) = ascii_of(text) {
+        return Ok(Cow::Borrowed(ascii));
     }
     // SAFETY: the argument is a str; the result is a new reference to bytes, or null with an exception set.
     let encoded = unsafe {
@@ -38,6 +36,19 @@ pub(crate) fn bytes_of<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u
             let message = format!("{} holds characters that no byte stands for (PEP 3333: latin-1 only)", text.repr()?);
             Err(PyValueError::new_err(message))
         }
+    }
+}
+
+/// The characters of an ASCII string, where they are.
+fn ascii_of<'a>(text: &'a Bound<'_, PyString>) -> Option<&'a [u8]> {
+    let object = text.as_ptr();
+    // SAFETY: it is a str, and a compact ASCII one holds just that many bytes, which don't change while it lives.
+    unsafe {
+        if ffi::PyUnicode_IS_COMPACT_ASCII(object) == 0 {
+            return None;
+        }
+        let length = usize::try_from(ffi::PyUnicode_GET_LENGTH(object)).ok()?;
+        Some(std::slice::from_raw_parts(ffi::PyUnicode_DATA(object).cast(), length))
     }
 }
 

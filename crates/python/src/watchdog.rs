@@ -1,32 +1,65 @@
 //! Keeps the network attended while calls into Python take long.
 //!
-//! A call runs on the runtime's thread that parsed the request. If it was the one that attends the I/O driver, and
-//! the other threads sleep, nobody would notice a socket until the call ends. So a thread looks every millisecond,
-//! while there are calls to look after, and wakes one of the sleeping threads when a call has outlived a tick.
+//! A call runs on the runtime's thread that parsed the request. While it takes long, another thread has to attend the
+//! network, and further calls need threads of their own. So a thread looks every millisecond, while there are calls
+//! to look after, and wakes a spare thread for each call that has outlived a tick.
 
+use std::io;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::permits::{Permits, Tick};
+use crate::permits::Permits;
+use crate::spares::Spares;
 
 const TICK: Duration = Duration::from_millis(1);
 
-/// Watches the calls of `permits` until they are closed.
-pub(crate) fn watch(permits: Arc<Permits>, runtime: Handle) {
-    let body = move || {
-        while permits.watch() {
-            thread::sleep(TICK);
-            if let Tick::Nudge = permits.tick() {
-                // A task that does nothing: the thread that runs it looks after the driver when it goes back to sleep.
-                runtime.spawn(async {});
-            }
+/// A spare thread that was needed is kept awake for so many ticks.
+const CALM: u32 = 50;
+
+/// A watchdog at work.
+pub(crate) struct Watchdog {
+    permits: Arc<Permits>,
+    thread: JoinHandle<()>,
+}
+
+impl Watchdog {
+    /// Watches the calls of `permits`, and the spare threads of `runtime`.
+    pub(crate) fn start(permits: &Arc<Permits>, runtime: Handle) -> io::Result<Self> {
+        permits.open();
+        let permits = Arc::clone(permits);
+        let watched = Arc::clone(&permits);
+        let thread = thread::Builder::new()
+            .name("onionskin-watchdog".to_owned())
+            .spawn(move || watch(&watched, &runtime))?;
+        Ok(Watchdog { permits, thread })
+    }
+
+    /// Ends it, and lets the spare threads go.
+    pub(crate) fn stop(self) {
+        self.permits.close();
+        // It holds nothing that its panic could have broken.
+        let _ = self.thread.join();
+    }
+}
+
+fn watch(permits: &Permits, runtime: &Handle) {
+    let spares = Spares::new(permits.threads(), runtime);
+    let (mut needed, mut calm) = (0, 0);
+    while permits.watch() {
+        thread::sleep(TICK);
+        let tick = permits.tick();
+        calm = if tick.blocked < needed { calm + 1 } else { 0 };
+        if calm == 0 || calm > CALM {
+            (needed, calm) = (tick.blocked, 0);
+            spares.need(needed);
         }
-    };
-    thread::Builder::new()
-        .name("onionskin-watchdog".to_owned())
-        .spawn(body)
-        .expect("the system has a thread left when a server starts");
+        if tick.aged {
+            // A task that does nothing: the thread that runs it looks after the network when it is done.
+            runtime.spawn(async {});
+        }
+    }
+    spares.close();
 }

@@ -90,6 +90,9 @@ impl Connection {
         let Some(reader) = &mut self.reader else { return Arrival::Over };
         let mut begun = first;
         loop {
+            if !reader.buffer.is_empty() {
+                self.parser.reuse(onion::reuse::headers());
+            }
             match self.parser.parse(&mut reader.buffer) {
                 Err(rejection) => return Arrival::Rejected(rejection),
                 Ok(Some(head)) => return Arrival::Head(head),
@@ -146,6 +149,7 @@ impl Connection {
         *request.uri_mut() = head.uri;
         *request.version_mut() = head.version;
         *request.headers_mut() = head.headers;
+        *request.extensions_mut() = onion::reuse::extensions();
         request.extensions_mut().insert(Context {
             connection: Arc::clone(&self.facts),
             target: head.target,

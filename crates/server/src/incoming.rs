@@ -108,7 +108,7 @@ impl Exchange {
             return Ok(());
         }
         // The socket's buffer is empty at this point of an exchange: if 25 bytes don't fit, the client is gone.
-        let sent = self.writer.try_write_vectored(&[IoSlice::new(http1::CONTINUE)])?;
+        let sent = self.writer.try_write(&[IoSlice::new(http1::CONTINUE)])?;
         if sent == http1::CONTINUE.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
     }
 }

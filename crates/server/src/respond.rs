@@ -63,6 +63,7 @@ impl Responder<'_> {
         };
         match http1::encode_head(&mut out.0, &head) {
             Ok((encoder, keep_alive)) => {
+                onion::reuse::give_headers(parts.headers);
                 self.send_body(&mut out.0, encoder, body).await?;
                 Ok(keep_alive)
             }
@@ -172,7 +173,16 @@ impl Responder<'_> {
                 Some(Ok(block)) if block.is_empty() => {}
                 Some(Ok(block)) => {
                     let encoded = encoder.encode(&block);
+                    if encoded.block.len() <= COPY_MOST { 
+                        let mut flat=Vec::with_capacity(1200);
+                        flat.extend_from_slice(mem::take(&mut head));
+                        flat.extend_from_slice(encoded.prefix());
+                        flat.extend_from_slice(encoded.block);
+                        flat.extend_from_slice(encoded.suffix);
+                        self.write(&[&flat]).await?;
+                    } else {
                     self.write(&[mem::take(&mut head), encoded.prefix(), encoded.block, encoded.suffix]).await?;
+                    }
                     if encoded.overrun {
                         tell_overrun(true);
                         break;
@@ -223,7 +233,7 @@ impl Responder<'_> {
         }
         let mut rest = &mut slices[..count];
         while !rest.is_empty() {
-            match self.writer.try_write_vectored(rest) {
+            match self.writer.try_write(rest) {
                 Ok(0) => return Err(Broken),
                 Ok(written) => IoSlice::advance_slices(&mut rest, written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait().await?,

@@ -1,9 +1,12 @@
 //! The leaf of the onion: a Python callable that answers requests.
 
-use http::StatusCode;
-use onion::{Handler, Request, RequestExt, Response, async_trait, plain};
-use pyo3::prelude::*;
+use std::future::{Future, ready};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use http::StatusCode;
+use onion::{Handler, Request, RequestExt, Response, plain};
+use pyo3::prelude::*;
 
 use super::{Native, Relayed, native, relayed};
 
@@ -23,19 +26,24 @@ impl WsgiApplication {
     }
 }
 
-#[async_trait]
+// Written out, not by `async_trait`: one future less around the call.
 impl Handler for WsgiApplication {
     /// Calls the application: by the way that the request came in. A request of our server is answered on a thread
     /// of its runtime, one that came in through the outward door on the thread and with the environ that it has.
-    async fn call(&self, request: Request) -> Response {
-        if let Some(relayed) = request.extensions().get::<Arc<Relayed>>() {
-            return relayed::call(self, Arc::clone(relayed), request).await;
-        }
+    fn call<'a, 'f>(&'a self, request: Request) -> Pin<Box<dyn Future<Output = Response> + Send + 'f>>
+    where
+        'a: 'f,
+        Self: 'f,
+    {
         let shared = request.context().and_then(|context| context.connection.shared.clone());
-        match shared.map(Arc::downcast::<Native>) {
-            Some(Ok(server)) => native::call(self, server, request).await,
-            _ => plain(StatusCode::INTERNAL_SERVER_ERROR, "A WSGI application needs a server or a door around it\n"),
+        if let Some(Ok(server)) = shared.map(Arc::downcast::<Native>) {
+            return Box::pin(native::call(self, server, request));
         }
+        if let Some(relayed) = request.extensions().get::<Arc<Relayed>>() {
+            return Box::pin(relayed::call(self, Arc::clone(relayed), request));
+        }
+        let refusal = "A WSGI application needs a server or a door around it\n";
+        Box::pin(ready(plain(StatusCode::INTERNAL_SERVER_ERROR, refusal)))
     }
 }
 

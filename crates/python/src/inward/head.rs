@@ -20,13 +20,18 @@ pub(crate) struct Head {
 
 impl Head {
     /// Reads what PEP 3333 allows; all else is the application's fault, and raised back at it.
-    pub(crate) fn read(status: &Bound<'_, PyString>, headers: &Bound<'_, PyAny>) -> PyResult<Self> {
+    pub(crate) fn read(status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let status = status.cast::<PyString>().map_err(|_| {
+            let given = status.get_type();
+            PyTypeError::new_err(format!("start_response: the status must be a str, not {given}"))
+        })?;
         let (status, reason) = read_status(&bytes_of(status)?)?;
         let list = headers.cast::<PyList>().map_err(|_| {
             let given = headers.get_type();
             PyTypeError::new_err(format!("start_response: the headers must be a list of tuples, not {given}"))
         })?;
-        let mut map = HeaderMap::with_capacity(list.len());
+        let mut map = onion::reuse::headers();
+        map.reserve(list.len());
         for pair in list.iter() {
             let (name, value) = read_pair(&pair)?;
             map.append(name, value);

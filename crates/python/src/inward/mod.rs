@@ -18,4 +18,4 @@ pub(crate) use input::Input;
 pub(crate) use iterable::{AppIterable, block_of};
 pub(crate) use native::Native;
 pub(crate) use relayed::{Before, Relayed};
-pub(crate) use start_response::{StartResponse, Write};
+pub(crate) use start_response::StartResponse;

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::request::Parts;
-use onion::body::Kind;
-use onion::{Body, BodyError, Request, Response, SpoolLimits, Spooled, ThreadBound, plain, spool};
+use onion::{Body, BodyError, Request, Response, SpoolLimits, Spooled, ThreadBound, plain, reuse, spool};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
@@ -37,31 +36,30 @@ enum Arrived {
 
 /// Calls `application`.
 pub(super) async fn call(application: &WsgiApplication, server: Arc<Native>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let arrived = match arrive(&parts, body, server.spool).await {
-        Ok(arrived) => arrived,
-        Err(error) => return refuse(&error),
+    let (parts, mut body) = request.into_parts();
+    let arrived = match body.take_bytes() {
+        Some(bytes) if bytes.is_empty() => Arrived::Nothing,
+        Some(bytes) => Arrived::Memory(bytes),
+        None if parts.headers.contains_key(EXPECT) => Arrived::Live(body),
+        // Boxed, so that the common request doesn't carry the room for it.
+        None => match Box::pin(arrive(body, server.spool)).await {
+            Ok(arrived) => arrived,
+            Err(error) => return refuse(&error),
+        },
     };
     let permit = server.permits.acquire().await;
-    attached(|py| {
+    let response = attached(|py| {
         begin(py, application, &server, &parts, arrived, permit).unwrap_or_else(|error| {
             Of::request(&parts).tell(py, "the application raised", &error);
             raised(error)
         })
-    })
+    });
+    reuse::give_parts(parts);
+    response
 }
 
 /// Waits for the body, so that a slow client holds no thread.
-async fn arrive(parts: &Parts, mut body: Body, limits: SpoolLimits) -> Result<Arrived, BodyError> {
-    if matches!(body.kind(), Kind::Empty) {
-        return Ok(Arrived::Nothing);
-    }
-    if let Some(bytes) = body.take_bytes() {
-        return Ok(Arrived::Memory(bytes));
-    }
-    if parts.headers.contains_key(EXPECT) {
-        return Ok(Arrived::Live(body));
-    }
+async fn arrive(body: Body, limits: SpoolLimits) -> Result<Arrived, BodyError> {
     Ok(match spool(body, limits).await? {
         Spooled::Memory(bytes) => Arrived::Memory(bytes),
         Spooled::File(file) => {

@@ -6,12 +6,12 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyTuple};
 
 use super::head::{Head, header_list, status_line};
 use crate::changes::HeaderChanges;
 
-/// One request's `start_response` (PEP 3333, "The start_response() Callable").
+/// One request's `start_response` and `write` (PEP 3333, "The start_response() Callable").
 #[pyclass(frozen, module = "onionskin._core")]
 pub(crate) struct StartResponse {
     state: Mutex<State>,
@@ -48,20 +48,26 @@ enum Sent {
 
 #[pymethods]
 impl StartResponse {
-    #[pyo3(signature = (status, headers, exc_info = None, /))]
+    /// `start_response(status, headers, exc_info=None)`, which returns `write`: this object again. Called with one
+    /// argument it is `write(data)`. So no request pays for a second object that hardly any uses.
+    #[pyo3(signature = (status, headers = None, exc_info = None, /))]
     fn __call__<'py>(
         slf: &Bound<'py, Self>,
-        status: &Bound<'py, PyString>,
-        headers: &Bound<'py, PyAny>,
+        status: &Bound<'py, PyAny>,
+        headers: Option<&Bound<'py, PyAny>>,
         exc_info: Option<&Bound<'py, PyTuple>>,
-    ) -> PyResult<Write> {
+    ) -> PyResult<Option<Bound<'py, Self>>> {
+        let (py, this) = (slf.py(), slf.get());
+        let Some(headers) = headers else {
+            this.write(py, status)?;
+            return Ok(None);
+        };
         let head = Head::read(status, headers)?;
-        let this = slf.get();
         match exc_info {
             None => this.set(head)?,
-            Some(exc_info) => this.replace(slf.py(), head, exc_info)?,
+            Some(exc_info) => this.replace(py, head, exc_info)?,
         }
-        Ok(Write { start: slf.clone().unbind() })
+        Ok(Some(slf.clone()))
     }
 }
 
@@ -142,7 +148,12 @@ impl StartResponse {
         }
     }
 
-    fn write(&self, py: Python<'_>, block: &[u8]) -> PyResult<()> {
+    fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let block = data.cast::<PyBytes>().map_err(|_| {
+            let given = data.get_type();
+            PyTypeError::new_err(format!("write: the data must be bytes, not {given}"))
+        })?;
+        let block = block.as_bytes();
         let mut state = self.state();
         let Some(mut sink) = state.sink.take() else {
             state.written.extend_from_slice(block);
@@ -175,21 +186,4 @@ fn exception_of(exc_info: &Bound<'_, PyTuple>) -> PyResult<PyErr> {
 
 fn not_called() -> PyErr {
     PyRuntimeError::new_err("the application gave a response without having called start_response (PEP 3333)")
-}
-
-/// The `write` callable: what it is given goes out ahead of the iterable's blocks.
-#[pyclass(frozen, module = "onionskin._core")]
-pub(crate) struct Write {
-    start: Py<StartResponse>,
-}
-
-#[pymethods]
-impl Write {
-    fn __call__(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
-        let block = data.cast::<PyBytes>().map_err(|_| {
-            let given = data.get_type();
-            PyTypeError::new_err(format!("write: the data must be bytes, not {given}"))
-        })?;
-        self.start.get().write(py, block.as_bytes())
-    }
 }

@@ -1,0 +1,100 @@
+//! Threads of the runtime that are kept asleep until calls into Python have blocked the others.
+//!
+//! The runtime has one thread for each call that may run at once, and one for the network. While calls are short, one
+//! thread does it all. If the others slept as the runtime has them sleep, it would wake one whenever two requests
+//! came at once, only for it to find that there is nothing left to do. So the spare ones sleep here, in a task of
+//! ours, and the watchdog wakes as many as there are calls that block.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+/// The spare threads of one runtime.
+#[derive(Debug, Default)]
+pub(crate) struct Spares {
+    state: Mutex<State>,
+    /// Wakes a thread that sleeps here.
+    summon: Condvar,
+    /// Tells a task of ours, which waits as the runtime has tasks wait, to put a thread to sleep again.
+    dismiss: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    total: usize,
+    asleep: usize,
+    /// How many should be asleep.
+    wanted: usize,
+    closed: bool,
+}
+
+impl Spares {
+    /// Puts `total` threads of `runtime` to sleep, which must have at least one more.
+    pub(crate) fn new(total: usize, runtime: &Handle) -> Arc<Self> {
+        let spares = Arc::new(Spares::default());
+        {
+            let mut state = spares.state();
+            state.total = total;
+            state.wanted = total;
+        }
+        for _ in 0..total {
+            runtime.spawn(Arc::clone(&spares).keep());
+        }
+        spares
+    }
+
+    /// Sees to it that `needed` of the spare threads are at work.
+    pub(crate) fn need(&self, needed: usize) {
+        let mut state = self.state();
+        let wanted = state.total.saturating_sub(needed);
+        if wanted == state.wanted {
+            return;
+        }
+        let before = std::mem::replace(&mut state.wanted, wanted);
+        if wanted < before {
+            self.summon.notify_all();
+        } else {
+            for _ in before..wanted {
+                self.dismiss.notify_one();
+            }
+        }
+    }
+
+    /// Lets all threads go.
+    pub(crate) fn close(&self) {
+        self.state().closed = true;
+        self.summon.notify_all();
+    }
+
+    /// One task: it blocks its thread while the thread isn't needed.
+    async fn keep(self: Arc<Self>) {
+        loop {
+            {
+                let mut state = self.state();
+                while !state.closed && state.asleep < state.wanted {
+                    state.asleep += 1;
+                    state = self.sleep(state);
+                    state.asleep -= 1;
+                }
+                if state.closed {
+                    return;
+                }
+            }
+            self.dismiss.notified().await;
+        }
+    }
+
+    /// Sleeps until fewer threads are wanted asleep than are.
+    fn sleep<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        while !state.closed && state.asleep <= state.wanted {
+            state = self.summon.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing under this lock can panic half-way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,1 @@
+"""Real applications inside the onion, through both doors."""

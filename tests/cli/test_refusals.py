@@ -1,0 +1,176 @@
+"""What the command line refuses: in one line, with exit code 2, and without a traceback."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from cli.test_commands import run
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("no_such_module", "no_such_module"),
+        ("no_such_module:app", "no_such_module"),
+        ("no_such_package.wsgi:app", "no_such_package.wsgi"),
+        ("package.no_such_module:app", "package.no_such_module"),
+        ("package.wsgi.deeper:app", "package.wsgi.deeper"),
+        ("no/such/file.py:app", "no/such/file.py"),
+        ("package.py", "package.py"),
+        ("site_module:no_such_name", "no_such_name"),
+        ("site_module:holder.no_such_name", "no_such_name"),
+        ("site_module:no_such_name()", "no_such_name"),
+        ("site_module:number", "int"),
+        ("site_module:create_app(", "create_app("),
+        ("site_module:create_app(name)", "create_app(name)"),
+        ("site_module:app + app", "app + app"),
+        ("site_module:[app]", "[app]"),
+        ("site_module:app().b", "app()"),
+        ("empty", "empty"),
+        ("empty.py", "empty.py"),
+        (":app", ":app"),
+        ("", "''"),
+        (".site_module:app", ".site_module"),
+        ("..", "'..'"),
+        ("package..wsgi", "package..wsgi"),
+        ("a b:app", "a b"),
+        ("package/wsgi:app", "package/wsgi"),
+    ],
+)
+def test_a_wrong_target_is_told_in_one_line(project, target, told):
+    refused(project, told, target)
+
+
+def refused(project, told: str, *arguments: str) -> str:
+    """The one line that `onionskin serve` ends with."""
+    done = run("serve", "--bind", "127.0.0.1:0", *arguments, cwd=project)
+    assert done.returncode == 2, done
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("onionskin: ")
+    assert told in done.stderr
+    return done.stderr
+
+
+def test_a_wrong_name_is_told_with_those_that_there_are(project):
+    line = refused(project, "create_app", "site_module:applicaton")
+    assert "application" in line.replace("applicaton", "")
+
+
+def test_a_wrong_module_is_told_with_the_directory(project):
+    refused(project, str(project), "no_such_module")
+
+
+@pytest.mark.smoke
+def test_a_taken_port_is_told(project):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = run("serve", "site_module", "--bind", place, cwd=project)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        f"onionskin: cannot listen on {place}: another program listens there; stop it or choose another --bind"
+    ]
+
+
+@pytest.mark.parametrize(
+    "place", ["8000", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:99999", "::1:80", "[::1:80", "unix:", "", "tcp://a"]
+)
+def test_a_place_that_is_none_is_told(project, place):
+    done = run("serve", "site_module", "--bind", place, cwd=project)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert f'"{place}" is no place to listen on; write 127.0.0.1:8000' in done.stderr
+
+
+@pytest.mark.parametrize("place", ["192.0.2.1:0", "no-such-host.invalid:80", "unix:/no/such/directory/socket"])
+def test_a_place_that_cannot_be_listened_on_is_told(project, place):
+    done = run("serve", "site_module", "--bind", place, cwd=project)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"onionskin: cannot listen on {place}: ")
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--header-timeout", "soon"),
+        ("--header-timeout", "-1s"),
+        ("--header-timeout", "10 parsecs"),
+        ("--keep-alive", ""),
+        ("--max-body", "large"),
+        ("--max-body", "10TB"),
+        ("--max-headers", "many"),
+        ("--max-headers", "-1"),
+        ("--max-headers", "100000"),
+        ("--backlog", "x"),
+    ],
+)
+def test_a_wrong_value_is_told_with_option_and_value(project, option, value):
+    line = refused(project, option.removeprefix("--").split("-")[0], "site_module", f"{option}={value}")
+    assert value in line
+    assert ";" in line  # behind it the way out
+    assert option.removeprefix("--") in line.replace("_", "-")
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "1025"])
+def test_a_wrong_number_of_threads_is_told(project, threads):
+    assert "1 to 1024" in refused(project, threads, "site_module", "--threads", threads)
+
+
+@pytest.mark.parametrize(
+    ("layer", "told"),
+    [
+        ("no_such_layer", "no_such_layer"),
+        ("allow_adresses", "allow_addresses"),
+        ("allow_addresses", "allowed_addresses"),
+        ("allow_addresses:allowed_addresses=nonsense", "nonsense"),
+        ("allow_addresses:allowed_addresses=::1,status=500", "500"),
+        ("allow_addresses:allowed_addresses=::1,no_such_option=1", "no_such_option"),
+        ("allow_addresses:allowed_addresses", "allowed_addresses"),
+        ("allow_addresses:allowed_addresses=::1,match.no_such=1", "no_such"),
+        ("request_id:=", "request_id"),
+        ("", "layer"),
+    ],
+)
+def test_a_wrong_layer_is_told(project, layer, told):
+    refused(project, told, "site_module", "--layer", layer)
+
+
+def test_an_unknown_option_is_told(project):
+    done = run("serve", "site_module", "--no-such-option", "1", cwd=project)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("--no-such-option 1")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        ("broken", "RuntimeError: at import"),
+        ("broken.py:app", "RuntimeError: at import"),
+        ("missing:app", "ModuleNotFoundError: No module named 'there_is_no_such_module'"),
+        ("unfinished", "SyntaxError"),
+        ("failing:create_app()", "RuntimeError: in the factory"),
+        ("site_module:create_app(1, 2, 3)", "TypeError"),
+    ],
+)
+def test_an_applications_own_error_is_shown_with_its_traceback(project, target, error):
+    done = run("serve", target, "--bind", "127.0.0.1:0", cwd=project)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"onionskin: {target} raised while it was imported:\nTraceback")
+    assert error in done.stderr
+
+
+def test_an_application_that_exits_while_it_is_imported_exits(project):
+    assert run("serve", "exiting", "--bind", "127.0.0.1:0", cwd=project).returncode == 7
+
+
+def test_no_socket_is_left_where_the_application_is_refused(project):
+    path = project / "socket"
+    run("serve", "no_such_module", "--bind", f"unix:{path}", cwd=project)
+    assert not path.exists()

@@ -1,0 +1,41 @@
+"""Fixtures for all tests: servers of every kind, each started once a session."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.servers import KINDS, OUTWARD_KINDS, Servers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from support.servers import Served
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """All servers of this session: ``servers.get(kind, "package.module:name")``."""
+    servers = Servers(tmp_path_factory.mktemp("servers"))
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Every kind of server, ours first."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session", params=OUTWARD_KINDS)
+def outward_kind(request: pytest.FixtureRequest) -> str:
+    """Every kind of server that is not ours."""
+    return str(request.param)
+
+
+@pytest.fixture
+def server(kind: str, servers: Servers) -> Callable[[str], Served]:
+    """``server("package.module:name")`` under every kind of server."""
+    return partial(servers.get, kind)

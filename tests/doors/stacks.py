@@ -1,0 +1,42 @@
+"""Each layer of the table around the scripted application, with options that show it at work.
+
+A new layer has its row here; test_differential.py fails while it is missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import onionskin
+
+LOCAL = ["127.0.0.0/8", "::1"]
+IDS = {
+    "X-Request-Id": "from-the-client-1",
+    "Traceparent": f"00-{'a' * 32}-{'b' * 16}-01",
+    "Tracestate": "vendor=1",
+}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One layer with options, and what a request must bring so that two answers can be compared."""
+
+    layer: str
+    options: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def around(self, app: Any) -> Any:
+        """The layer around ``app``."""
+        names = {row["name"]: row["class"] for row in onionskin._core.declarations()}
+        return getattr(onionskin, names[self.layer])(**self.options)(app)
+
+
+STACKS: dict[str, Stack] = {
+    "allow_addresses": Stack("allow_addresses", {"allowed_addresses": LOCAL}),
+    "allow_addresses_refusing": Stack("allow_addresses", {"allowed_addresses": ["192.0.2.1"]}),
+    "allow_addresses_hiding": Stack("allow_addresses", {"allowed_addresses": ["192.0.2.1"], "status": 404}),
+    "request_id": Stack("request_id", {"trust_inbound": True}, IDS),
+    "request_id_alone": Stack("request_id", {"trust_inbound": True, "traceparent": False}, IDS),
+    "request_id_elsewhere": Stack("request_id", {"unless": {"path": "/**"}}, IDS),
+}

@@ -1,0 +1,142 @@
+"""Every example is run for real: served in a process of its own, asked, and stopped."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import subprocess
+import sys
+from contextlib import AbstractContextManager, contextmanager
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+@contextmanager
+def serving(*command: str) -> Iterator[int]:
+    """The port of a process that names its place on its first line, for as long as it runs; it stops well."""
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=EXAMPLES.parent,
+        stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        said = process.stdout.readline()
+        assert "http://127.0.0.1:" in said, said + (
+            process.communicate(timeout=10)[0] if process.poll() else ""
+        )
+        yield int(said.partition("http://127.0.0.1:")[2].split("/")[0].split(",")[0])
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=10)[0]
+        assert process.returncode == 0, said
+        assert "Traceback" not in said
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def serving_example(name: str) -> AbstractContextManager[int]:
+    """An example under the command line."""
+    return serving("-m", "onionskin", "serve", str(EXAMPLES / name), "--bind", "127.0.0.1:0")
+
+
+def ask(
+    port: int, path: str = "/", method: str = "GET", **request: Any
+) -> tuple[http.client.HTTPResponse, bytes]:
+    """A response, and its body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request(method, path, **request)
+    response = connection.getresponse()
+    body = response.read()
+    connection.close()
+    return response, body
+
+
+def test_hello_greets() -> None:
+    with serving_example("hello.py") as port:
+        response, body = ask(port)
+
+    assert (response.status, body) == (200, b"Hello, neighbour!\n")
+
+
+def test_the_tutorial_shows_the_environ_to_an_allowed_address() -> None:
+    with serving(str(EXAMPLES / "tutorial.py"), "0") as port:
+        response, body = ask(port)
+
+    assert response.status == 200
+    assert body.startswith(b"Hello world!")
+    assert b"REMOTE_ADDR = '127.0.0.1'" in body
+
+
+def test_an_event_arrives_before_the_next_one_is_there() -> None:
+    with serving_example("streaming.py") as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/")
+        response = connection.getresponse()
+        first = response.read1(100)
+        rest = response.read()
+        connection.close()
+
+    assert response.getheader("Content-Type") == "text/event-stream"
+    assert first == b"data: 3\n\n"
+    assert rest.endswith(b"data: lift-off\n\n")
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_upload_is_read_to_its_end(chunked: bool) -> None:
+    sent = b"onion" * 1_000_000  # beyond what waits in memory
+    body = iter([sent[:3_000_000], sent[3_000_000:]]) if chunked else sent
+    with serving_example("upload.py") as port:
+        response, told = ask(port, method="PUT", body=body, encode_chunked=chunked, headers=framing(chunked))
+
+    assert response.status == 200
+    assert told == f"{len(sent)} bytes, SHA-256 {sha256(sent).hexdigest()}\n".encode()
+
+
+def framing(chunked: bool) -> dict[str, str]:
+    """The header that says how a body is framed, where http.client does not choose it itself."""
+    return {"Transfer-Encoding": "chunked"} if chunked else {}
+
+
+@pytest.mark.parametrize("framework", ["flask", "django"])
+def test_a_framework_sees_the_id_of_its_request(framework: str) -> None:
+    if find_spec(framework) is None:
+        pytest.skip(f"{framework} is not installed")
+    with serving_example(f"{framework}_app.py") as port:
+        response, body = ask(port)
+
+    told = json.loads(body)
+    assert told["hello"].lower() == f"from {framework}"
+    assert told["request"] == response.getheader("X-Request-Id")
+
+
+def test_the_onion_tells_the_id_and_guards_a_path() -> None:
+    with serving_example("onion.py") as port:
+        index, page = ask(port)
+        guarded, refusal = ask(port, "/elsewhere/deeper")
+        missing, _ = ask(port, "/nothing")
+
+    assert index.status == 200
+    assert index.getheader("X-Request-Id", "?").encode() in page
+    assert (guarded.status, refusal) == (403, b"You are forbidden to view this resource")
+    assert missing.status == 404
+
+
+def test_every_example_is_asked_here_and_short_enough_to_be_one_idea() -> None:
+    tested = Path(__file__).read_text()
+    for path in EXAMPLES.glob("*.py"):
+        name = path.name
+        assert name in tested or name.replace("_app.py", "") in tested, f"no test asks {name}"
+        assert len(path.read_text().splitlines()) <= 40, name

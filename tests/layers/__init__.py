@@ -1,0 +1,1 @@
+"""What each layer promises its users, through both doors."""

@@ -1,0 +1,39 @@
+"""Servers for the tests in this folder."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from server.process import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    """Starts servers that end with the test."""
+    with ExitStack() as servers:
+
+        def start(*options: str, **settings: Any) -> Server:
+            return servers.enter_context(Server(*options, **settings))
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """One server with its defaults, for all tests of a module."""
+    with Server() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def no_panic(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test does to a server: none of its threads may panic."""
+    yield
+    if "server" in request.fixturenames:
+        assert "panicked" not in request.getfixturevalue("server").log
