@@ -82,7 +82,7 @@ wheels: $(VENV)/.extension ## a wheel for .venv's Python and a source distributi
 	$(BIN)/maturin build --quiet --release --interpreter $(BIN)/python --sdist --out dist
 
 .PHONY: smoke
-smoke: $(VENV)/.tools ## examples and layers on the other Pythons that are installed
+smoke: $(VENV)/.tools ## the tests marked so, on the other Pythons that are installed
 	@sh tools/smoke.sh $(BIN)
 
 .PHONY: fuzz

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.both_doors import DOORS
 from support.servers import KINDS, OUTWARD_KINDS, Servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from support.both_doors import Seen
     from support.servers import Served
 
 
@@ -39,3 +41,9 @@ def outward_kind(request: pytest.FixtureRequest) -> str:
 def server(kind: str, servers: Servers) -> Callable[[str], Served]:
     """``server("package.module:name")`` under every kind of server."""
     return partial(servers.get, kind)
+
+
+@pytest.fixture(params=DOORS)
+def through(request: pytest.FixtureRequest) -> Callable[..., Seen]:
+    """Asks an application in layers, in this process, through one door and then the other."""
+    return DOORS[request.param]

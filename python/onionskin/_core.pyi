@@ -17,7 +17,6 @@ __all__ = [
     "Onion",
     "Server",
     "StartResponse",
-    "Write",
     "__version__",
     "declarations",
     "layer_from_text",
@@ -36,17 +35,19 @@ def server_options() -> dict[str, Any]:
     """The JSON schema of the server's options."""
 
 def layer_from_text(text: str) -> Layer:
-    """A layer out of its form on the command line: ``NAME:option=value,...``. It has no application inside."""
+    """A layer, with no application inside, out of its form on the command line: ``NAME:option=value,...``."""
 
 @disjoint_base
 class Layer:
     """One layer of the house, the base of each layer's class.
 
-    With an application inside it is a WSGI application; without one it is called with the application, and gives
-    the layer around it.
+    With an application inside it is a WSGI application; without one it is called with the application, and
+    gives the layer around it.
     """
 
-    def __new__(cls, app: WSGIApplication | None, name: str, options: Mapping[str, Any] | Layer, /) -> Self: ...
+    def __new__(
+        cls, app: WSGIApplication | None, name: str, options: Mapping[str, Any] | Layer, /
+    ) -> Self: ...
     @overload
     def __call__(self, app: WSGIApplication, /) -> Self: ...
     @overload
@@ -63,7 +64,8 @@ class Layer:
 class Onion:
     """Several layers, from the outside in: ``Onion(A(), B())(app)`` is ``A()(B()(app))``.
 
-    Members may be layers without an application, and any other callable that takes an application and gives one.
+    Members may be layers without an application, and any other callable that takes an application and gives
+    one.
     """
 
     def __new__(cls, *layers: Callable[[WSGIApplication], WSGIApplication]) -> Self: ...
@@ -97,16 +99,16 @@ class Server:
 
 @final
 class StartResponse:
-    """One request's ``start_response`` (PEP 3333)."""
+    """One request's ``start_response`` (PEP 3333), and the ``write`` that it returns.
 
+    What is written goes out ahead of the iterable's blocks.
+    """
+
+    @overload
     def __call__(
         self, status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None, /
-    ) -> Write: ...
-
-@final
-class Write:
-    """The ``write`` callable: what it is given goes out ahead of the iterable's blocks."""
-
+    ) -> Self: ...
+    @overload
     def __call__(self, data: bytes, /) -> None: ...
 
 @final

@@ -43,6 +43,8 @@ def load(target: str) -> Any:
 
 def from_name(name: str) -> ModuleType:
     """Import a module by its dotted name, from the working directory too."""
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ConfigurationError(f"{name!r} is no module's name; write pkg.module:app or path/file.py:app")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -55,8 +57,6 @@ def from_name(name: str) -> ModuleType:
                 f"there is no module {name!r} here ({here}); check the name, or change to the project's directory"
             ) from None
         raise
-    except ValueError:
-        raise ConfigurationError(f"{name!r} is no module's name; write pkg.module:app or path/file.py:app") from None
 
 
 def from_file(name: str) -> ModuleType:

@@ -80,7 +80,9 @@ def test_an_unknown_layer_is_refused_with_those_that_there_are():
     assert all(name in done.stderr for name in declared())
 
 
-@pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["serve"], ["serve", "a:b", "--no-such-option"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["no-such-command"], ["serve"], ["serve", "a:b", "--no-such-option"]]
+)
 def test_a_wrong_command_is_refused_with_its_usage(arguments):
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (2, "")

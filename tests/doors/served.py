@@ -24,6 +24,7 @@ def python_middleware(app: Any) -> Any:
 
 bare = application
 layered = AllowAddresses(RequestId(application, trust_inbound=True), LOCAL)
+untrusting = RequestId(application)
 guarded = AllowAddresses(application, [], match={"path": "/refused"})
 onion = Onion(RequestId(trust_inbound=True), python_middleware, AllowAddresses(allowed_addresses=LOCAL))
 nest = onion(application)

@@ -122,11 +122,8 @@ def test_a_layer_stands_in_itself() -> None:
 def test_the_same_layer_may_stand_twice_in_an_onion() -> None:
     layer = RequestId(trust_inbound=True)
     outcome = run(Onion(layer, step("a"), layer)(hello), make_environ(HTTP_X_REQUEST_ID="mine"))
-    assert (outcome.body, header(outcome, "X-Request-Id"), header(outcome, "X-Steps")) == (
-        b"mine",
-        "mine",
-        "a",
-    )
+    assert (outcome.body, header(outcome, "X-Request-Id")) == (b"mine", "mine")
+    assert header(outcome, "X-Steps") == "a"
 
 
 def test_python_middleware_between_layers_sees_what_the_outer_one_did() -> None:

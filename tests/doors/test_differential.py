@@ -1,4 +1,4 @@
-"""Two doors, one layer: what a client and the application can observe is the same, whichever server is around.
+"""Two doors, one layer: what a client and the application can observe is the same under every server.
 
 Every layer of the table is here, with each request below, under every kind of server; ours is the measure.
 """
@@ -19,19 +19,10 @@ if TYPE_CHECKING:
 FRAMING = {"date", "server", "connection", "keep-alive", "transfer-encoding", "content-length"}
 """What a server adds by itself."""
 
-ABOUT_THE_SERVER = {
-    "CONTENT_LENGTH",  # empty or missing where there is no body
-    "GATEWAY_INTERFACE",
-    "RAW_URI",
-    "REMOTE_HOST",
-    "REMOTE_PORT",
-    "REQUEST_URI",
-    "SERVER_NAME",
-    "SERVER_PORT",
-    "SERVER_SOFTWARE",
-    "DOCUMENT_ROOT",
-    "REQUEST_SCHEME",
-}
+OF_THE_REQUEST = {"REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "REMOTE_ADDR"}
+"""Keys of environ that don't depend on the server, as those do not that begin with the following."""
+
+PREFIXES = ("HTTP_", "CONTENT_", "SERVER_PROTOCOL", "onionskin.", "wsgi.url_scheme", "type of environ")
 
 REQUESTS: dict[str, tuple[str, str, list[tuple[str, str]], bytes | None]] = {
     "get": ("GET", "/hello", [], None),
@@ -70,13 +61,12 @@ def answer(server: Served, stack: str, request: str) -> Reply:
 def observable(server: Served, stack: str, request: str) -> dict[str, Any]:
     """What a client can see of an answer."""
     reply = answer(server, stack, request)
+    headers = [(name.lower(), value) for name, value in reply.headers]
     return {
         "status": reply.status,
         "reason": reply.reason,
         # waitress spells names its own way: names are compared without their case here, see test_inward.py.
-        "headers": sorted(
-            (name.lower(), value) for name, value in reply.headers if name.lower() not in FRAMING
-        ),
+        "headers": sorted(pair for pair in headers if pair[0] not in FRAMING),
         "body": reply.body,
         "whole": reply.whole,
     }
@@ -111,28 +101,13 @@ def told(server: Served, stack: str, request: str) -> dict[str, Any]:
     reply = server.ask(target, method, headers=[*headers, *STACKS[stack].headers.items()], body=body)
     if reply.status != 200:
         return {"status": reply.status}
-    shown = {
-        key: value
-        for key, value in reply.json().items()
-        if (key.isupper() and "." not in key and key not in ABOUT_THE_SERVER) or key.startswith("onionskin.")
-    }
+    given = reply.json().items()
+    shown = {key: value for key, value in given if key in OF_THE_REQUEST or key.startswith(PREFIXES)}
     if body is None:
-        # An empty one is none; wsgiref makes one up.
+        # Empty or missing is the same; wsgiref makes a type up.
         shown.pop("CONTENT_TYPE", None)
-    else:
-        shown["CONTENT_LENGTH"] = reply.json()["CONTENT_LENGTH"]
-    return {
-        key: value for key, value in shown.items() if key in reply.json() and key in interesting(server, key)
-    }
-
-
-def interesting(server: Served, key: str) -> set[str]:
-    """wsgiref puts the process's environment into environ: only what a request can set counts."""
-    requests_own = key.startswith(("HTTP_", "onionskin.", "CONTENT_", "REMOTE_"))
-    return {key} if requests_own or key in REQUEST_KEYS else set()
-
-
-REQUEST_KEYS = {"REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "SERVER_PROTOCOL"}
+        shown.pop("CONTENT_LENGTH", None)
+    return shown
 
 
 @pytest.mark.parametrize("request_name", ENVIRONS)

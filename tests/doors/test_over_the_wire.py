@@ -294,3 +294,11 @@ def test_a_large_request_body_arrives_whole(door: Served) -> None:
 def test_a_body_that_nobody_read_does_not_spoil_the_next_request(door: Served) -> None:
     assert door.ask("/hello", "POST", body=b"x" * 1000).body == b"hello\n"
     assert door.ask("/hello").body == b"hello\n"
+
+
+def test_a_header_with_an_underscore_cannot_pose_as_the_request_id(server: Callable[[str], Served]) -> None:
+    with connected(server("doors.served:untrusting").address) as connection:
+        connection.sendall(f"GET /environ HTTP/1.1\r\nX_Request_Id: mine\r\n{CLOSING}".encode())
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.")
+    assert b"mine" not in answer

@@ -18,6 +18,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.smoke
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 

@@ -54,9 +54,7 @@ class Client:
         """Sends bytes as they are."""
         self.socket.sendall(data)
 
-    def request(
-        self, method: str, path: str, *headers: str, body: bytes = b"", version: str = "1.1"
-    ) -> None:
+    def request(self, method: str, path: str, *headers: str, body: bytes = b"", version: str = "1.1") -> None:
         """Sends one well-formed request, with Content-Length if there is a body."""
         length = [f"Content-Length: {len(body)}"] if body else []
         lines = [f"{method} {path} HTTP/{version}", "Host: a", *headers, *length, "", ""]

@@ -29,9 +29,7 @@ PATIENCE = 10.0
 class Process:
     """A child process whose standard error is kept, line by line."""
 
-    def __init__(
-        self, command: Sequence[str], cwd: Path = HERE, most_files: int | None = None
-    ) -> None:
+    def __init__(self, command: Sequence[str], cwd: Path = HERE, most_files: int | None = None) -> None:
         def limit_files() -> None:
             if most_files is not None:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))

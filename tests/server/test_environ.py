@@ -165,7 +165,8 @@ def test_a_request_without_body_has_no_content_length(server):
 def test_chunks_are_gone_when_the_application_sees_the_request(server):
     facts = environ(
         server,
-        b"POST /environ_as_json HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+        b"POST /environ_as_json HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"2\r\nab\r\n0\r\n\r\n",
     )
     assert facts["texts"]["CONTENT_LENGTH"] == "2"
     assert "HTTP_TRANSFER_ENCODING" not in facts["texts"]
@@ -178,7 +179,9 @@ def test_an_absolute_target_is_split(server):
 
 
 def test_a_proxys_words_change_nothing_by_themselves(server):
-    seen = texts(server, "", "X-Forwarded-For: 203.0.113.7", "X-Forwarded-Proto: https", "Forwarded: for=1.2.3.4")
+    seen = texts(
+        server, "", "X-Forwarded-For: 203.0.113.7", "X-Forwarded-Proto: https", "Forwarded: for=1.2.3.4"
+    )
     assert (seen["REMOTE_ADDR"], seen["wsgi.url_scheme"]) == ("127.0.0.1", "http")
 
 

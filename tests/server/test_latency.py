@@ -1,4 +1,4 @@
-"""No stall between the parts of a response: a small write must not wait for the client's delayed ACK (40 ms)."""
+"""No stall between the parts of a response: no write waits for the client's delayed ACK (40 ms)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def test_a_continue_never_stalls(server):
     with server.client() as client:
         for _ in range(REQUESTS):
             since = time.perf_counter()
-            client.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+            client.send(
+                b"POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+            )
             assert client.head().status == 100
             client.send(b"green")
             assert client.response().status == 200

@@ -84,7 +84,9 @@ def test_a_body_cut_short_is_never_given_to_the_application(serve):
         client.half_close()
         assert client.response().status == 400
     with server.client() as client:
-        client.send(b"POST /echo?told=cut HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n")
+        client.send(
+            b"POST /echo?told=cut HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n"
+        )
         client.half_close()
         assert client.response().status == 400
     assert server.get("/hello") == b"hello"

@@ -41,7 +41,9 @@ def test_204_has_no_content_length(server):
         assert client.get("/status?code=204&body=x").header("Content-Length") is None
 
 
-@pytest.mark.parametrize("code", ["100", "101", "103", "199", "600", "999", "099", "20", "2000", "abc", "-20"])
+@pytest.mark.parametrize(
+    "code", ["100", "101", "103", "199", "600", "999", "099", "20", "2000", "abc", "-20"]
+)
 def test_a_status_that_is_no_final_one_is_the_applications_error(server, code):
     with server.client() as client:
         assert client.get(f"/status?code={code}").status == 500
@@ -150,14 +152,18 @@ def test_a_control_character_in_a_value_never_goes_out(server, value):
         assert (response.status, response.header("X-Evil")) == (500, None)
 
 
-@pytest.mark.parametrize("name", ["X%0d%0aX-Evil", "X%0aY", "X%3aY", "X+Y", "XNUL", "", "X%c3%a4", "%ef%bc%a1"])
+@pytest.mark.parametrize(
+    "name", ["X%0d%0aX-Evil", "X%0aY", "X%3aY", "X+Y", "XNUL", "", "X%c3%a4", "%ef%bc%a1"]
+)
 def test_a_name_that_is_none_never_goes_out(server, name):
     with server.client() as client:
         response = client.get(f"/header?name={name or '%20'}")
         assert (response.status, response.header("X-Evil")) == (500, None)
 
 
-@pytest.mark.parametrize("status", ["200 OK%0d%0aX-Evil:%20b", "200 O%0aK", "200 ONULK", "200%0d", "200 %e2%82%ac"])
+@pytest.mark.parametrize(
+    "status", ["200 OK%0d%0aX-Evil:%20b", "200 O%0aK", "200 ONULK", "200%0d", "200 %e2%82%ac"]
+)
 def test_a_control_character_in_a_status_never_goes_out(server, status):
     with server.client() as client:
         response = client.get(f"/header?status={status.replace(' ', '%20')}")
@@ -175,7 +181,8 @@ def test_latin_1_goes_out_as_bytes(server):
 
 
 @pytest.mark.parametrize(
-    "name", ["Connection", "Keep-Alive", "Transfer-Encoding", "TE", "Trailer", "Upgrade", "Proxy-Authenticate"]
+    "name",
+    ["Connection", "Keep-Alive", "Transfer-Encoding", "TE", "Trailer", "Upgrade", "Proxy-Authenticate"],
 )
 def test_a_hop_by_hop_header_is_the_applications_error(server, name):
     with server.client() as client:
@@ -186,7 +193,9 @@ def test_a_hop_by_hop_header_is_the_applications_error(server, name):
 @pytest.mark.parametrize("value", ["x", "-1", "+4", "4,4", "0x4", "4 4", "18446744073709551616"])
 def test_a_length_that_is_none_is_the_applications_error(server, value):
     with server.client() as client:
-        response = client.get(f"/header?name=Content-Length&value={value.replace(' ', '%20').replace('+', '%2b')}")
+        response = client.get(
+            f"/header?name=Content-Length&value={value.replace(' ', '%20').replace('+', '%2b')}"
+        )
         assert response.status == 500
 
 

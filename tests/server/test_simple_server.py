@@ -11,8 +11,8 @@ import urllib.request
 from contextlib import contextmanager
 
 import pytest
-from onionskin.simple_server import WSGIServer, demo_app, make_server
 
+from onionskin.simple_server import WSGIServer, demo_app, make_server
 from server.client import Client, Ended
 from server.process import Process
 
@@ -115,7 +115,11 @@ def test_handle_request_serves_one_and_returns():
 
 
 def test_requests_beyond_handle_request_wait_for_the_next_one():
-    with make_server("127.0.0.1", 0, demo_app) as server, client_of(server) as first, client_of(server) as second:
+    with (
+        make_server("127.0.0.1", 0, demo_app) as server,
+        client_of(server) as first,
+        client_of(server) as second,
+    ):
         first.request("GET", "/")
         second.request("GET", "/")
         server.handle_request()
@@ -178,7 +182,10 @@ def test_the_port_is_bound_when_the_server_is_made():
 
 
 def test_a_taken_port_raises_oserror():
-    with make_server("127.0.0.1", 0, demo_app) as server, pytest.raises(OSError, match="another program listens"):
+    with (
+        make_server("127.0.0.1", 0, demo_app) as server,
+        pytest.raises(OSError, match="another program listens"),
+    ):
         make_server("127.0.0.1", server.server_port, demo_app)
 
 

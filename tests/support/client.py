@@ -54,9 +54,11 @@ def ask(
     headers: Iterable[tuple[str, str]] = (),
     body: bytes | None = None,
     host: str = "example.org",
+    source: str | None = None,
 ) -> Reply:
-    """One request on a connection of its own. ``ConnectionError`` if there is no answer at all."""
-    connection = HTTPConnection(*address, timeout=TIMEOUT)
+    """One request on a connection of its own, from ``source``. ``ConnectionError`` if there is no answer."""
+    own = (source, 0) if source else None
+    connection = HTTPConnection(*address, timeout=TIMEOUT, source_address=own)
     with contextlib.closing(connection):
         connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
         connection.putheader("Host", host)

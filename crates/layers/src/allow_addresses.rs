@@ -24,7 +24,6 @@ use onion::{AddressRange, Declaration, Layer, Next, OptionError, Phase, Request,
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::options;
 
 pub(crate) const DECLARATION: Declaration = Declaration {
     name: "allow_addresses",
@@ -33,7 +32,7 @@ pub(crate) const DECLARATION: Declaration = Declaration {
     phase: Phase::Protect,
     positional: Some("allowed_addresses"),
     schema: Declaration::schema_of::<Options>,
-    build: |given| Ok(Arc::new(AllowAddresses::new(&options::read(given)?)?)),
+    build: |given| Ok(Arc::new(AllowAddresses::new(&onion::reading::read(given)?)?)),
 };
 
 #[derive(Deserialize, JsonSchema)]

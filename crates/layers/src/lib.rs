@@ -20,7 +20,6 @@ use schemars::{Schema, schema_for};
 use serde_json::{Map, Value};
 
 mod headers;
-mod options;
 #[cfg(test)]
 mod testing;
 mod trace_context;
@@ -44,7 +43,7 @@ pub fn declaration(name: &str) -> Result<&'static Declaration, OptionError> {
     let found = LAYERS.iter().find(|declaration| declaration.name == name);
     found.ok_or_else(|| {
         let known: Vec<&str> = LAYERS.iter().map(|declaration| declaration.name).collect();
-        let nearest = options::nearest(name, &known);
+        let nearest = onion::reading::nearest(name, &known);
         OptionError(format!("there is no layer {name:?}; {nearest}the layers are {}", known.join(", ")))
     })
 }
@@ -69,7 +68,7 @@ pub fn matching_schema() -> Schema {
 
 fn build_unnamed(declaration: &Declaration, mut given: Map<String, Value>) -> Result<Built, OptionError> {
     let schema = (declaration.schema)();
-    options::check_names(&schema, &given, COMMON)?;
+    onion::reading::check_names(&schema, &given, COMMON)?;
     let [matching, unless] = COMMON.map(|name| given.remove(name).filter(|value| !value.is_null()));
     let when = When::new(condition("match", matching)?.as_ref(), condition("unless", unless)?.as_ref())?;
     Ok(Built { layer: (declaration.build)(given)?, when })
@@ -80,8 +79,8 @@ fn condition(name: &str, given: Option<Value>) -> Result<Option<Matching>, Optio
     match given {
         None => Ok(None),
         Some(Value::Object(given)) => {
-            options::check_names(&matching_schema(), &given, []).map_err(within)?;
-            options::read(given).map(Some).map_err(within)
+            onion::reading::check_names(&matching_schema(), &given, []).map_err(within)?;
+            onion::reading::read(given).map(Some).map_err(within)
         }
         Some(other) => Err(OptionError(format!(
             "{name}: {other} is no condition; give one such as {{\"path\": \"/api/*\"}}"

@@ -26,7 +26,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::headers::only;
-use crate::{options, trace_context};
+use crate::trace_context;
 
 pub(crate) const DECLARATION: Declaration = Declaration {
     name: "request_id",
@@ -35,7 +35,7 @@ pub(crate) const DECLARATION: Declaration = Declaration {
     phase: Phase::Edge,
     positional: None,
     schema: Declaration::schema_of::<Options>,
-    build: |given| Ok(Arc::new(RequestId::new(options::read(given)?)?)),
+    build: |given| Ok(Arc::new(RequestId::new(onion::reading::read(given)?)?)),
 };
 
 #[derive(Deserialize, JsonSchema)]

@@ -211,11 +211,12 @@ impl Body {
     }
 
     /// The foreign body of type `T`, if this is one that no layer has touched or waits for the end of.
-    pub fn into_untouched<T: Foreign>(self) -> Result<T, Body> {
+    pub fn into_untouched<T: Foreign>(self) -> Result<Box<T>, Body> {
         let Body { kind, hooks } = self;
         match kind {
             Kind::Foreign(foreign) if hooks.0.is_empty() && foreign.as_any().is::<T>() => {
-                Ok(*foreign.into_any().downcast::<T>().expect("the type was looked at just before"))
+                // Of this type, as was looked at just before.
+                foreign.into_any().downcast::<T>().map_err(|_| Body { kind: Kind::Empty, hooks })
             }
             kind => Err(Body { kind, hooks }),
         }

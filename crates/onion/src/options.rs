@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema};
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::Layer;
@@ -49,18 +48,16 @@ pub struct Declaration {
     /// The JSON schema of the options.
     pub schema: fn() -> Schema,
     /// Makes the layer from its options.
-    pub build: fn(Map<String, Value>) -> Result<Arc<dyn Layer>, OptionError>,
+    pub build: Build,
 }
+
+/// Makes a layer from its options.
+pub type Build = fn(Map<String, Value>) -> Result<Arc<dyn Layer>, OptionError>;
 
 impl Declaration {
     /// The schema of `O`, for [`schema`](Self::schema).
     pub fn schema_of<O: JsonSchema>() -> Schema {
         schemars::schema_for!(O)
-    }
-
-    /// Reads `O` out of the options given, for [`build`](Self::build).
-    pub fn read<O: DeserializeOwned>(options: Map<String, Value>) -> Result<O, OptionError> {
-        serde_json::from_value(Value::Object(options)).map_err(|error| OptionError(error.to_string()))
     }
 }
 

@@ -26,11 +26,15 @@ fn json(value: &Bound<'_, PyAny>) -> PyResult<Value> {
         return Ok(Value::Bool(flag.is_true()));
     }
     if value.is_instance_of::<PyInt>() {
-        return Ok(Value::Number(Number::from(value.extract::<i64>()?)));
+        // What is too large for any option is refused as text, by the option that it was given for.
+        return Ok(match value.extract::<i64>() {
+            Ok(integer) => Value::Number(Number::from(integer)),
+            Err(_) => Value::String(value.str()?.to_str()?.to_owned()),
+        });
     }
     if let Ok(float) = value.cast::<PyFloat>() {
         let number = Number::from_f64(float.extract()?);
-        return Ok(number.map_or(Value::Null, Value::Number));
+        return Ok(number.map_or_else(|| Value::String(float.to_string()), Value::Number));
     }
     if let Ok(text) = value.cast::<PyString>() {
         return Ok(Value::String(text.to_str()?.to_owned()));

@@ -3,11 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use onion::{Handler, SpoolLimits};
+use onion::{Handler, OptionError, SpoolLimits, reading, text_options};
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use serde_json::Value;
 use server::{Config, Server, StopHandle};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -36,11 +35,16 @@ impl PyServer {
     /// Binds at once. Raises `ConfigurationError` for a wrong option, `OSError` for a place that is taken.
     #[new]
     #[pyo3(signature = (app, threads, options, /))]
-    fn new(py: Python<'_>, app: &Bound<'_, PyAny>, threads: usize, options: &Bound<'_, PyDict>) -> PyResult<Self> {
-        if !(1..=MOST_THREADS).contains(&threads) {
+    fn new(
+        py: Python<'_>,
+        app: &Bound<'_, PyAny>,
+        threads: &Bound<'_, PyAny>,
+        options: &Bound<'_, PyDict>,
+    ) -> PyResult<Self> {
+        let threads = threads.extract().ok().filter(|threads| (1..=MOST_THREADS).contains(threads)).ok_or_else(|| {
             let message = format!("threads: {threads} does not fit; give a number from 1 to {MOST_THREADS}");
-            return Err(ConfigurationError::new_err(message));
-        }
+            ConfigurationError::new_err(message)
+        })?;
         let config = read_config(options)?;
         let permits = Permits::new(threads);
         let fixed = Fixed { multithread: threads > 1, multiprocess: false };
@@ -179,7 +183,16 @@ fn closed() -> PyErr {
     PyRuntimeError::new_err("the server is serving already, or was closed; make a new one")
 }
 
+/// The server's options: as Python values, or as text.
 fn read_config(given: &Bound<'_, PyDict>) -> PyResult<Config> {
-    serde_json::from_value(Value::Object(options(given)?))
-        .map_err(|error| ConfigurationError::new_err(error.to_string()))
+    let schema = schemars::schema_for!(Config);
+    let mut given = options(given)?;
+    let mut read = || {
+        let texts = given.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
+        let texts = text_options::from_text(&schema, texts)?;
+        given.extend(texts);
+        reading::check_names(&schema, &given, [])?;
+        reading::read(std::mem::take(&mut given))
+    };
+    read().map_err(|error: OptionError| ConfigurationError::new_err(error.to_string()))
 }

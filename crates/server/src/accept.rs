@@ -72,11 +72,11 @@ impl Server {
             let _ = task.await;
         }
         drop(self.listeners);
-        let graceful = timeout(self.config.graceful_timeout.0, self.stop.idle()).await.is_ok();
+        let graceful = timeout(self.config.graceful_timeout.0, self.stop.idle()).await.unwrap_or(false);
         if !graceful {
             self.stop.abort();
             // Those that wait for the network end now; a call into the application cannot be cut.
-            let _ = timeout(ABORTING, self.stop.idle()).await;
+            let _ = timeout(ABORTING, self.stop.empty()).await;
         }
         Ok(graceful)
     }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::Config;
 use crate::config::{DRAIN, LINGER};
 use crate::deadline::Deadline;
-use crate::incoming::{Exchange, Incoming, Reader};
+use crate::incoming::{Exchange, Incoming, Reader, Returned};
 use crate::respond::{Asked, Broken, Responder};
 use crate::stop::StopHandle;
 use crate::stream::{ReadHalf, WriteHalf};
@@ -69,6 +69,7 @@ impl Connection {
                 }
                 Arrival::Head(head) => match self.answer(head).await {
                     Err(Broken) => return,
+                    Ok(false) if self.shared.once => return,
                     Ok(false) => return self.linger().await,
                     Ok(true) => {}
                 },
@@ -134,11 +135,13 @@ impl Connection {
             }
         };
         let response = self.shared.handler.call(request).await;
-        let awaited = self.exchange.settle();
         // What the client was not asked to send may come or not: the connection's state is unknown.
-        let asked = Asked { keep_alive: asked.keep_alive && !awaited && !self.shared.stop.is_stopping(), ..asked };
+        let awaited = self.exchange.settle();
+        let returned = self.exchange.take_back();
+        let lost = awaited || returned.as_ref().is_some_and(Returned::is_lost);
+        let asked = Asked { keep_alive: asked.keep_alive && !lost && !self.shared.stop.is_stopping(), ..asked };
         let keep_alive = self.responder().respond(&asked, response).await?;
-        Ok(self.regain_reader(keep_alive).await && keep_alive)
+        Ok(self.regain_reader(returned, keep_alive).await && keep_alive)
     }
 
     /// The request that belongs to `head`, with what is known of its body.
@@ -183,13 +186,13 @@ impl Connection {
     }
 
     /// Takes the reading side back from the request's body, and reads on to the end of the body if little is left.
-    async fn regain_reader(&mut self, keep_alive: bool) -> bool {
+    async fn regain_reader(&mut self, returned: Option<Returned>, keep_alive: bool) -> bool {
         if self.reader.is_some() {
             return true;
         }
-        let Some(mut returned) = self.exchange.take_back() else { return false };
+        let Some(mut returned) = returned.or_else(|| self.exchange.take_back()) else { return false };
         let drained = keep_alive
-            && !returned.failed
+            && !returned.is_lost()
             && (returned.decoder.is_complete()
                 || timeout(LINGER, drain(&mut returned.reader, &mut returned.decoder)).await.unwrap_or(false));
         self.reader = Some(returned.reader);
@@ -205,13 +208,13 @@ impl Connection {
     }
 
     fn responder(&self) -> Responder<'_> {
-        Responder { writer: &self.exchange.writer, patience: self.shared.config.write_timeout.0 }
+        Responder { writer: self.exchange.writer(), patience: self.shared.config.write_timeout.0 }
     }
 
     /// Closes so that the client gets the last response: what it still sends is read for a short while, since a
     /// close with unread data resets the connection (RFC 9112 section 9.6).
     async fn linger(mut self) {
-        self.exchange.writer.shutdown();
+        self.exchange.writer().shutdown();
         let Some(mut reader) = self.reader.take() else { return };
         let discard = async {
             let mut discarded = 0;

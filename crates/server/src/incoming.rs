@@ -16,6 +16,7 @@ use http1::{BodyDecoder, Decoded};
 use onion::BodyError;
 use tokio::io::AsyncReadExt;
 
+use crate::config::DRAIN;
 use crate::deadline::Deadline;
 use crate::stream::{ReadHalf, WriteHalf};
 
@@ -64,7 +65,8 @@ const READ_BLOCK: usize = 16 * 1024;
 /// What a connection and the body that is arriving on it share.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    pub(crate) writer: WriteHalf,
+    // Some until it is dropped.
+    writer: Option<WriteHalf>,
     interim: AtomicU8,
     returned: Mutex<Option<Returned>>,
 }
@@ -77,6 +79,13 @@ pub(crate) struct Returned {
     pub(crate) failed: bool,
 }
 
+impl Returned {
+    /// Whether the rest of the body is not worth reading, or can't be read: the connection ends with the response.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.failed || self.decoder.remaining().is_some_and(|remaining| remaining > DRAIN as u64)
+    }
+}
+
 /// No `100 Continue` is called for, or none any more.
 const SETTLED: u8 = 0;
 /// The client waits for `100 Continue` before it sends the body.
@@ -84,7 +93,12 @@ const AWAITED: u8 = 1;
 
 impl Exchange {
     pub(crate) fn new(writer: WriteHalf) -> Self {
-        Exchange { writer, interim: AtomicU8::new(SETTLED), returned: Mutex::new(None) }
+        Exchange { writer: Some(writer), interim: AtomicU8::new(SETTLED), returned: Mutex::new(None) }
+    }
+
+    /// The writing side.
+    pub(crate) fn writer(&self) -> &WriteHalf {
+        self.writer.as_ref().expect("the writer is taken on drop only")
     }
 
     /// The client waits for `100 Continue`: it is sent when the body is first read (RFC 9110 section 10.1.1).
@@ -108,8 +122,16 @@ impl Exchange {
             return Ok(());
         }
         // The socket's buffer is empty at this point of an exchange: if 25 bytes don't fit, the client is gone.
-        let sent = self.writer.try_write(&[IoSlice::new(http1::CONTINUE)])?;
+        let sent = self.writer().try_write(&[IoSlice::new(http1::CONTINUE)])?;
         if sent == http1::CONTINUE.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.end();
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener, ToSocketAddrs};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -120,12 +120,25 @@ pub(crate) enum ListenerSocket {
 
 /// The file of a Unix socket, removed when it is dropped.
 #[derive(Debug)]
-pub(crate) struct SocketFile(PathBuf);
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    /// Device and inode: a successor may have put its own socket there.
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn identify(path: &Path) -> io::Result<(u64, u64)> {
+        let metadata = path.symlink_metadata()?;
+        Ok((metadata.dev(), metadata.ino()))
+    }
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Gone already is as good.
-        let _ = std::fs::remove_file(&self.0);
+        if Self::identify(&self.path).is_ok_and(|found| found == self.identity) {
+            // Gone already is as good.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -142,7 +155,7 @@ impl Listener {
     /// The place as it is: with the port that the system chose where 0 was asked for.
     pub(crate) fn bound(&self) -> Bind {
         match (&self.socket, &self.file) {
-            (ListenerSocket::Unix(_), Some(SocketFile(path))) => Bind::Unix(path.clone()),
+            (ListenerSocket::Unix(_), Some(file)) => Bind::Unix(file.path.clone()),
             (ListenerSocket::Unix(_), None) => Bind::Unix(PathBuf::new()),
             (ListenerSocket::Tcp(listener), _) => {
                 let address = listener.local_addr().expect("a bound socket has an address");
@@ -183,7 +196,8 @@ fn open_unix(path: &Path) -> io::Result<Listener> {
     }
     let listener = StdUnixListener::bind(path)?;
     listener.set_nonblocking(true)?;
-    Ok(Listener { socket: ListenerSocket::Unix(listener), file: Some(SocketFile(path.to_owned())) })
+    let file = SocketFile { path: path.to_owned(), identity: SocketFile::identify(path)? };
+    Ok(Listener { socket: ListenerSocket::Unix(listener), file: Some(file) })
 }
 
 #[cfg(test)]

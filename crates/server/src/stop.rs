@@ -58,8 +58,14 @@ impl StopHandle {
         self.wait_until(|| self.is_stopping()).await;
     }
 
-    /// Waits until every connection has ended.
-    pub(crate) async fn idle(&self) {
+    /// Waits until every connection has ended. Tells whether that came to pass before an abort.
+    pub(crate) async fn idle(&self) -> bool {
+        self.wait_until(|| self.is_aborted() || self.connections().wakers.is_empty()).await;
+        !self.is_aborted()
+    }
+
+    /// Waits until every connection has ended, abort or not.
+    pub(crate) async fn empty(&self) {
         self.wait_until(|| self.connections().wakers.is_empty()).await;
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use onion::FileRange;
@@ -18,7 +19,13 @@ pub(crate) enum ReadHalf {
 
 /// What goes to the client.
 #[derive(Debug)]
-pub(crate) enum WriteHalf {
+pub(crate) struct WriteHalf {
+    socket: WriteSocket,
+    aborted: AtomicBool,
+}
+
+#[derive(Debug)]
+enum WriteSocket {
     Tcp(tcp::OwnedWriteHalf),
     Unix(unix::OwnedWriteHalf),
 }
@@ -28,13 +35,13 @@ pub(crate) fn split_tcp(stream: TcpStream) -> (ReadHalf, WriteHalf) {
     // Fails only for a connection that is gone already, which the first read tells.
     let _ = stream.set_nodelay(true);
     let (reader, writer) = stream.into_split();
-    (ReadHalf::Tcp(reader), WriteHalf::Tcp(writer))
+    (ReadHalf::Tcp(reader), WriteHalf::new(WriteSocket::Tcp(writer)))
 }
 
 /// Divides a Unix socket's connection.
 pub(crate) fn split_unix(stream: UnixStream) -> (ReadHalf, WriteHalf) {
     let (reader, writer) = stream.into_split();
-    (ReadHalf::Unix(reader), WriteHalf::Unix(writer))
+    (ReadHalf::Unix(reader), WriteHalf::new(WriteSocket::Unix(writer)))
 }
 
 impl AsyncRead for ReadHalf {
@@ -51,21 +58,25 @@ impl AsyncRead for ReadHalf {
 }
 
 impl WriteHalf {
+    fn new(socket: WriteSocket) -> Self {
+        WriteHalf { socket, aborted: AtomicBool::new(false) }
+    }
+
     /// Writes what the socket takes now; `WouldBlock` when that is nothing.
     pub(crate) fn try_write(&self, blocks: &[IoSlice<'_>]) -> io::Result<usize> {
-        match (self, blocks) {
+        match (&self.socket, blocks) {
             // A plain write costs the kernel less than a vectored one.
-            (WriteHalf::Tcp(half), [block]) => half.try_write(block),
-            (WriteHalf::Tcp(half), _) => half.try_write_vectored(blocks),
-            (WriteHalf::Unix(half), _) => half.try_write_vectored(blocks),
+            (WriteSocket::Tcp(half), [block]) => half.try_write(block),
+            (WriteSocket::Tcp(half), _) => half.try_write_vectored(blocks),
+            (WriteSocket::Unix(half), _) => half.try_write_vectored(blocks),
         }
     }
 
     /// Waits until the socket takes more.
     pub(crate) async fn writable(&self) -> io::Result<()> {
-        match self {
-            WriteHalf::Tcp(half) => half.writable().await,
-            WriteHalf::Unix(half) => half.writable().await,
+        match &self.socket {
+            WriteSocket::Tcp(half) => half.writable().await,
+            WriteSocket::Unix(half) => half.writable().await,
         }
     }
 
@@ -77,11 +88,11 @@ impl WriteHalf {
 
         let count = usize::try_from(range.length).unwrap_or(usize::MAX);
         let mut offset = range.offset;
-        let sent = match self {
-            WriteHalf::Tcp(half) => half.as_ref().try_io(Interest::WRITABLE, || {
+        let sent = match &self.socket {
+            WriteSocket::Tcp(half) => half.as_ref().try_io(Interest::WRITABLE, || {
                 Ok(sendfile(half.as_ref(), &range.file, Some(&mut offset), count)?)
             }),
-            WriteHalf::Unix(half) => half.as_ref().try_io(Interest::WRITABLE, || {
+            WriteSocket::Unix(half) => half.as_ref().try_io(Interest::WRITABLE, || {
                 Ok(sendfile(half.as_ref(), &range.file, Some(&mut offset), count)?)
             }),
         }?;
@@ -93,17 +104,27 @@ impl WriteHalf {
     /// Tells the client that nothing more will come.
     pub(crate) fn shutdown(&self) {
         // Fails only when the client has gone already.
-        let _ = match self {
-            WriteHalf::Tcp(half) => SockRef::from(half.as_ref()).shutdown(std::net::Shutdown::Write),
-            WriteHalf::Unix(half) => SockRef::from(half.as_ref()).shutdown(std::net::Shutdown::Write),
+        let _ = match &self.socket {
+            WriteSocket::Tcp(half) => SockRef::from(half.as_ref()).shutdown(std::net::Shutdown::Write),
+            WriteSocket::Unix(half) => SockRef::from(half.as_ref()).shutdown(std::net::Shutdown::Write),
         };
     }
 
     /// Makes the end of the connection a reset, so that no client takes a broken-off response for a whole one.
     pub(crate) fn abort(&self) {
-        if let WriteHalf::Tcp(half) = self {
+        if let WriteSocket::Tcp(half) = &self.socket {
+            self.aborted.store(true, Ordering::Release);
             // Fails only when the client has gone already.
             let _ = SockRef::from(half.as_ref()).set_linger(Some(std::time::Duration::ZERO));
+        }
+    }
+
+    /// The end, by a reset if it was aborted.
+    pub(crate) fn end(self) {
+        match self.socket {
+            // Dropped, this half would tell the client of a regular end before the socket is closed.
+            WriteSocket::Tcp(half) if self.aborted.into_inner() => half.forget(),
+            _ => {}
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::{Future, ready};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
@@ -12,17 +13,29 @@ use super::{Native, Relayed, native, relayed};
 
 /// A WSGI application.
 pub(crate) struct WsgiApplication {
-    application: Py<PyAny>,
+    application: Arc<Py<PyAny>>,
+    /// It has been seen to use `write()`.
+    writes: AtomicBool,
 }
 
 impl WsgiApplication {
     pub(crate) fn new(application: Py<PyAny>) -> Self {
-        WsgiApplication { application }
+        WsgiApplication { application: Arc::new(application), writes: AtomicBool::new(false) }
     }
 
     /// The Python callable.
-    pub(crate) fn callable(&self) -> &Py<PyAny> {
+    pub(crate) fn callable(&self) -> &Arc<Py<PyAny>> {
         &self.application
+    }
+
+    /// Whether its calls need a thread of their own.
+    pub(crate) fn writes(&self) -> bool {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that it used `write()`.
+    pub(crate) fn remember_that_it_writes(&self) {
+        self.writes.store(true, Ordering::Relaxed);
     }
 }
 

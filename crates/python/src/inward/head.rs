@@ -95,9 +95,12 @@ fn read_pair(pair: &Bound<'_, PyAny>) -> PyResult<(HeaderName, HeaderValue)> {
     Ok((parsed, parsed_value))
 }
 
-/// Blanks around a value are not part of it (RFC 9110 section 5.5).
-fn trim(value: &[u8]) -> &[u8] {
-    value.trim_ascii()
+/// Blanks around a value are not part of it (RFC 9110 section 5.5). A line break at its end is a fault, not a blank.
+fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {

@@ -9,11 +9,11 @@ use http::header::{CONTENT_LENGTH, EXPECT};
 use http::request::Parts;
 use onion::{Body, BodyError, Request, Response, SpoolLimits, Spooled, ThreadBound, plain, reuse, spool};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use super::application::raised;
 use super::iterable::{Keeper, share};
-use super::{AppIterable, Environ, FileWrapper, Input, StartResponse, WsgiApplication};
+use super::{AppIterable, Environ, FileWrapper, Input, StartResponse, WsgiApplication, writing};
 use crate::log::Of;
 use crate::permits::{Permit, Permits};
 use crate::threads::attached;
@@ -26,7 +26,7 @@ pub(crate) struct Native {
 }
 
 /// A request body, as far as it is there when the application is called.
-enum Arrived {
+pub(super) enum Arrived {
     Nothing,
     Memory(Bytes),
     File(File, u64),
@@ -48,6 +48,9 @@ pub(super) async fn call(application: &WsgiApplication, server: Arc<Native>, req
         },
     };
     let permit = server.permits.acquire().await;
+    if application.writes() {
+        return writing::call(application, server, parts, arrived, permit).await;
+    }
     let response = attached(|py| {
         begin(py, application, &server, &parts, arrived, permit).unwrap_or_else(|error| {
             Of::request(&parts).tell(py, "the application raised", &error);
@@ -87,18 +90,12 @@ fn begin(
     arrived: Arrived,
     permit: Permit,
 ) -> PyResult<Response> {
-    let input = match arrived {
-        Arrived::Nothing => None,
-        Arrived::Memory(bytes) => {
-            let length = bytes.len() as u64;
-            Some((Bound::new(py, Input::memory(bytes))?, Some(length)))
-        }
-        Arrived::File(file, length) => Some((Bound::new(py, Input::file(file))?, Some(length))),
-        Arrived::Live(body) => Some((Bound::new(py, Input::live(body))?, None)),
-    };
-    let environ = server.environ.build(py, parts, input)?;
+    let environ = environ(py, server, parts, arrived)?;
     let start = Bound::new(py, StartResponse::new(None))?;
     let iterable = application.callable().bind(py).call1((environ, &start))?;
+    if start.get().has_written() {
+        application.remember_that_it_writes();
+    }
     if let Some(body) = whole_body(&iterable, start.get())? {
         return Ok(start.get().send_head()?.with_body(body));
     }
@@ -112,8 +109,27 @@ fn begin(
     stream(py, AppIterable::new(iterable.unbind(), keeper), start.get())
 }
 
+/// The environ, with what there is of the body.
+pub(super) fn environ<'py>(
+    py: Python<'py>,
+    server: &Native,
+    parts: &Parts,
+    arrived: Arrived,
+) -> PyResult<Bound<'py, PyDict>> {
+    let input = match arrived {
+        Arrived::Nothing => None,
+        Arrived::Memory(bytes) => {
+            let length = bytes.len() as u64;
+            Some((Bound::new(py, Input::memory(bytes))?, Some(length)))
+        }
+        Arrived::File(file, length) => Some((Bound::new(py, Input::file(file))?, Some(length))),
+        Arrived::Live(body) => Some((Bound::new(py, Input::live(body))?, None)),
+    };
+    server.environ.build(py, parts, input)
+}
+
 /// The body, if it is all there: a list or tuple of bytes, the common answer. Neither can be closed or be waited for.
-fn whole_body(iterable: &Bound<'_, PyAny>, start: &StartResponse) -> PyResult<Option<Body>> {
+pub(super) fn whole_body(iterable: &Bound<'_, PyAny>, start: &StartResponse) -> PyResult<Option<Body>> {
     let blocks = if let Ok(list) = iterable.cast_exact::<PyList>() {
         if list.len() == 1
             && let Ok(only) = list.get_item(0)?.cast_exact::<PyBytes>()

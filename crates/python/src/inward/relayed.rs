@@ -96,7 +96,8 @@ async fn finish(mut body: AppIterable, start: &Py<StartResponse>) -> Response {
             }
             Ok(None) => {
                 drop(body);
-                return start.get().current_head().map_or_else(raised, |head| head.with_body(Body::empty()));
+                let written = start.get().take_written();
+                return start.get().current_head().map_or_else(raised, |head| head.with_body(written.into()));
             }
         }
     }

@@ -4,11 +4,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError};
+use pyo3::exceptions::{PyAssertionError, PyConnectionResetError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use super::head::{Head, header_list, status_line};
+use super::writing::Outlet;
 use crate::changes::HeaderChanges;
 
 /// One request's `start_response` and `write` (PEP 3333, "The start_response() Callable").
@@ -25,13 +26,7 @@ struct State {
     /// What came by `write()` and is not taken yet.
     written: BytesMut,
     /// Where what comes by `write()` goes at once, if it can.
-    sink: Option<Box<dyn Sink>>,
-}
-
-/// Takes what an application writes while its call goes on.
-pub(crate) trait Sink: Send {
-    /// Takes `head` (with the first block) and `block`; blocks until there is room.
-    fn write(&mut self, py: Python<'_>, head: Option<Head>, block: Bytes) -> PyResult<()>;
+    outlet: Option<Box<Outlet>>,
 }
 
 /// How far the head has gone.
@@ -72,8 +67,13 @@ impl StartResponse {
 }
 
 impl StartResponse {
-    pub(crate) fn new(sink: Option<Box<dyn Sink>>) -> Self {
-        StartResponse { state: Mutex::new(State { sink, ..State::default() }) }
+    pub(crate) fn new(outlet: Option<Box<Outlet>>) -> Self {
+        StartResponse { state: Mutex::new(State { outlet, ..State::default() }) }
+    }
+
+    /// Takes the outlet back when the call is over.
+    pub(crate) fn take_outlet(&self) -> Option<Box<Outlet>> {
+        self.state().outlet.take()
     }
 
     /// Whether the application has called it.
@@ -106,6 +106,9 @@ impl StartResponse {
     /// Remembers that the head went on to `outer`, with `final_headers` in place of the application's own.
     pub(crate) fn handed_on(&self, outer: Py<PyAny>, final_headers: &HeaderMap) {
         let mut state = self.state();
+        if matches!(state.sent, Sent::Yes) {
+            return;
+        }
         let own = state.head.as_ref().map(|head| &head.headers);
         let changes = own.map(|own| HeaderChanges::between(own, final_headers)).unwrap_or_default();
         state.sent = Sent::HandedOn { outer, changes };
@@ -155,21 +158,23 @@ impl StartResponse {
         })?;
         let block = block.as_bytes();
         let mut state = self.state();
-        let Some(mut sink) = state.sink.take() else {
+        if block.is_empty() {
+            return Ok(());
+        }
+        let first = matches!(state.sent, Sent::No);
+        if first {
+            // The application may not replace the head any more, whether its first bytes have left or are kept.
+            state.sent = Sent::Yes;
+        }
+        let Some(mut outlet) = state.outlet.take() else {
             state.written.extend_from_slice(block);
             return Ok(());
         };
-        let head = match state.sent {
-            Sent::No if !block.is_empty() => {
-                state.sent = Sent::Yes;
-                state.head.take()
-            }
-            _ => None,
-        };
+        let head = if first { state.head.take() } else { None };
         drop(state);
-        let result = sink.write(py, head, Bytes::copy_from_slice(block));
-        self.state().sink = Some(sink);
-        result
+        let sent = outlet.send(py, head.map(Ok), Bytes::copy_from_slice(block));
+        self.state().outlet = Some(outlet);
+        sent?.map_err(|_| PyConnectionResetError::new_err("write: the client has gone"))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

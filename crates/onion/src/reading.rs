@@ -1,15 +1,16 @@
-//! Reads a layer's options, and says what, which and what to do where they are wrong.
+//! Reads declared options, and says what, which and what to do where they are wrong.
 //!
 //! All of it comes from the declared schema: what options there are, which must be given, what would have fit.
 
-use onion::OptionError;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
 
+use crate::OptionError;
+
 /// Refuses options that `schema` does not know, apart from `common` ones, and finds those that are missing.
-pub(crate) fn check_names<const N: usize>(
+pub fn check_names<const N: usize>(
     schema: &Schema,
     given: &Map<String, Value>,
     common: [&str; N],
@@ -34,7 +35,7 @@ pub(crate) fn check_names<const N: usize>(
 }
 
 /// Reads `O` out of options whose names have been checked.
-pub(crate) fn read<O: DeserializeOwned + JsonSchema>(given: Map<String, Value>) -> Result<O, OptionError> {
+pub fn read<O: DeserializeOwned + JsonSchema>(given: Map<String, Value>) -> Result<O, OptionError> {
     let given = Value::Object(given);
     serde_path_to_error::deserialize(&given).map_err(|error| {
         let path = error.path();
@@ -50,7 +51,7 @@ pub(crate) fn read<O: DeserializeOwned + JsonSchema>(given: Map<String, Value>) 
 }
 
 /// `did you mean X? `, if one of `known` is near to `name`; otherwise nothing.
-pub(crate) fn nearest(name: &str, known: &[&str]) -> String {
+pub fn nearest(name: &str, known: &[&str]) -> String {
     let near =
         |candidate: &&&str| candidate.contains(name) || distance(name, candidate) <= 1 + name.len() / 4;
     let best = known.iter().filter(near).min_by_key(|candidate| distance(name, candidate));

@@ -1,0 +1,183 @@
+//! Applications that use `write()`: called on a thread of their own, so that what they write leaves while the call
+//! goes on.
+//!
+//! The call inline (see `native`) is not over before its response goes on to the layers. That is what all but a few
+//! applications want, and it costs half. One that calls `write()` is found out by its first response that does,
+//! which is kept until that call returns; from then on its calls are made here.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http_body::Frame;
+use onion::{Body, BodyError, Response, ThreadBound};
+use pyo3::exceptions::PyConnectionResetError;
+use pyo3::prelude::*;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
+
+use super::application::raised;
+use super::head::Head;
+use super::iterable::Keeper;
+use super::native::{Arrived, Native, environ, whole_body};
+use super::{AppIterable, StartResponse, WsgiApplication};
+use crate::log::Of;
+use crate::permits::Permit;
+use crate::threads::attached;
+
+/// Calls `application`; the response comes as soon as its head is settled.
+pub(super) async fn call(
+    application: &WsgiApplication,
+    server: Arc<Native>,
+    parts: Parts,
+    arrived: Arrived,
+    permit: Permit,
+) -> Response {
+    let callable = Arc::clone(application.callable());
+    let (answer, response) = oneshot::channel();
+    spawn_blocking(move || {
+        attached(|py| {
+            let mut producer = Producer { outlet: None, of: Of::request(&parts) };
+            let outlet = Outlet { answer: Some(answer), blocks: None };
+            producer.run(py, &callable, &server, &parts, arrived, permit, outlet);
+            drop(callable);
+        });
+    });
+    // Without an answer the thread was not even begun: the server is being stopped.
+    response.await.unwrap_or_else(|_| raised(PyConnectionResetError::new_err("the server is stopping")))
+}
+
+/// One call on its thread.
+struct Producer {
+    /// None while it is in the hands of `start_response`.
+    outlet: Option<Box<Outlet>>,
+    of: Of,
+}
+
+impl Producer {
+    #[expect(clippy::too_many_arguments, reason = "all that a call is made of, handed over to a thread once")]
+    fn run(
+        &mut self,
+        py: Python<'_>,
+        callable: &Py<PyAny>,
+        server: &Native,
+        parts: &Parts,
+        arrived: Arrived,
+        permit: Permit,
+        outlet: Outlet,
+    ) {
+        let start = match Bound::new(py, StartResponse::new(Some(Box::new(outlet)))) {
+            Ok(start) => start,
+            Err(error) => return error.write_unraisable(py, None),
+        };
+        let produced = environ(py, server, parts, arrived)
+            .and_then(|environ| callable.bind(py).call1((environ, &start)))
+            .and_then(|iterable| {
+                self.outlet = start.get().take_outlet();
+                self.produce(&iterable, start.get(), permit)
+            });
+        let outlet = self.outlet.take().or_else(|| start.get().take_outlet());
+        if let Err(error) = produced {
+            self.of.tell(py, "the application raised", &error);
+            if let Some(mut outlet) = outlet {
+                outlet.fail(py, error);
+            }
+        }
+    }
+
+    fn produce(&mut self, iterable: &Bound<'_, PyAny>, start: &StartResponse, permit: Permit) -> PyResult<()> {
+        let py = iterable.py();
+        let Some(outlet) = &mut self.outlet else { return Ok(()) };
+        if outlet.is_unused()
+            && let Some(body) = whole_body(iterable, start)?
+        {
+            outlet.answer(start.send_head()?.with_body(body));
+            return Ok(());
+        }
+        let keeper = Keeper::Server { of: self.of.clone(), _permit: permit, _bound: ThreadBound::here() };
+        let mut body = AppIterable::new(iterable.clone().unbind(), keeper);
+        while let Some(block) = body.next(py)? {
+            let written = start.take_written();
+            for block in [written, block] {
+                if !block.is_empty() && outlet.send(py, outlet.is_unused().then(|| start.send_head()), block)?.is_err()
+                {
+                    return Ok(()); // The client has gone: nobody wants the rest.
+                }
+            }
+        }
+        if outlet.is_unused() {
+            outlet.answer(start.send_head()?.with_body(Body::empty()));
+        }
+        Ok(())
+    }
+}
+
+/// Where a response of this kind goes out.
+pub(crate) struct Outlet {
+    /// Until the head is sent.
+    answer: Option<oneshot::Sender<Response>>,
+    /// From then on.
+    blocks: Option<mpsc::Sender<Result<Bytes, BodyError>>>,
+}
+
+/// Nobody takes the response any more.
+pub(crate) struct Gone;
+
+impl Outlet {
+    /// Whether no head was sent yet.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.answer.is_some()
+    }
+
+    /// Sends `block`, before it the head if that is due; waits, without the GIL, while the client is slow.
+    pub(crate) fn send(
+        &mut self,
+        py: Python<'_>,
+        head: Option<PyResult<Head>>,
+        block: Bytes,
+    ) -> PyResult<Result<(), Gone>> {
+        if let Some(head) = head.transpose()? {
+            let (sender, blocks) = mpsc::channel(WAITING_BLOCKS);
+            self.blocks = Some(sender);
+            self.answer(head.with_body(Body::stream(Blocks(blocks))));
+        }
+        let Some(blocks) = &self.blocks else { return Ok(Err(Gone)) };
+        Ok(py.detach(|| blocks.blocking_send(Ok(block))).map_err(|_| Gone))
+    }
+
+    fn answer(&mut self, response: Response) {
+        if let Some(answer) = self.answer.take() {
+            // If nobody waits for it, the client has gone.
+            let _ = answer.send(response);
+        }
+    }
+
+    fn fail(&mut self, py: Python<'_>, error: PyErr) {
+        if self.is_unused() {
+            self.answer(raised(error));
+        } else if let Some(blocks) = self.blocks.take() {
+            // If nobody waits for it, the client has gone.
+            let _ = py.detach(|| blocks.blocking_send(Err(BodyError::Producer(Box::new(error)))));
+        }
+    }
+}
+
+/// How many blocks may wait for the network.
+const WAITING_BLOCKS: usize = 4;
+
+/// The blocks as a body.
+struct Blocks(mpsc::Receiver<Result<Bytes, BodyError>>);
+
+impl http_body::Body for Blocks {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.0.poll_recv(context).map(|block| block.map(|block| block.map(Frame::data)))
+    }
+}

@@ -1,0 +1,1 @@
+"""Raw requests as files."""
