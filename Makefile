@@ -52,21 +52,30 @@ bench: ## the benchmark (CASES=a,b SECONDS=n ROUNDS=n, see bench/README.md)
 # Checking.
 
 .PHONY: check
-check: check-format check-lints check-types check-generated check-dependencies test wheels smoke fuzz ## everything
+check: rustfmt clippy ruff-format ruff mypy stubtest check-generated check-dependencies test wheels smoke fuzz ## everything
 
-.PHONY: check-format
-check-format: $(VENV)/.tools
+.PHONY: rustfmt
+rustfmt:
 	cargo fmt --check
-	$(BIN)/ruff format --check .
 
-.PHONY: check-lints
-check-lints: $(VENV)/.tools
-	$(BIN)/ruff check .
+.PHONY: clippy
+clippy:
 	cargo clippy --workspace --all-targets -- -D warnings
 
-.PHONY: check-types
-check-types: $(VENV)/.tools $(VENV)/.extension
+.PHONY: ruff-format
+ruff-format: $(VENV)/.tools
+	$(BIN)/ruff format --check .
+
+.PHONY: ruff
+ruff: $(VENV)/.tools
+	$(BIN)/ruff check .
+
+.PHONY: mypy
+mypy: $(VENV)/.tools
 	$(BIN)/python -m mypy python/onionskin tools
+
+.PHONY: stubtest
+stubtest: $(VENV)/.tools $(VENV)/.extension
 	MYPYPATH=python $(BIN)/python -m mypy.stubtest onionskin._core
 
 .PHONY: check-generated

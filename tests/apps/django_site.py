@@ -1,4 +1,4 @@
-"""A Django site in our layers: admin, forms, uploads, static files, streams. Its data is in DJANGO_DIRECTORY."""
+"""A Django site in our layers: admin, forms, uploads, static files. Its data is in DJANGO_DIRECTORY."""
 
 from __future__ import annotations
 

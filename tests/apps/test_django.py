@@ -9,14 +9,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
+from support.browser import browser
 from support.gate import Gate
 from support.servers import TESTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import httpx
 
     from support.servers import Servers
 
@@ -37,7 +39,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def site(servers: Servers, kind: str, data: Path) -> Iterator[httpx.Client]:
     """A browser, so to speak."""
     server = servers.get(kind, TARGET, DJANGO_DIRECTORY=str(data))
-    with httpx.Client(base_url=server.url, timeout=10) as client:
+    with browser(server) as client:
         yield client
 
 

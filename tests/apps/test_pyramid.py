@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
+from support.browser import browser
 from support.gate import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import httpx
 
     from support.servers import Served
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def site(server: Callable[[str], Served]) -> Iterator[httpx.Client]:
     """A browser, so to speak."""
-    with httpx.Client(base_url=server("apps.pyramid_site:application").url, timeout=10) as client:
+    with browser(server("apps.pyramid_site:application")) as client:
         yield client
 
 

@@ -61,7 +61,7 @@ def test_the_diagram_names_layers_application_place_and_threads(served):
         "request_id",
         threads=2,
     )
-    server.get("/")
+    server.wait_for_line(r"\)$")
     assert server.lines[0].endswith(f" on http://127.0.0.1:{server.port}, 2 threads")
     assert server.lines[1:4] == [
         "(allow_addresses",
@@ -95,5 +95,5 @@ def test_a_layer_that_the_module_has_put_around_its_application_is_shown(served,
         "application = onionskin.AllowAddresses(app, ['127.0.0.1'])\n"
     )
     server = served("layered")
-    assert server.get("/") == b"app"
+    server.wait_for_line(r"\)$")
     assert server.lines[1:3] == ["(allow_addresses", "  (site_module.app))"]

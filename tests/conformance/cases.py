@@ -74,11 +74,16 @@ def build(promise: str, keys: dict[str, str]) -> Case:
         closed=closed,
         served=None if served is None else read_served(served),
         methods=tuple(keys.get("methods", "").split()),
-        contains=keys.get("contains"),
-        lacks=keys.get("lacks"),
+        contains=text(keys.get("contains")),
+        lacks=text(keys.get("lacks")),
         end=end,
         follow=keys.get("follow", "yes" if closed and refused and not end else "no") == "yes",
     )
+
+
+def text(written: str | None) -> str | None:
+    """What a value with escapes stands for."""
+    return None if written is None else unescape(written).decode("latin-1")
 
 
 def read_served(text: str) -> tuple[str, ...]:

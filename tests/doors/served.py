@@ -23,7 +23,9 @@ def python_middleware(app: Any) -> Any:
 
 
 bare = application
+writing = application
 layered = AllowAddresses(RequestId(application, trust_inbound=True), LOCAL)
+written = AllowAddresses(RequestId(application, trust_inbound=True), LOCAL)
 untrusting = RequestId(application)
 guarded = AllowAddresses(application, [], match={"path": "/refused"})
 onion = Onion(RequestId(trust_inbound=True), python_middleware, AllowAddresses(allowed_addresses=LOCAL))

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from doors.faults import WRONG_HEADS
-from support.client import connected, read_all, read_until, reset
+from doors.scripted import application
+from support.both_doors import serving
+from support.client import ask, connected, read_all, read_until, reset
 from support.gate import Gate
 
 if TYPE_CHECKING:
@@ -161,14 +163,24 @@ def test_nothing_of_the_fault_is_told_to_the_client(native: Served) -> None:
     assert b"before the head" not in reply.body
 
 
-def test_what_is_written_leaves_before_the_call_is_over(native: Served) -> None:
+def test_what_is_written_leaves_before_the_call_is_over(servers: Servers) -> None:
+    native = servers.get("native", "doors.served:writing")
+    # The first response that an application writes is kept until the call is over: it makes it known.
+    assert native.ask("/write").body == b"written twice, then iterated"
     with Gate() as gate, connected(native.address) as connection:
         connection.sendall(f"GET /write_slowly?gate={gate.port} HTTP/1.1\r\n{CLOSING}".encode())
         gate.reached()
-        connection.settimeout(2)
         read_until(connection, b"first|")
         gate.open()
         assert b"second" in read_all(connection)
+
+
+@pytest.mark.parametrize("path", ["/write", "/write_only", "/write_and_list"])
+def test_the_first_response_that_is_written_is_whole(path: str) -> None:
+    written = {"/write": b"twice, then iterated", "/write_only": b"written", "/write_and_list": b"listed"}
+    with serving(application) as address:
+        assert [ask(address, path).body.endswith(written[path]) for _ in range(2)] == [True, True]
+        assert ask(address, path).body.startswith(b"written")
 
 
 def test_a_head_answer_keeps_the_length_of_the_body_that_it_has_not(native: Served) -> None:
@@ -190,7 +202,7 @@ def test_a_body_without_a_length_is_chunked_for_a_client_that_knows_it(native: S
     assert answer.endswith(b"\r\n\r\none two")
 
 
-@pytest.mark.parametrize("target", ["/unsized", "/list", "/tuple", "/empty", "/write_only"])
+@pytest.mark.parametrize("target", ["/unsized", "/list", "/tuple", "/empty"])
 def test_a_body_that_is_all_there_gets_its_length(native: Served, target: str) -> None:
     reply = native.ask(target)
     assert reply.get("Content-Length") == str(len(reply.body))
@@ -232,3 +244,9 @@ def test_layers_answer_while_every_thread_is_in_the_application(servers: Servers
         assert served.ask("/refused").status == 403
         gate.open()
         assert all(b"second" in read_all(connection) for connection in busy)
+
+
+@pytest.mark.parametrize("target", ["/lazy_and_empty", "/empty"])
+def test_an_empty_answer_to_a_head_request_gets_no_length_of_ours(native: Served, target: str) -> None:
+    # What a GET would give is not known: a length must not say that it is nothing (RFC 9110 section 8.6).
+    assert native.ask(target, "HEAD").get("Content-Length") is None

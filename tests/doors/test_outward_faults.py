@@ -295,3 +295,12 @@ def test_data_written_with_a_late_head_is_all_there_is(around: Callable[[Any], A
         yield b""
 
     assert run(around(app)).body == b"written"
+
+
+@pytest.mark.parametrize("path", ["/lazy_and_empty", "/empty"])
+def test_an_empty_answer_to_a_head_request_gets_no_length_of_ours(
+    around: Callable[[Any], Any], path: str
+) -> None:
+    # What a GET would give is not known: a length must not say that it is nothing (RFC 9110 section 8.6).
+    outcome = run(around(application), make_environ(path, "HEAD"))
+    assert "content-length" not in [name.lower() for name, _ in outcome.headers]

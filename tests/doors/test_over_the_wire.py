@@ -15,21 +15,35 @@ import pytest
 from doors import bodies
 from support.client import connected, read_all, read_until, reset
 from support.gate import Gate
+from support.servers import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from support.servers import Served
+    from support.servers import Served, Servers
 
 LAYERED = "doors.served:layered"
+WRITTEN = "doors.served:written"
+WRITING = "native, writing"
+"""Our server calls an application in another way once it has seen it write()."""
 NO_ANSWER = ConnectionError
 CLOSING = "Host: example.org\r\nConnection: close\r\n\r\n"
 
 
-@pytest.fixture
-def door(server: Callable[[str], Served]) -> Served:
+@pytest.fixture(scope="session", params=[*KINDS, WRITING])
+def door(request: pytest.FixtureRequest, servers: Servers) -> Served:
     """The scripted application in two layers."""
-    return server(LAYERED)
+    if request.param != WRITING:
+        return servers.get(request.param, LAYERED)
+    served = servers.get("native", WRITTEN)
+    served.ask("/write")
+    return served
+
+
+@pytest.fixture
+def writer(server: Callable[[str], Served]) -> Served:
+    """The same, where applications write()."""
+    return server(WRITTEN)
 
 
 @pytest.fixture
@@ -70,14 +84,26 @@ def skip_for(door: Served, *kinds: str, because: str) -> None:
         ("/sized", b"one two"),
         ("/generator", b"one two"),
         ("/file", b"a file"),
-        ("/write", b"written twice, then iterated"),
-        ("/write_only", b"written"),
-        ("/write_and_list", b"written listed"),
         ("/large", b"".join(bytes([65 + step]) * 50_000 for step in range(20))),
     ],
 )
 def test_a_body_of_any_shape_arrives_whole(door: Served, target: str, body: bytes) -> None:
     reply = door.ask(target)
+    assert (reply.status, reply.get("Content-Type"), reply.whole) == (200, "text/plain", True)
+    assert reply.body == body
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    ("target", "body"),
+    [
+        ("/write", b"written twice, then iterated"),
+        ("/write_only", b"written"),
+        ("/write_and_list", b"written listed"),
+    ],
+)
+def test_what_is_written_comes_before_what_is_iterated(writer: Served, target: str, body: bytes) -> None:
+    reply = writer.ask(target)
     assert (reply.status, reply.get("Content-Type"), reply.whole) == (200, "text/plain", True)
     assert reply.body == body
 
@@ -128,8 +154,8 @@ def test_exc_info_after_the_first_byte_raises_the_applications_exception(door: S
     assert (reply.status, reply.body) == (200, b"first|it came")
 
 
-def test_exc_info_after_write_raises_the_applications_exception(door: Served) -> None:
-    reply = door.ask("/write_then_fail")
+def test_exc_info_after_write_raises_the_applications_exception(writer: Served) -> None:
+    reply = writer.ask("/write_then_fail")
     assert (reply.status, reply.body) == (200, b"writtenit came")
 
 
@@ -179,7 +205,7 @@ def test_a_close_that_raises_spoils_neither_the_answer_nor_the_server(door: Serv
     assert counts(door, key) == {"iterated": 1, "closed": 1}
 
 
-@pytest.mark.parametrize("target", ["/counted", "/sized", "/blanks", "/large", "/write", "/underrun"])
+@pytest.mark.parametrize("target", ["/counted", "/sized", "/blanks", "/large", "/underrun"])
 def test_close_is_called_once_and_on_the_iterable_at_the_end(door: Served, target: str, key: str) -> None:
     door.ask(f"{target}?key={key}")
     assert counts(door, key) == {"iterated": 1, "closed": 1}
@@ -302,3 +328,8 @@ def test_a_header_with_an_underscore_cannot_pose_as_the_request_id(server: Calla
         answer = read_all(connection)
     assert answer.startswith(b"HTTP/1.")
     assert b"mine" not in answer
+
+
+def test_close_is_called_once_after_write_too(writer: Served, key: str) -> None:
+    writer.ask(f"/write?key={key}")
+    assert counts(writer, key) == {"iterated": 1, "closed": 1}

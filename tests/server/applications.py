@@ -115,6 +115,16 @@ def written_stepwise(environ, start_response, folder):
     return []
 
 
+def written_endlessly(environ, start_response, name=""):
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    try:
+        while True:
+            write(BLOCK)
+    except OSError:
+        tell(environ, f"stopped {name}")
+        raise
+
+
 def endless(environ, start_response, name="", wait=""):
     """Blocks without end."""
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -277,6 +287,7 @@ SERVED = {
         stepwise,
         underrun,
         unread,
+        written_endlessly,
         written_stepwise,
     )
 }

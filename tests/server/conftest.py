@@ -24,10 +24,12 @@ def serve() -> Iterator[Callable[..., Server]]:
         yield start
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """One server with its defaults, for all tests of a module."""
+@pytest.fixture(scope="module", params=["plain", "writing"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """One server with its defaults, for all tests of a module: as it begins, and after a use of `write()`."""
     with Server() as running:
+        if request.param == "writing":
+            running.get("/quick_write")
         yield running
 
 

@@ -29,6 +29,15 @@ def test_an_iterable_is_closed_when_the_client_leaves_before_the_first_block(ser
     server.wait_for_line("event: closed early")
 
 
+def test_a_client_that_leaves_ends_a_call_that_writes(server):
+    server.get("/quick_write")
+    with server.client() as client:
+        client.request("GET", "/written_endlessly?name=writer")
+        assert client.head().status == 200
+        assert client.chunk()
+    server.wait_for_line("event: stopped writer")
+
+
 def test_an_iterable_is_closed_once(serve):
     server = serve()
     with server.client() as client:

@@ -22,7 +22,7 @@ def small_file(tmp_path_factory):
     [
         *[(kind, "1.1") for kind in ("quick_list", "quick_generator", "quick_write", "file")],
         # Of known length: another one ends the connection.
-        *[(kind, "1.0") for kind in ("quick_list", "quick_write", "file")],
+        *[(kind, "1.0") for kind in ("quick_list", "file")],
     ],
 )
 def test_a_kept_connection_never_stalls(server, small_file, kind, version):

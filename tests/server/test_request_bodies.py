@@ -172,6 +172,18 @@ def test_a_layer_may_refuse_before_the_body_has_come(serve):
         assert client.get("/").status == 403
 
 
+@pytest.mark.parametrize("path", ["/layer", "/limit"])
+def test_a_client_that_sends_all_before_it_reads_still_gets_its_refusal(serve, path):
+    """Most clients do: a reset in place of the answer would hide from them why they were refused."""
+    guard = "allow_addresses:allowed_addresses=10.0.0.1,match.path=/layer"
+    server = serve("--layer", guard, "--max-body", "1MiB" if path == "/limit" else "100MiB")
+    body = b"x" * (4 << 20)
+    with server.client() as client:
+        client.send(f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        client.send(body)
+        assert client.response().status == (413 if path == "/limit" else 403)
+
+
 def test_a_refused_client_cannot_make_the_server_read_without_end(serve):
     server = serve("--layer", "allow_addresses:allowed_addresses=10.0.0.1")
     with server.client() as client:

@@ -52,7 +52,16 @@ def test_a_status_that_is_no_final_one_is_the_applications_error(server, code):
 @pytest.mark.smoke
 @pytest.mark.parametrize("path", ["stepwise", "written_stepwise"])
 def test_each_block_arrives_before_the_next_one_is_produced(server, tmp_path, path):
-    with server.client() as client:
+    server.get("/quick_write")
+    check_steps(server, tmp_path, path)
+
+
+def test_the_first_use_of_write_streams_as_well(serve, tmp_path):
+    check_steps(serve(), tmp_path, "written_stepwise")
+
+
+def check_steps(server, tmp_path, path):
+    with server.client(timeout=3) as client:
         client.request("GET", f"/{path}?folder={tmp_path}")
         (tmp_path / "0").touch()
         assert client.head().header("Transfer-Encoding") == "chunked"

@@ -93,6 +93,35 @@ def test_ctrl_c_ends_the_script_without_a_traceback(tmp_path, number):
         assert process.lines[-1] == "after"
 
 
+HANDLING = """
+import sys
+from onionskin.simple_server import demo_app, make_server
+
+with make_server("127.0.0.1", 0, demo_app) as server:
+    print("port", server.server_port, file=sys.stderr, flush=True)
+    try:
+        while True:
+            server.handle_request()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr, flush=True)
+"""
+
+
+def test_ctrl_c_ends_handle_request(tmp_path):
+    path = tmp_path / "site.py"
+    path.write_text(HANDLING)
+    process = Process([sys.executable, str(path)], tmp_path)
+    try:
+        port = process.wait_for_line("^port ").split()[1]
+        with Client(f"http://127.0.0.1:{port}", 10) as client:
+            assert client.get("/").status == 200
+        process.signal(signal.SIGINT)
+        process.wait_for_line("^interrupted$")
+        assert process.wait() == 0
+    finally:
+        process.kill()
+
+
 def test_urllib_gets_the_demo_application():
     with make_server("127.0.0.1", 0, demo_app) as server, serving(server):
         with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/", timeout=10) as response:

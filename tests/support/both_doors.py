@@ -7,6 +7,7 @@ validator on both sides.
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from wsgiref.validate import validator
@@ -16,7 +17,7 @@ from support.client import ask
 from support.wsgi import make_environ, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 STOP_SECONDS = 10
 
@@ -80,16 +81,23 @@ def native(
 ) -> Seen:
     """Through our server: the layers run without Python."""
     inside = Inside(answers)
-    with make_server("127.0.0.1", 0, layered(inside)) as server:
+    with serving(layered(inside)) as place:
+        reply = ask(place, path, method, headers=headers, source=address)
+    return Seen(reply.status, reply.headers, reply.body, inside.environ)
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[tuple[str, int]]:
+    """Our server on a thread of this process, while the block runs; gives its address."""
+    with make_server("127.0.0.1", 0, app) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            reply = ask(server.server_address, path, method, headers=headers, source=address)
+            yield server.server_address
         finally:
             server.shutdown()
             thread.join(STOP_SECONDS)
         assert not thread.is_alive()
-    return Seen(reply.status, reply.headers, reply.body, inside.environ)
 
 
 DOORS: dict[str, Callable[..., Seen]] = {"native": native, "outward": outward}

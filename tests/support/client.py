@@ -7,7 +7,7 @@ import json
 import socket
 import struct
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, IncompleteRead
+from http.client import HTTPConnection, HTTPResponse, IncompleteRead
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -68,13 +68,25 @@ def ask(
             connection.putheader("Content-Length", str(len(body)))
         connection.endheaders(body)
         response = connection.getresponse()
-        try:
-            received, whole = response.read(), True
-        except IncompleteRead as error:
-            received, whole = error.partial, False
-        except ConnectionError:
-            received, whole = b"", False
+        received, whole = read_body(response)
         return Reply(response.status, response.reason, response.getheaders(), received, whole)
+
+
+def read_body(response: HTTPResponse) -> tuple[bytes, bool]:
+    """All that comes, even if a reset ends it, and whether it is as long as was announced."""
+    announced = response.length
+    received = b""
+    try:
+        while received_less(received, announced) and (block := response.read1(65536)):
+            received += block
+    except (IncompleteRead, ConnectionError):
+        return received, False
+    return received, not received_less(received, announced) or announced is None
+
+
+def received_less(received: bytes, announced: int | None) -> bool:
+    """Whether there is more to come."""
+    return announced is None or len(received) < announced
 
 
 @contextlib.contextmanager

@@ -69,8 +69,13 @@ impl Config {
     }
 }
 
-/// How long a connection that is being closed waits for the client to have taken the answer.
-pub(crate) const LINGER: Duration = Duration::from_secs(2);
+/// How long the rest of a body may take that is only read to keep the connection.
+pub(crate) const DRAINING: Duration = Duration::from_secs(2);
+
+/// How long a connection that is being closed goes on reading, so that the client gets to see the answer, and how
+/// long it may pause meanwhile.
+pub(crate) const LINGER: Duration = Duration::from_secs(10);
+pub(crate) const LINGER_PAUSE: Duration = Duration::from_secs(2);
 
 /// How much of an unwanted request body is read, to keep the connection, before it is closed instead.
 pub(crate) const DRAIN: usize = 256 * 1024;

@@ -11,7 +11,7 @@ use onion::{Body, Context, Handler, Request, Response, plain};
 use tokio::time::timeout;
 
 use crate::Config;
-use crate::config::{DRAIN, LINGER};
+use crate::config::{DRAIN, DRAINING, LINGER, LINGER_PAUSE};
 use crate::deadline::Deadline;
 use crate::incoming::{Exchange, Incoming, Reader, Returned};
 use crate::respond::{Asked, Broken, Responder};
@@ -194,7 +194,7 @@ impl Connection {
         let drained = keep_alive
             && !returned.is_lost()
             && (returned.decoder.is_complete()
-                || timeout(LINGER, drain(&mut returned.reader, &mut returned.decoder)).await.unwrap_or(false));
+                || timeout(DRAINING, drain(&mut returned.reader, &mut returned.decoder)).await.unwrap_or(false));
         self.reader = Some(returned.reader);
         drained
     }
@@ -217,12 +217,11 @@ impl Connection {
         self.exchange.writer().shutdown();
         let Some(mut reader) = self.reader.take() else { return };
         let discard = async {
-            let mut discarded = 0;
-            while discarded <= DRAIN {
+            loop {
                 reader.buffer.clear();
-                match poll_fn(|context| reader.poll_fill(context)).await {
-                    Ok(0) | Err(_) => return,
-                    Ok(read) => discarded += read,
+                match timeout(LINGER_PAUSE, poll_fn(|context| reader.poll_fill(context))).await {
+                    Ok(Ok(1..)) => {}
+                    _ => return,
                 }
             }
         };

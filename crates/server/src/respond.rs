@@ -113,8 +113,10 @@ impl Responder<'_> {
         match self.send_blocks(out, &mut encoder, &mut body).await {
             Ok(()) => Ok(()),
             Err(broken) => {
-                // Never a clean end for a body that is not whole.
-                self.writer.abort();
+                if matches!(encoder, BodyEncoder::UntilClose) {
+                    // Where the close ends the body, a regular one would make it look whole.
+                    self.writer.abort();
+                }
                 Err(broken)
             }
         }

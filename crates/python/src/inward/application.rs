@@ -2,7 +2,7 @@
 
 use std::future::{Future, ready};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
@@ -14,13 +14,18 @@ use super::{Native, Relayed, native, relayed};
 /// A WSGI application.
 pub(crate) struct WsgiApplication {
     application: Arc<Py<PyAny>>,
-    /// It has been seen to use `write()`.
-    writes: AtomicBool,
+    /// How many calls have not used `write()`: from `PROOF` on they are made inline. `WRITES` once one has used it.
+    without_write: AtomicU32,
 }
+
+/// After so many calls without `write()` an application counts as one that doesn't use it.
+const PROOF: u32 = 100;
+
+const WRITES: u32 = u32::MAX;
 
 impl WsgiApplication {
     pub(crate) fn new(application: Py<PyAny>) -> Self {
-        WsgiApplication { application: Arc::new(application), writes: AtomicBool::new(false) }
+        WsgiApplication { application: Arc::new(application), without_write: AtomicU32::new(0) }
     }
 
     /// The Python callable.
@@ -28,14 +33,20 @@ impl WsgiApplication {
         &self.application
     }
 
-    /// Whether its calls need a thread of their own.
-    pub(crate) fn writes(&self) -> bool {
-        self.writes.load(Ordering::Relaxed)
+    /// Whether its calls need a thread of their own: it uses `write()`, or that is not known yet.
+    pub(crate) fn may_write(&self) -> bool {
+        !(PROOF..WRITES).contains(&self.without_write.load(Ordering::Relaxed))
     }
 
-    /// Remembers that it used `write()`.
-    pub(crate) fn remember_that_it_writes(&self) {
-        self.writes.store(true, Ordering::Relaxed);
+    /// Remembers whether a call used `write()`.
+    pub(crate) fn has_called(&self, wrote: bool) {
+        let count = self.without_write.load(Ordering::Relaxed);
+        match (wrote, count) {
+            (true, _) => self.without_write.store(WRITES, Ordering::Relaxed),
+            // Two at once may count as one: it is a rule of thumb.
+            (false, ..PROOF) => self.without_write.store(count + 1, Ordering::Relaxed),
+            (false, _) => {}
+        }
     }
 }
 

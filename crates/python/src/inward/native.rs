@@ -48,7 +48,7 @@ pub(super) async fn call(application: &WsgiApplication, server: Arc<Native>, req
         },
     };
     let permit = server.permits.acquire().await;
-    if application.writes() {
+    if application.may_write() {
         return writing::call(application, server, parts, arrived, permit).await;
     }
     let response = attached(|py| {
@@ -94,15 +94,12 @@ fn begin(
     let start = Bound::new(py, StartResponse::new(None))?;
     let iterable = application.callable().bind(py).call1((environ, &start))?;
     if start.get().has_written() {
-        application.remember_that_it_writes();
+        application.has_called(true);
     }
     if let Some(body) = whole_body(&iterable, start.get())? {
         return Ok(start.get().send_head()?.with_body(body));
     }
-    if let Ok(wrapper) = iterable.cast_exact::<FileWrapper>()
-        && start.get().was_called()
-        && let Some(body) = file_body(wrapper, start.get())?
-    {
+    if let Some(body) = file_body(&iterable, start.get())? {
         return Ok(start.get().send_head()?.with_body(body));
     }
     let keeper = Keeper::Server { of: Of::request(parts), _permit: permit, _bound: ThreadBound::here() };
@@ -151,8 +148,9 @@ pub(super) fn whole_body(iterable: &Bound<'_, PyAny>, start: &StartResponse) -> 
 }
 
 /// A file that the kernel can send, cut to the Content-Length that the application gave.
-fn file_body(wrapper: &Bound<'_, FileWrapper>, start: &StartResponse) -> PyResult<Option<Body>> {
-    if start.has_written() {
+pub(super) fn file_body(iterable: &Bound<'_, PyAny>, start: &StartResponse) -> PyResult<Option<Body>> {
+    let Ok(wrapper) = iterable.cast_exact::<FileWrapper>() else { return Ok(None) };
+    if start.has_written() || !start.was_called() {
         return Ok(None);
     }
     let Some(mut range) = wrapper.get().range(wrapper.py()) else { return Ok(None) };

@@ -172,7 +172,7 @@ impl StartResponse {
         };
         let head = if first { state.head.take() } else { None };
         drop(state);
-        let sent = outlet.send(py, head.map(Ok), Bytes::copy_from_slice(block));
+        let sent = outlet.write(py, head, Bytes::copy_from_slice(block));
         self.state().outlet = Some(outlet);
         sent?.map_err(|_| PyConnectionResetError::new_err("write: the client has gone"))
     }

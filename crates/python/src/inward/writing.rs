@@ -1,12 +1,13 @@
 //! Applications that use `write()`: called on a thread of their own, so that what they write leaves while the call
 //! goes on.
 //!
-//! The call inline (see `native`) is not over before its response goes on to the layers. That is what all but a few
-//! applications want, and it costs half. One that calls `write()` is found out by its first response that does,
-//! which is kept until that call returns; from then on its calls are made here.
+//! The call inline (see `native`) is over before its response goes on to the layers. That is right for all but a few
+//! applications, and costs half. So an application is called here until it has proved by a hundred calls that it
+//! doesn't use `write()`, and for good once it has used it.
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use tokio::task::spawn_blocking;
 use super::application::raised;
 use super::head::Head;
 use super::iterable::Keeper;
-use super::native::{Arrived, Native, environ, whole_body};
+use super::native::{Arrived, Native, environ, file_body, whole_body};
 use super::{AppIterable, StartResponse, WsgiApplication};
 use crate::log::Of;
 use crate::permits::Permit;
@@ -37,16 +38,19 @@ pub(super) async fn call(
 ) -> Response {
     let callable = Arc::clone(application.callable());
     let (answer, response) = oneshot::channel();
+    let wrote = Arc::new(AtomicBool::new(false));
+    let outlet = Outlet { answer: Some(answer), blocks: None, wrote: Arc::clone(&wrote) };
     spawn_blocking(move || {
         attached(|py| {
             let mut producer = Producer { outlet: None, of: Of::request(&parts) };
-            let outlet = Outlet { answer: Some(answer), blocks: None };
             producer.run(py, &callable, &server, &parts, arrived, permit, outlet);
             drop(callable);
         });
     });
+    let response = response.await;
+    application.has_called(wrote.load(Ordering::Relaxed));
     // Without an answer the thread was not even begun: the server is being stopped.
-    response.await.unwrap_or_else(|_| raised(PyConnectionResetError::new_err("the server is stopping")))
+    response.unwrap_or_else(|_| raised(PyConnectionResetError::new_err("the server is stopping")))
 }
 
 /// One call on its thread.
@@ -96,6 +100,12 @@ impl Producer {
             outlet.answer(start.send_head()?.with_body(body));
             return Ok(());
         }
+        if outlet.is_unused()
+            && let Some(body) = file_body(iterable, start)?
+        {
+            outlet.answer(start.send_head()?.with_body(body));
+            return Ok(());
+        }
         let keeper = Keeper::Server { of: self.of.clone(), _permit: permit, _bound: ThreadBound::here() };
         let mut body = AppIterable::new(iterable.clone().unbind(), keeper);
         while let Some(block) = body.next(py)? {
@@ -120,6 +130,8 @@ pub(crate) struct Outlet {
     answer: Option<oneshot::Sender<Response>>,
     /// From then on.
     blocks: Option<mpsc::Sender<Result<Bytes, BodyError>>>,
+    /// Whether the application used `write()`.
+    wrote: Arc<AtomicBool>,
 }
 
 /// Nobody takes the response any more.
@@ -131,8 +143,14 @@ impl Outlet {
         self.answer.is_some()
     }
 
+    /// Sends what the application wrote.
+    pub(crate) fn write(&mut self, py: Python<'_>, head: Option<Head>, block: Bytes) -> PyResult<Result<(), Gone>> {
+        self.wrote.store(true, Ordering::Relaxed);
+        self.send(py, head.map(Ok), block)
+    }
+
     /// Sends `block`, before it the head if that is due; waits, without the GIL, while the client is slow.
-    pub(crate) fn send(
+    fn send(
         &mut self,
         py: Python<'_>,
         head: Option<PyResult<Head>>,

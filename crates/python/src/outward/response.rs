@@ -43,8 +43,10 @@ impl Call {
         let own = !matches!(body.kind(), Kind::Foreign(_));
         let bodiless = parts.status == StatusCode::NO_CONTENT || parts.status == StatusCode::NOT_MODIFIED;
         if own && !bodiless {
-            // A body of the house: the same framing under every server.
-            if let (Entry::Vacant(entry), Some(length)) = (parts.headers.entry(CONTENT_LENGTH), body.length()) {
+            // A body of the house: the same framing under every server. What a GET would get is not known from an
+            // empty answer to HEAD (RFC 9110 section 8.6).
+            let length = body.length().filter(|length| *length > 0 || !self.is_head);
+            if let (Entry::Vacant(entry), Some(length)) = (parts.headers.entry(CONTENT_LENGTH), length) {
                 entry.insert(HeaderValue::from(length));
             }
         }
