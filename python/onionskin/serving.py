@@ -50,9 +50,14 @@ def serve(
     return run(server)
 
 
+def in_main_thread() -> bool:
+    """Whether signals are delivered to the thread that asks."""
+    return threading.current_thread() is threading.main_thread()
+
+
 def run(server: _core.Server) -> bool:
     """Let ``server`` serve; in the main thread SIGINT and SIGTERM stop it."""
-    if threading.current_thread() is not threading.main_thread():
+    if not in_main_thread():
         return server.serve(signals=False)[1]
     # Python's own handler would raise KeyboardInterrupt once we are back.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from wsgiref.simple_server import demo_app
 
 from onionskin import _core
-from onionskin.serving import run
+from onionskin.serving import in_main_thread, run
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -69,7 +69,7 @@ class WSGIServer:
 
     def handle_request(self) -> None:
         """Serve the first request of one connection, and return."""
-        self._server.handle_request()
+        self._server.handle_request(signals=in_main_thread())
 
     def shutdown(self) -> None:
         """Stop ``serve_forever()``, from another thread; returns when it has ended."""

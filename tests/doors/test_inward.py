@@ -13,6 +13,7 @@ from doors.scripted import application
 from support.both_doors import serving
 from support.client import ask, connected, read_all, read_until, reset
 from support.gate import Gate
+from support.servers import CALLS_FOR_PROOF, having_written, proved
 
 if TYPE_CHECKING:
     from support.servers import Served, Servers
@@ -22,10 +23,12 @@ pytestmark = pytest.mark.smoke
 CLOSING = "Host: example.org\r\nConnection: close\r\n\r\n"
 
 
-@pytest.fixture
-def native(servers: Servers) -> Served:
-    """The scripted application under our server, without a layer."""
-    return servers.get("native", "doors.served:bare")
+@pytest.fixture(scope="session", params=["inline", "on a thread"])
+def native(request: pytest.FixtureRequest, servers: Servers) -> Served:
+    """The scripted application under our server, without a layer, by either way of calling it."""
+    if request.param == "inline":
+        return proved(servers.get("native", "doors.served:bare"))
+    return having_written(servers.get("native", "doors.served:writing"))
 
 
 def environ_of(native: Served, target: str = "/environ", method: str = "GET", **given: Any) -> dict[str, Any]:
@@ -163,24 +166,27 @@ def test_nothing_of_the_fault_is_told_to_the_client(native: Served) -> None:
     assert b"before the head" not in reply.body
 
 
-def test_what_is_written_leaves_before_the_call_is_over(servers: Servers) -> None:
-    native = servers.get("native", "doors.served:writing")
-    # The first response that an application writes is kept until the call is over: it makes it known.
-    assert native.ask("/write").body == b"written twice, then iterated"
-    with Gate() as gate, connected(native.address) as connection:
-        connection.sendall(f"GET /write_slowly?gate={gate.port} HTTP/1.1\r\n{CLOSING}".encode())
-        gate.reached()
-        read_until(connection, b"first|")
-        gate.open()
-        assert b"second" in read_all(connection)
+@pytest.mark.parametrize("calls", [0, 1], ids=["first", "second"])
+def test_what_is_written_leaves_before_the_call_is_over(calls: int) -> None:
+    with serving(application) as address, Gate() as gate:
+        for _ in range(calls):
+            assert ask(address, "/write_only").body == b"written"
+        with connected(address) as connection:
+            connection.sendall(f"GET /write_slowly?gate={gate.port} HTTP/1.1\r\n{CLOSING}".encode())
+            gate.reached()
+            read_until(connection, b"first|")
+            gate.open()
+            assert b"second" in read_all(connection)
 
 
-@pytest.mark.parametrize("path", ["/write", "/write_only", "/write_and_list"])
-def test_the_first_response_that_is_written_is_whole(path: str) -> None:
-    written = {"/write": b"twice, then iterated", "/write_only": b"written", "/write_and_list": b"listed"}
+@pytest.mark.parametrize("calls", [0, CALLS_FOR_PROOF], ids=["at once", "after long"])
+def test_what_is_written_is_whole_whenever_writing_begins(calls: int) -> None:
     with serving(application) as address:
-        assert [ask(address, path).body.endswith(written[path]) for _ in range(2)] == [True, True]
-        assert ask(address, path).body.startswith(b"written")
+        for _ in range(calls):
+            ask(address, "/hello")
+        for _ in range(2):
+            assert ask(address, "/write").body == b"written twice, then iterated"
+            assert ask(address, "/write_and_list").body == b"written listed"
 
 
 def test_a_head_answer_keeps_the_length_of_the_body_that_it_has_not(native: Served) -> None:

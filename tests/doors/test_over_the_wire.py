@@ -15,7 +15,7 @@ import pytest
 from doors import bodies
 from support.client import connected, read_all, read_until, reset
 from support.gate import Gate
-from support.servers import KINDS
+from support.servers import KINDS, having_written, proved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LAYERED = "doors.served:layered"
 WRITTEN = "doors.served:written"
 WRITING = "native, writing"
-"""Our server calls an application in another way once it has seen it write()."""
+"""Our server calls an application in another way if it may write()."""
 NO_ANSWER = ConnectionError
 CLOSING = "Host: example.org\r\nConnection: close\r\n\r\n"
 
@@ -33,11 +33,10 @@ CLOSING = "Host: example.org\r\nConnection: close\r\n\r\n"
 @pytest.fixture(scope="session", params=[*KINDS, WRITING])
 def door(request: pytest.FixtureRequest, servers: Servers) -> Served:
     """The scripted application in two layers."""
-    if request.param != WRITING:
-        return servers.get(request.param, LAYERED)
-    served = servers.get("native", WRITTEN)
-    served.ask("/write")
-    return served
+    if request.param == WRITING:
+        return having_written(servers.get("native", WRITTEN))
+    served = servers.get(request.param, LAYERED)
+    return proved(served) if served.kind == "native" else served
 
 
 @pytest.fixture

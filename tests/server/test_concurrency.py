@@ -164,6 +164,20 @@ def test_pipelined_requests_do_not_starve_others(serve):
         assert all(greedy.response().body == b"hello" for _ in range(2000))
 
 
+@pytest.mark.parametrize("attempt", range(3))
+def test_pipelined_answers_of_a_layer_do_not_wait_for_a_sleeping_call(serve, tmp_path, attempt):
+    """A connection between two of its requests must not hang on the thread that a call has taken."""
+    server = serve(*GUARD, threads=1)
+    with server.client() as pipelining, server.client() as busy:
+        assert busy.get("/hello").status == 200
+        pipelining.send(b"GET /forbidden HTTP/1.1\r\nHost: a\r\n\r\n" * 2000)
+        busy.request("GET", f"/hold?file={tmp_path / 'go'}")
+        pipelining.socket.settimeout(2)
+        assert all(pipelining.response().status == 403 for _ in range(2000))
+        (tmp_path / "go").touch()
+        assert busy.response().body == b"held"
+
+
 def test_threads_that_are_free_use_no_cpu(serve):
     server = serve(threads=64)
     server.get("/hello")

@@ -184,14 +184,14 @@ def test_a_client_that_sends_all_before_it_reads_still_gets_its_refusal(serve, p
         assert client.response().status == (413 if path == "/limit" else 403)
 
 
-def test_a_refused_client_cannot_make_the_server_read_without_end(serve):
+def test_a_refused_client_cannot_make_the_server_read_for_ever(serve):
     server = serve("--layer", "allow_addresses:allowed_addresses=10.0.0.1")
     with server.client() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 90000000\r\n\r\n")
         assert client.response().status == 403
-        sent = 0
+        since = time.monotonic()
         with pytest.raises(OSError):
-            while sent < 90_000_000:
-                client.send(b"x" * 65536)
-                sent += 65536
-        assert sent < 32 << 20
+            while time.monotonic() - since < 20:
+                client.send(b"x" * 1000)
+                time.sleep(0.05)
+        assert time.monotonic() - since < 15

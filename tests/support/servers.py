@@ -149,6 +149,23 @@ class Servers:
             server.stop()
 
 
+CALLS_FOR_PROOF = 110
+"""After so many calls without write() our server calls an application inline."""
+
+
+def proved(native: Served) -> Served:
+    """Our server, when it calls the scripted application inline."""
+    for _ in range(CALLS_FOR_PROOF):
+        native.ask("/hello")
+    return native
+
+
+def having_written(native: Served) -> Served:
+    """Our server, when it calls the scripted application on threads of their own, for good."""
+    native.ask("/write_only")
+    return native
+
+
 def start(kind: str, target: str, log: Path, environment: dict[str, str] | None = None) -> Served:
     """Starts a server and waits until it takes connections."""
     for _ in range(TRIES):

@@ -24,7 +24,6 @@ use onion::{AddressRange, Declaration, Layer, Next, OptionError, Phase, Request,
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-
 pub(crate) const DECLARATION: Declaration = Declaration {
     name: "allow_addresses",
     class: "AllowAddresses",

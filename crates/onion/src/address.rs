@@ -26,8 +26,9 @@ impl FromStr for AddressRange {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refused =
-            || format!("{text:?} is neither an IP address nor a CIDR range; write 192.0.2.7, 10.0.0.0/8 or ::1");
+        let refused = || {
+            format!("{text:?} is neither an IP address nor a CIDR range; write 192.0.2.7, 10.0.0.0/8 or ::1")
+        };
         let network = match text.parse::<IpAddr>() {
             Ok(address) => IpNet::from(address.to_canonical()),
             Err(_) => text.parse::<IpNet>().map_err(|_| refused())?,

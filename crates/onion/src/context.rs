@@ -57,7 +57,11 @@ pub struct Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Connection").field("peer", &self.peer).field("local", &self.local).finish_non_exhaustive()
+        formatter
+            .debug_struct("Connection")
+            .field("peer", &self.peer)
+            .field("local", &self.local)
+            .finish_non_exhaustive()
     }
 }
 

@@ -48,6 +48,7 @@ mod response;
 pub mod reuse;
 mod spool;
 pub mod text_options;
+mod turn;
 mod units;
 
 pub use address::AddressRange;
@@ -60,6 +61,7 @@ pub use matching::{Matching, When};
 pub use options::{Build, Declaration, OptionError, Phase};
 pub use response::{ReasonPhrase, plain};
 pub use spool::{SpoolLimits, Spooled, spool};
+pub use turn::give_way;
 pub use units::{Size, Span};
 
 /// A request on its way down the onion.

@@ -109,7 +109,9 @@ fn parse_header(text: &str) -> Result<(HeaderName, Option<String>), OptionError>
     };
     match name.trim().parse() {
         Ok(name) => Ok((name, value)),
-        Err(_) => Err(OptionError(format!("header: {name:?} is no header name; write \"Name\" or \"Name: glob\""))),
+        Err(_) => {
+            Err(OptionError(format!("header: {name:?} is no header name; write \"Name\" or \"Name: glob\"")))
+        }
     }
 }
 
@@ -148,7 +150,8 @@ fn glob_matches(glob: &[u8], text: &[u8]) -> bool {
         for (place, wanted) in glob.iter().enumerate().filter(|(place, _)| reached[*place]) {
             match wanted {
                 b'*' => {
-                    let crosses = glob.get(place + 1) == Some(&b'*') || (place > 0 && glob[place - 1] == b'*');
+                    let crosses =
+                        glob.get(place + 1) == Some(&b'*') || (place > 0 && glob[place - 1] == b'*');
                     next[place] |= crosses || *byte != b'/';
                 }
                 b'?' => next[place + 1] |= *byte != b'/',

@@ -7,7 +7,7 @@ use std::io::{Seek, Write};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::{Body, BodyError};
+use crate::{Body, BodyError, give_way};
 
 /// How much of a body is kept where.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,9 @@ pub enum Spooled {
     File(File),
 }
 
+/// After so many bytes at a stretch others get their turn.
+const TURN: usize = 1 << 20;
+
 /// Takes in `body`.
 pub async fn spool(mut body: Body, limits: SpoolLimits) -> Result<Spooled, BodyError> {
     if body.length().is_some_and(|length| length > limits.total) {
@@ -38,9 +41,15 @@ pub async fn spool(mut body: Body, limits: SpoolLimits) -> Result<Spooled, BodyE
     let mut memory = BytesMut::new();
     let mut file: Option<File> = None;
     let mut total = 0;
+    let mut since_turn = 0;
     while let Some(block) = body.next_block().await {
         let block = block?;
         total += block.len() as u64;
+        since_turn += block.len();
+        if since_turn > TURN {
+            since_turn = 0;
+            give_way().await;
+        }
         if total > limits.total {
             return Err(BodyError::TooLarge(limits.total));
         }

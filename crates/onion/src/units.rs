@@ -31,7 +31,8 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86400.0), ("", 1.0)];
-        let seconds = measure(text, &units).ok_or_else(|| format!("{text:?} is no length of time; write 30s or 5m"))?;
+        let seconds =
+            measure(text, &units).ok_or_else(|| format!("{text:?} is no length of time; write 30s or 5m"))?;
         Duration::try_from_secs_f64(seconds)
             .map(Span)
             .map_err(|_| format!("{text:?} is too long a time; write 30s or 5m"))
@@ -44,11 +45,16 @@ impl FromStr for Size {
     fn from_str(text: &str) -> Result<Self, String> {
         let kib = 1024.0;
         let units = [("KiB", kib), ("MiB", kib * kib), ("GiB", kib * kib * kib), ("B", 1.0), ("", 1.0)];
-        let bytes = measure(text, &units).ok_or_else(|| format!("{text:?} is no size; write 64KiB or 10MiB"))?;
+        let bytes =
+            measure(text, &units).ok_or_else(|| format!("{text:?} is no size; write 64KiB or 10MiB"))?;
         if bytes >= 2f64.powi(53) {
             return Err(format!("{text:?} is too large a size; write 64KiB or 10MiB"));
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "measure() gives 0 to 2^53")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "measure() gives 0 to 2^53"
+        )]
         Ok(Size(bytes as u64))
     }
 }

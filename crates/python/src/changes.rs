@@ -12,7 +12,8 @@ pub(crate) struct HeaderChanges {
 impl HeaderChanges {
     /// What must be done to `from` so that it becomes `to`.
     pub(crate) fn between(from: &HeaderMap, to: &HeaderMap) -> Self {
-        let values = |map: &HeaderMap, name: &HeaderName| map.get_all(name).iter().cloned().collect::<Vec<_>>();
+        let values =
+            |map: &HeaderMap, name: &HeaderName| map.get_all(name).iter().cloned().collect::<Vec<_>>();
         let gone = from.keys().filter(|name| !to.contains_key(*name)).map(|name| (name.clone(), Vec::new()));
         let set = to.keys().filter_map(|name| {
             let now = values(to, name);

@@ -39,7 +39,8 @@ impl PyLayer {
             Err(_) => PyLayer::build(name, options.cast::<PyDict>()?)?,
         };
         if let Some(app) = app {
-            let handler = wrap_when(Arc::clone(&layer.layer), layer.when.clone(), handler_of(app, layer.name)?);
+            let handler =
+                wrap_when(Arc::clone(&layer.layer), layer.when.clone(), handler_of(app, layer.name)?);
             layer.around = Some(Around { application: app.clone().unbind(), handler });
         }
         Ok(layer)
@@ -54,7 +55,8 @@ impl PyLayer {
             return outward::call(py, &around.handler, &environ, &start_response);
         }
         let Ok((app,)) = args.extract::<(Bound<'py, PyAny>,)>() else {
-            let message = format!("{}: there is no application inside; call the layer with one first", this.name);
+            let message =
+                format!("{}: there is no application inside; call the layer with one first", this.name);
             return Err(PyTypeError::new_err(message));
         };
         py.get_type::<PyLayer>().call_method1("__new__", (slf.get_type(), app, this.name, slf))
@@ -108,7 +110,8 @@ impl PyLayer {
 /// is one native chain; else a WSGI application.
 pub(crate) fn handler_of(app: &Bound<'_, PyAny>, whose: &str) -> PyResult<Arc<dyn Handler>> {
     if let Ok(layer) = app.cast::<PyLayer>() {
-        let overridden = !app.get_type().getattr("__call__")?.is(app.py().get_type::<PyLayer>().getattr("__call__")?);
+        let overridden =
+            !app.get_type().getattr("__call__")?.is(app.py().get_type::<PyLayer>().getattr("__call__")?);
         match &layer.get().around {
             Some(around) if !overridden => return Ok(Arc::clone(&around.handler)),
             None if !overridden => {
@@ -120,7 +123,8 @@ pub(crate) fn handler_of(app: &Bound<'_, PyAny>, whose: &str) -> PyResult<Arc<dy
         }
     }
     if !app.is_callable() {
-        let message = format!("{whose}: the application must be callable, not {}; options go by name", app.get_type());
+        let message =
+            format!("{whose}: the application must be callable, not {}; options go by name", app.get_type());
         return Err(PyTypeError::new_err(message));
     }
     Ok(Arc::new(WsgiApplication::new(app.clone().unbind())))
@@ -141,7 +145,8 @@ impl Onion {
     fn new(layers: &Bound<'_, PyTuple>) -> PyResult<Self> {
         for layer in layers.iter() {
             if !layer.is_callable() {
-                let message = format!("Onion: a layer must be callable with the application, not {}", layer.get_type());
+                let message =
+                    format!("Onion: a layer must be callable with the application, not {}", layer.get_type());
                 return Err(PyTypeError::new_err(message));
             }
         }

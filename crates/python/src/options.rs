@@ -54,7 +54,9 @@ fn json(value: &Bound<'_, PyAny>) -> PyResult<Value> {
         return Ok(Value::Array(value.try_iter()?.map(|item| json(&item?)).collect::<PyResult<_>>()?));
     }
     let shown = value.get_type();
-    Err(PyTypeError::new_err(format!("an option cannot be of {shown}; give a str, a number, a bool, a list or a dict")))
+    Err(PyTypeError::new_err(format!(
+        "an option cannot be of {shown}; give a str, a number, a bool, a list or a dict"
+    )))
 }
 
 /// JSON as Python values.

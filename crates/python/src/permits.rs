@@ -28,6 +28,8 @@ struct Gate {
     old: usize,
     /// How many young calls may run at once.
     allowance: usize,
+    /// Whether a call has ended young since the last tick.
+    ended_young: bool,
     waiting: VecDeque<Arc<Mutex<Waiting>>>,
     watched: bool,
     quiet: u32,
@@ -65,6 +67,7 @@ impl Permits {
             young: [0; 2],
             old: 0,
             allowance: 1,
+            ended_young: false,
             waiting: VecDeque::new(),
             watched: false,
             quiet: 0,
@@ -89,11 +92,12 @@ impl Permits {
         gate.tick += 1;
         gate.young = [0, young];
         gate.old += aged;
-        if aged == 0 {
-            gate.allowance = (gate.allowance / 2).max(1);
-        } else if !gate.waiting.is_empty() {
+        if aged > 0 && !gate.waiting.is_empty() {
             gate.allowance = (gate.allowance * 2).min(self.threads);
+        } else if aged == 0 && gate.ended_young {
+            gate.allowance = (gate.allowance / 2).max(1);
         }
+        gate.ended_young = false;
         self.grant(&mut gate);
         gate.quiet = if gate.young == [0; 2] && gate.waiting.is_empty() { gate.quiet + 1 } else { 0 };
         let blocked = if gate.old == 0 { 0 } else { gate.old + gate.allowance - 1 };
@@ -115,6 +119,10 @@ impl Permits {
     /// Lets a watchdog begin.
     pub(crate) fn open(&self) {
         self.gate().closed = false;
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        !self.gate().closed
     }
 
     /// Sends the watchdog home.
@@ -160,6 +168,7 @@ impl Permits {
             1 => gate.young[1] -= 1,
             _ => gate.old -= 1,
         }
+        gate.ended_young |= gate.tick - tick < 2;
         if !gate.waiting.is_empty() {
             self.grant(&mut gate);
         }

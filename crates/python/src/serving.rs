@@ -15,9 +15,9 @@ use crate::classes::handler_of;
 use crate::inward::{Environ, Native};
 use crate::options::{ConfigurationError, options};
 use crate::permits::Permits;
-use crate::wsgi::Fixed;
 use crate::threads;
 use crate::watchdog::Watchdog;
+use crate::wsgi::Fixed;
 
 /// A server of one application: `Server(app, threads, options)`.
 #[pyclass(name = "Server", frozen, module = "onionskin._core")]
@@ -41,10 +41,14 @@ impl PyServer {
         threads: &Bound<'_, PyAny>,
         options: &Bound<'_, PyDict>,
     ) -> PyResult<Self> {
-        let threads = threads.extract().ok().filter(|threads| (1..=MOST_THREADS).contains(threads)).ok_or_else(|| {
-            let message = format!("threads: {threads} does not fit; give a number from 1 to {MOST_THREADS}");
-            ConfigurationError::new_err(message)
-        })?;
+        let threads =
+            threads.extract().ok().filter(|threads| (1..=MOST_THREADS).contains(threads)).ok_or_else(
+                || {
+                    let message =
+                        format!("threads: {threads} does not fit; give a number from 1 to {MOST_THREADS}");
+                    ConfigurationError::new_err(message)
+                },
+            )?;
         let config = read_config(options)?;
         let permits = Permits::new(threads);
         let fixed = Fixed { multithread: threads > 1, multiprocess: false };
@@ -96,16 +100,25 @@ impl PyServer {
         })
     }
 
-    /// Serves the first request of one connection.
-    fn handle_request(&self, py: Python<'_>) -> PyResult<()> {
+    /// Serves the first request of one connection; with `signals` SIGINT raises `KeyboardInterrupt`.
+    #[pyo3(signature = (*, signals))]
+    fn handle_request(&self, py: Python<'_>, signals: bool) -> PyResult<()> {
         let Some(server) = self.take() else { return Err(closed()) };
-        py.detach(|| {
+        let served = py.detach(|| {
             let (runtime, watchdog) = self.runtime()?;
-            let served = runtime.block_on(server.serve_one(Arc::clone(&self.handler)));
+            let served = runtime.block_on(async {
+                let mut interrupt = signal(SignalKind::interrupt())?;
+                tokio::select! {
+                    served = server.serve_one(Arc::clone(&self.handler)) => served,
+                    _ = interrupt.recv(), if signals => Ok(()),
+                }
+            });
             wind_down(runtime, watchdog);
             *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
             Ok(served?)
-        })
+        });
+        // Python's own handler has noticed it too.
+        py.check_signals().and(served)
     }
 
     /// Begins a graceful stop, from any thread.

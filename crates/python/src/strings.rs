@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use http::{HeaderName, header};
 use pyo3::exceptions::PyValueError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
-use pyo3::ffi;
 use rustc_hash::FxHashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -27,13 +27,13 @@ pub(crate) fn bytes_of<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u
         return Ok(Cow::Borrowed(ascii));
     }
     // SAFETY: the argument is a str; the result is a new reference to bytes, or null with an exception set.
-    let encoded = unsafe {
-        Bound::from_owned_ptr_or_err(text.py(), ffi::PyUnicode_AsLatin1String(text.as_ptr()))
-    };
+    let encoded =
+        unsafe { Bound::from_owned_ptr_or_err(text.py(), ffi::PyUnicode_AsLatin1String(text.as_ptr())) };
     match encoded {
         Ok(encoded) => Ok(Cow::Owned(encoded.cast_into::<PyBytes>()?.as_bytes().to_vec())),
         Err(_) => {
-            let message = format!("{} holds characters that no byte stands for (PEP 3333: latin-1 only)", text.repr()?);
+            let message =
+                format!("{} holds characters that no byte stands for (PEP 3333: latin-1 only)", text.repr()?);
             Err(PyValueError::new_err(message))
         }
     }
@@ -99,7 +99,11 @@ fn make_key(py: Python<'_>, name: &HeaderName) -> Py<PyString> {
 /// section 4.1.2).
 pub(crate) fn key_of(name: &HeaderName) -> String {
     let upper = name.as_str().to_ascii_uppercase().replace('-', "_");
-    if name == header::CONTENT_TYPE || name == header::CONTENT_LENGTH { upper } else { format!("HTTP_{upper}") }
+    if name == header::CONTENT_TYPE || name == header::CONTENT_LENGTH {
+        upper
+    } else {
+        format!("HTTP_{upper}")
+    }
 }
 
 const KNOWN: &[&str] = &[

@@ -48,18 +48,25 @@ impl Watchdog {
 fn watch(permits: &Permits, runtime: &Handle) {
     let spares = Spares::new(permits.threads(), runtime);
     let (mut needed, mut calm) = (0, 0);
-    while permits.watch() {
+    let mut nudges = NUDGES;
+    while (nudges > 0 && permits.is_open()) || permits.watch() {
         thread::sleep(TICK);
         let tick = permits.tick();
         calm = if tick.blocked < needed { calm + 1 } else { 0 };
-        if calm == 0 || calm > CALM {
+        if tick.blocked > needed || calm > CALM {
             (needed, calm) = (tick.blocked, 0);
             spares.need(needed);
+            nudges = NUDGES;
         }
-        if tick.aged {
-            // A task that does nothing: the thread that runs it looks after the network when it is done.
+        if tick.aged || nudges > 0 {
+            // A task that does nothing: the thread that runs it takes over what a blocked one has left in its queue,
+            // and looks after the network when it is done.
             runtime.spawn(async {});
+            nudges = nudges.saturating_sub(1);
         }
     }
     spares.close();
 }
+
+/// For so many ticks after threads were put to sleep or woken, the others are made to look for work.
+const NUDGES: u32 = 5;

@@ -8,17 +8,18 @@ use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
-use onion::{Handler, Peer, Scheme};
+use onion::{Handler, Peer, Scheme, give_way};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::task::unconstrained;
 use tokio::time::{sleep, timeout};
 
+use crate::Config;
 use crate::connection::{Connection, Shared};
 use crate::listen::{Bind, BindError, Listener, ListenerSocket};
 use crate::respond::report;
 use crate::stay::Stay;
 use crate::stop::StopHandle;
 use crate::stream::{ReadHalf, WriteHalf, split_tcp, split_unix};
-use crate::Config;
 
 /// A server that is bound, and serves when it is told to.
 pub struct Server {
@@ -64,7 +65,8 @@ impl Server {
         let shared = self.shared(handler, false);
         let mut accepting = Vec::new();
         for listener in &self.listeners {
-            accepting.push(tokio::spawn(accept_all(Accepting::new(listener)?, Arc::clone(&shared))));
+            let accepting_all = accept_all(Accepting::new(listener)?, Arc::clone(&shared));
+            accepting.push(tokio::spawn(unconstrained(accepting_all)));
         }
         self.stop.begun().await;
         for task in accepting {
@@ -112,8 +114,12 @@ const ABORTING: Duration = Duration::from_millis(200);
 /// How long to wait when the process has no file descriptors left: accepting in a loop would only burn the CPU.
 const EXHAUSTED: Duration = Duration::from_millis(50);
 
+/// After so many connections at a stretch others get their turn.
+const TURN: u32 = 64;
+
 async fn accept_all(listener: Accepting, shared: Arc<Shared>) {
     let mut exhausted = false;
+    let mut accepted_at_a_stretch = 0_u32;
     loop {
         let accepted = tokio::select! {
             accepted = poll_fn(|context| listener.poll_accept(context)) => accepted,
@@ -124,6 +130,10 @@ async fn accept_all(listener: Accepting, shared: Arc<Shared>) {
                 exhausted = false;
                 let connection = accepted.connection(&shared);
                 tokio::spawn(Stay::new(shared.stop.enter(), connection.serve()));
+                accepted_at_a_stretch += 1;
+                if accepted_at_a_stretch % TURN == 0 {
+                    give_way().await;
+                }
             }
             // The client gave up while it was in the queue.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

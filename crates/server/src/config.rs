@@ -73,9 +73,10 @@ impl Config {
 pub(crate) const DRAINING: Duration = Duration::from_secs(2);
 
 /// How long a connection that is being closed goes on reading, so that the client gets to see the answer, and how
-/// long it may pause meanwhile.
+/// long it may pause and how much it may send meanwhile.
 pub(crate) const LINGER: Duration = Duration::from_secs(10);
 pub(crate) const LINGER_PAUSE: Duration = Duration::from_secs(2);
+pub(crate) const LINGER_MOST: usize = 16 << 20;
 
 /// How much of an unwanted request body is read, to keep the connection, before it is closed instead.
 pub(crate) const DRAIN: usize = 256 * 1024;

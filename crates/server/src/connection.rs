@@ -7,11 +7,11 @@ use std::task::Poll;
 
 use http::{StatusCode, Version};
 use http1::{BodyDecoder, Decoded, Framing, HeadParser, Rejection, RequestHead};
-use onion::{Body, Context, Handler, Request, Response, plain};
+use onion::{Body, Context, Handler, Request, Response, give_way, plain};
 use tokio::time::timeout;
 
 use crate::Config;
-use crate::config::{DRAIN, DRAINING, LINGER, LINGER_PAUSE};
+use crate::config::{DRAIN, DRAINING, LINGER, LINGER_MOST, LINGER_PAUSE};
 use crate::deadline::Deadline;
 use crate::incoming::{Exchange, Incoming, Reader, Returned};
 use crate::respond::{Asked, Broken, Responder};
@@ -46,7 +46,11 @@ enum Arrival {
 }
 
 impl Connection {
-    pub(crate) fn new(shared: Arc<Shared>, facts: onion::Connection, (read, write): (ReadHalf, WriteHalf)) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        facts: onion::Connection,
+        (read, write): (ReadHalf, WriteHalf),
+    ) -> Self {
         let deadline = Deadline::new(shared.config.header_timeout.0);
         Connection {
             parser: HeadParser::new(shared.config.head_limits()),
@@ -75,13 +79,14 @@ impl Connection {
                 },
             }
             first = false;
-            let reader = self.reader.as_mut().expect("an exchange that keeps the connection gives the reader back");
+            let reader =
+                self.reader.as_mut().expect("an exchange that keeps the connection gives the reader back");
             if reader.buffer.is_empty() {
                 reader.deadline.set(self.shared.config.keep_alive.0);
             } else {
                 // A pipelined request waits. Others are served first; and what this request woke can run.
                 reader.deadline.set(self.shared.config.header_timeout.0);
-                tokio::task::yield_now().await;
+                give_way().await;
             }
         }
     }
@@ -105,7 +110,9 @@ impl Connection {
             }
             let filled = poll_fn(|context| match reader.poll_fill(context) {
                 Poll::Ready(filled) => Poll::Ready(Some(filled)),
-                Poll::Pending if reader.buffer.is_empty() && self.shared.stop.is_stopping() => Poll::Ready(None),
+                Poll::Pending if reader.buffer.is_empty() && self.shared.stop.is_stopping() => {
+                    Poll::Ready(None)
+                }
                 Poll::Pending => reader.deadline.poll(context).map(|()| None),
             });
             match filled.await {
@@ -139,7 +146,8 @@ impl Connection {
         let awaited = self.exchange.settle();
         let returned = self.exchange.take_back();
         let lost = awaited || returned.as_ref().is_some_and(Returned::is_lost);
-        let asked = Asked { keep_alive: asked.keep_alive && !lost && !self.shared.stop.is_stopping(), ..asked };
+        let asked =
+            Asked { keep_alive: asked.keep_alive && !lost && !self.shared.stop.is_stopping(), ..asked };
         let keep_alive = self.responder().respond(&asked, response).await?;
         Ok(self.regain_reader(returned, keep_alive).await && keep_alive)
     }
@@ -163,7 +171,8 @@ impl Connection {
 
     fn body(&mut self, head: &RequestHead) -> Result<Body, Rejection> {
         let config = &self.shared.config;
-        let too_large = Rejection { status: StatusCode::PAYLOAD_TOO_LARGE, reason: "the request body is too large" };
+        let too_large =
+            Rejection { status: StatusCode::PAYLOAD_TOO_LARGE, reason: "the request body is too large" };
         match head.framing {
             Framing::None => return Ok(Body::empty()),
             Framing::Length(length) if length > config.max_body.0 => return Err(too_large),
@@ -194,7 +203,9 @@ impl Connection {
         let drained = keep_alive
             && !returned.is_lost()
             && (returned.decoder.is_complete()
-                || timeout(DRAINING, drain(&mut returned.reader, &mut returned.decoder)).await.unwrap_or(false));
+                || timeout(DRAINING, drain(&mut returned.reader, &mut returned.decoder))
+                    .await
+                    .unwrap_or(false));
         self.reader = Some(returned.reader);
         drained
     }
@@ -217,10 +228,11 @@ impl Connection {
         self.exchange.writer().shutdown();
         let Some(mut reader) = self.reader.take() else { return };
         let discard = async {
-            loop {
+            let mut discarded = 0;
+            while discarded <= LINGER_MOST {
                 reader.buffer.clear();
                 match timeout(LINGER_PAUSE, poll_fn(|context| reader.poll_fill(context))).await {
-                    Ok(Ok(1..)) => {}
+                    Ok(Ok(read @ 1..)) => discarded += read,
                     _ => return,
                 }
             }

@@ -35,7 +35,9 @@ impl FromStr for Bind {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let refused = || {
-            format!("{text:?} is no place to listen on; write 127.0.0.1:8000, [::1]:8000, :8000 or unix:/run/site.sock")
+            format!(
+                "{text:?} is no place to listen on; write 127.0.0.1:8000, [::1]:8000, :8000 or unix:/run/site.sock"
+            )
         };
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.is_empty() { Err(refused()) } else { Ok(Bind::Unix(path.into())) };
@@ -89,7 +91,9 @@ impl fmt::Display for BindError {
         let BindError { bind, source } = self;
         let way_out = match source.kind() {
             io::ErrorKind::AddrInUse => "another program listens there; stop it or choose another --bind",
-            io::ErrorKind::PermissionDenied => "not permitted to this user; choose a port above 1023 or another path",
+            io::ErrorKind::PermissionDenied => {
+                "not permitted to this user; choose a port above 1023 or another path"
+            }
             io::ErrorKind::AddrNotAvailable => "this machine has no such address; choose one of its own",
             _ => return write!(formatter, "cannot listen on {bind}: {source}"),
         };
@@ -214,7 +218,9 @@ mod tests {
 
     #[test]
     fn what_is_no_place_is_refused_with_the_way_out() {
-        for text in ["", "8000", "::1:8000", "[::1:8000", "localhost:", "localhost:http", "localhost:70000", "unix:"] {
+        for text in
+            ["", "8000", "::1:8000", "[::1:8000", "localhost:", "localhost:http", "localhost:70000", "unix:"]
+        {
             let error = text.parse::<Bind>().expect_err(text);
             assert!(error.contains("write 127.0.0.1:8000"), "{error}");
         }

@@ -95,7 +95,12 @@ impl Responder<'_> {
         Ok(false)
     }
 
-    async fn send_body(&self, out: &mut Vec<u8>, mut encoder: BodyEncoder, mut body: Body) -> Result<(), Broken> {
+    async fn send_body(
+        &self,
+        out: &mut Vec<u8>,
+        mut encoder: BodyEncoder,
+        mut body: Body,
+    ) -> Result<(), Broken> {
         if matches!(encoder, BodyEncoder::Empty) {
             drop(body);
             return self.write(&[out]).await;
@@ -123,7 +128,12 @@ impl Responder<'_> {
     }
 
     /// A body in memory leaves with its head, in one write.
-    async fn send_bytes(&self, out: &mut Vec<u8>, mut encoder: BodyEncoder, bytes: &Bytes) -> Result<(), Broken> {
+    async fn send_bytes(
+        &self,
+        out: &mut Vec<u8>,
+        mut encoder: BodyEncoder,
+        bytes: &Bytes,
+    ) -> Result<(), Broken> {
         let encoded = encoder.encode(bytes);
         tell_overrun(encoded.overrun);
         if encoded.block.len() <= COPY_MOST {

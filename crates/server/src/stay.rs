@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use onion::thread_is_bound;
 use tokio::task::block_in_place;
+use tokio::task::coop::{Unconstrained, unconstrained};
 
 use crate::stop::Entered;
 
@@ -21,12 +22,14 @@ use crate::stop::Entered;
 pub(crate) struct Stay<F> {
     entered: Entered,
     introduced: bool,
-    serving: Pin<Box<F>>,
+    // Without tokio's budget: a task that has used its up waits, out of reach, for its thread to park, and the thread
+    // may be in a call into Python for long before that.
+    serving: Pin<Box<Unconstrained<F>>>,
 }
 
 impl<F: Future<Output = ()>> Stay<F> {
     pub(crate) fn new(entered: Entered, serving: F) -> Self {
-        Stay { entered, introduced: false, serving: Box::pin(serving) }
+        Stay { entered, introduced: false, serving: Box::pin(unconstrained(serving)) }
     }
 
     /// Waits on this thread for as long as the task is bound to it; `Pending` when it no longer is.

@@ -101,7 +101,12 @@ async fn a_body_that_breaks_off_never_looks_complete() {
         sender.send(block("one")).await.expect("the server takes blocks");
         assert!(client.until(b"one").await.is_some());
         sender.send(broken()).await.expect("the server takes blocks");
-        assert!(client.rest().await.is_err(), "a clean end: {request}{length:?}");
+        // A reset, or an end that comes too early for the framing: without one, only a reset tells.
+        let is_whole = match client.rest().await {
+            Ok(rest) if length.is_none() => request.contains("HTTP/1.0") || rest.ends_with(b"0\r\n\r\n"),
+            Ok(_) | Err(_) => false,
+        };
+        assert!(!is_whole, "a clean end: {request}{length:?}");
     }
 }
 

@@ -68,7 +68,8 @@ impl Environ {
     fn set_target(&self, environ: &Bound<'_, PyDict>, parts: &Parts, context: &Context) -> PyResult<()> {
         let (py, names) = (environ.py(), &self.names);
         let path = path::decode(parts.uri.path());
-        environ.set_item(&names.path_info, if &*path == b"/" { names.slash(py) } else { latin1(py, &path) })?;
+        environ
+            .set_item(&names.path_info, if &*path == b"/" { names.slash(py) } else { latin1(py, &path) })?;
         if let Some(query) = parts.uri.query() {
             environ.set_item(&names.query_string, latin1(py, query.as_bytes()))?;
         }
@@ -81,7 +82,12 @@ impl Environ {
     }
 
     /// `HTTP_*`. Duplicates are joined: with `; ` for Cookie (RFC 9113 section 8.2.3), else with `,`.
-    fn set_headers(&self, environ: &Bound<'_, PyDict>, headers: &HeaderMap, length: Option<u64>) -> PyResult<()> {
+    fn set_headers(
+        &self,
+        environ: &Bound<'_, PyDict>,
+        headers: &HeaderMap,
+        length: Option<u64>,
+    ) -> PyResult<()> {
         let py = environ.py();
         let mut headers = headers.iter().peekable();
         while let Some((name, value)) = headers.next() {

@@ -53,7 +53,8 @@ impl FileWrapper {
         let file = File::from(owned);
         let metadata = file.metadata().ok()?;
         // A file of the kernel's (/proc) says that it is empty, and isn't: that can only be found out by reading.
-        let length = metadata.is_file().then(|| metadata.len().saturating_sub(offset)).filter(|length| *length > 0)?;
+        let length =
+            metadata.is_file().then(|| metadata.len().saturating_sub(offset)).filter(|length| *length > 0)?;
         Some(FileRange { file: Arc::new(file), offset, length })
     }
 }

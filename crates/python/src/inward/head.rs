@@ -118,7 +118,11 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 }
 
 /// The status line as `start_response` takes it.
-pub(crate) fn status_line<'py>(py: Python<'py>, status: StatusCode, reason: Option<&[u8]>) -> Bound<'py, PyString> {
+pub(crate) fn status_line<'py>(
+    py: Python<'py>,
+    status: StatusCode,
+    reason: Option<&[u8]>,
+) -> Bound<'py, PyString> {
     let reason = reason.unwrap_or_else(|| status.canonical_reason().unwrap_or("Unknown").as_bytes());
     latin1(py, &[status.as_str().as_bytes(), b" ", reason].concat())
 }

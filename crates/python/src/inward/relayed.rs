@@ -1,14 +1,12 @@
 //! The application called behind the outward door: on the thread that the server around us called on, with the
 //! environ dict of that server.
 
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
-use onion::{Body, Connection, Context, Request, Response, Spooled, plain, spool};
+use onion::{Body, Connection, Context, Request, Response, Spooled, give_way, plain, spool};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -83,7 +81,8 @@ fn begin(
 /// each step of its iterable is one step of ours.
 async fn finish(mut body: AppIterable, start: &Py<StartResponse>) -> Response {
     while !start.get().was_called() {
-        go_on_at_the_next_step().await;
+        // `Pending` with the waker called already: the door yields `b""`, and comes back for the next block.
+        give_way().await;
         match Python::attach(|py| body.next(py)) {
             Err(error) => {
                 drop(body);
@@ -109,19 +108,6 @@ async fn finish(mut body: AppIterable, start: &Py<StartResponse>) -> Response {
         Ok(head) => head.with_body(Body::foreign(body)),
         Err(error) => raised(error),
     }
-}
-
-/// `Pending`, with the waker called already: the door yields `b""` and comes back when it is asked for the next block.
-async fn go_on_at_the_next_step() {
-    let mut waited = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut waited, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 impl Before {

@@ -141,8 +141,11 @@ impl StartResponse {
                 // The server around us knows whether it can still be replaced: it raises if not.
                 let outer = outer.clone_ref(py);
                 changes.apply(&mut head.headers);
-                let arguments =
-                    (status_line(py, head.status, head.reason.as_deref()), header_list(py, &head.headers)?, exc_info);
+                let arguments = (
+                    status_line(py, head.status, head.reason.as_deref()),
+                    header_list(py, &head.headers)?,
+                    exc_info,
+                );
                 drop(state);
                 outer.call1(py, arguments)?;
                 self.state().head = Some(head);

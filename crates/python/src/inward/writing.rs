@@ -91,7 +91,12 @@ impl Producer {
         }
     }
 
-    fn produce(&mut self, iterable: &Bound<'_, PyAny>, start: &StartResponse, permit: Permit) -> PyResult<()> {
+    fn produce(
+        &mut self,
+        iterable: &Bound<'_, PyAny>,
+        start: &StartResponse,
+        permit: Permit,
+    ) -> PyResult<()> {
         let py = iterable.py();
         let Some(outlet) = &mut self.outlet else { return Ok(()) };
         if outlet.is_unused()
@@ -111,7 +116,8 @@ impl Producer {
         while let Some(block) = body.next(py)? {
             let written = start.take_written();
             for block in [written, block] {
-                if !block.is_empty() && outlet.send(py, outlet.is_unused().then(|| start.send_head()), block)?.is_err()
+                if !block.is_empty()
+                    && outlet.send(py, outlet.is_unused().then(|| start.send_head()), block)?.is_err()
                 {
                     return Ok(()); // The client has gone: nobody wants the rest.
                 }
@@ -144,7 +150,12 @@ impl Outlet {
     }
 
     /// Sends what the application wrote.
-    pub(crate) fn write(&mut self, py: Python<'_>, head: Option<Head>, block: Bytes) -> PyResult<Result<(), Gone>> {
+    pub(crate) fn write(
+        &mut self,
+        py: Python<'_>,
+        head: Option<Head>,
+        block: Bytes,
+    ) -> PyResult<Result<(), Gone>> {
         self.wrote.store(true, Ordering::Relaxed);
         self.send(py, head.map(Ok), block)
     }

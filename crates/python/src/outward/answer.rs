@@ -97,7 +97,12 @@ impl Answer {
         }
     }
 
-    fn give<'py>(&self, py: Python<'py>, call: Call, mut body: Body) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    fn give<'py>(
+        &self,
+        py: Python<'py>,
+        call: Call,
+        mut body: Body,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let block = {
             let mut next = pin!(body.next_block());
             step(py, |context| next.as_mut().poll(context))

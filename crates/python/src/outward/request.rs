@@ -55,8 +55,9 @@ fn value(environ: &Bound<'_, PyDict>, key: &str) -> PyResult<Vec<u8>> {
 
 fn method(environ: &Bound<'_, PyDict>) -> PyResult<Method> {
     let method = value(environ, "REQUEST_METHOD")?;
-    Method::from_bytes(&method)
-        .map_err(|_| PyValueError::new_err(format!("environ: {:?} is no REQUEST_METHOD", String::from_utf8_lossy(&method))))
+    Method::from_bytes(&method).map_err(|_| {
+        PyValueError::new_err(format!("environ: {:?} is no REQUEST_METHOD", String::from_utf8_lossy(&method)))
+    })
 }
 
 /// The path below the mount point, and the query.
@@ -111,7 +112,8 @@ fn headers(environ: &Bound<'_, PyDict>) -> PyResult<HeaderMap> {
 /// A missing or odd REMOTE_ADDR is an unknown one.
 fn connection(environ: &Bound<'_, PyDict>) -> PyResult<Connection> {
     let text = |key| value(environ, key).map(|value| String::from_utf8_lossy(&value).into_owned());
-    let address = |key| text(key).map(|text| text.parse::<IpAddr>().ok().map(|address| address.to_canonical()));
+    let address =
+        |key| text(key).map(|text| text.parse::<IpAddr>().ok().map(|address| address.to_canonical()));
     let port = |key| text(key).map(|text| text.parse().ok());
     let peer = Peer { address: address("REMOTE_ADDR")?, port: port("REMOTE_PORT")? };
     let local = Peer { address: address("SERVER_NAME")?, port: port("SERVER_PORT")? };
