@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status: 0, 1 after an application's own error, 2 after a wrong option."""
+    """Run the command line.
+
+    Returns:
+        The exit status: 0, 1 if requests were cut off at the end, 2 if what was asked for could not be done.
+    """
     parsed = parser().parse_args(arguments)
     try:
         return int(parsed.run(parsed))
@@ -27,13 +31,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All commands and options. Those of the server come from its own declaration."""
-    top = argparse.ArgumentParser(prog="onionskin", description="The WSGI onion in Rust: a server, and its layers.")
+    top = argparse.ArgumentParser(
+        prog="onionskin", description="The WSGI onion in Rust: a server, and its layers."
+    )
     top.add_argument("--version", action="version", version=f"onionskin {_core.__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    serving = commands.add_parser("serve", help="serve an application", description="Serve a WSGI application.")
+    serving = commands.add_parser(
+        "serve", help="serve an application", description="Serve a WSGI application."
+    )
     serving.add_argument(
-        "target", help="pkg.module:app, pkg.module, path/file.py:app, or pkg:create_app()", metavar="APPLICATION"
+        "target",
+        help="pkg.module:app, pkg.module, path/file.py:app, or pkg:create_app()",
+        metavar="APPLICATION",
     )
     serving.add_argument(
         "--threads",

@@ -31,10 +31,10 @@ def name_of(app: Any) -> str:
 def diagram(app: Any, bound: Sequence[str], threads: int) -> str:
     """The onion, outermost layer first.
 
-        onionskin 0.1.0 on http://127.0.0.1:8000, 4 threads
-        (allow_addresses
-          (request_id
-            (mysite.wsgi.application)))
+    onionskin 0.1.0 on http://127.0.0.1:8000, 4 threads
+    (allow_addresses
+      (request_id
+        (mysite.wsgi.application)))
     """
     names, leaf = skins(app)
     places = ", ".join(place if place.startswith("unix:") else f"http://{place}" for place in bound)

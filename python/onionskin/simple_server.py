@@ -1,9 +1,9 @@
 """A drop-in for ``wsgiref.simple_server``: the same script, served by onionskin.
 
-    from onionskin.simple_server import make_server, demo_app
+from onionskin.simple_server import make_server, demo_app
 
-    with make_server("", 8000, demo_app) as server:
-        server.serve_forever()
+with make_server("", 8000, demo_app) as server:
+    server.serve_forever()
 """
 
 from __future__ import annotations

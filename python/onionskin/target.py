@@ -51,10 +51,10 @@ def from_name(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        # The module itself or a package on the way to it: ours to explain. Any other is the application's fault.
+        # The module itself or a package on the way to it: ours to explain. Another is the application's fault.
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
             raise ConfigurationError(
-                f"there is no module {name!r} here ({here}); check the name, or change to the project's directory"
+                f"there is no module {name!r} here ({here}); check the name, or go to the project's directory"
             ) from None
         raise
 
@@ -92,7 +92,9 @@ def evaluate(module: ModuleType, expression: str, where: str) -> Any:
         if not isinstance(name, (ast.Name, ast.Attribute)):
             raise ValueError
         arguments = [ast.literal_eval(argument) for argument in call.args] if call else []
-        keywords = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg} if call else {}
+        keywords = (
+            {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg} if call else {}
+        )
     except ValueError:
         raise ConfigurationError(
             f"{expression!r} is neither a name nor a call with literal arguments; write app or create_app()"
@@ -100,7 +102,9 @@ def evaluate(module: ModuleType, expression: str, where: str) -> Any:
     found: Any = module
     for part in ast.unparse(name).split("."):
         if not hasattr(found, part):
-            raise ConfigurationError(f"{where!r} has no {part!r}; it has {', '.join(callables(found)) or 'no callables'}")
+            raise ConfigurationError(
+                f"{where!r} has no {part!r}; it has {', '.join(callables(found)) or 'no callables'}"
+            )
         found = getattr(found, part)
     return found(*arguments, **keywords) if call else found
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use onion::{Handler, Layer, OptionError, When, wrap_when};
 use pyo3::exceptions::PyTypeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -23,7 +24,8 @@ pub(crate) struct PyLayer {
 
 /// What stands inside a layer.
 struct Around {
-    application: Py<PyAny>,
+    /// Shared with the handler, so that the garbage collector sees all references that there are.
+    application: Arc<Py<PyAny>>,
     /// Layer and application, as one handler.
     handler: Arc<dyn Handler>,
 }
@@ -39,9 +41,9 @@ impl PyLayer {
             Err(_) => PyLayer::build(name, options.cast::<PyDict>()?)?,
         };
         if let Some(app) = app {
-            let handler =
-                wrap_when(Arc::clone(&layer.layer), layer.when.clone(), handler_of(app, layer.name)?);
-            layer.around = Some(Around { application: app.clone().unbind(), handler });
+            let (inside, application) = handler_of(app, layer.name)?;
+            let handler = wrap_when(Arc::clone(&layer.layer), layer.when.clone(), inside);
+            layer.around = Some(Around { application, handler });
         }
         Ok(layer)
     }
@@ -72,6 +74,11 @@ impl PyLayer {
     #[getter]
     fn app(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.around.as_ref().map(|around| around.application.clone_ref(py))
+    }
+
+    /// The application may hold its layer again (`app.wsgi_app = Layer(app.wsgi_app)`): a cycle that can be collected.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.around.as_ref().map_or(Ok(()), |around| visit.call(&*around.application))
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -106,14 +113,18 @@ impl PyLayer {
     }
 }
 
+/// An application as a handler, and as the Python object that the handler holds.
+type Taken = (Arc<dyn Handler>, Arc<Py<PyAny>>);
+
 /// The handler that an application is: its own, if it is one of our layers around something, so that a nest of them
 /// is one native chain; else a WSGI application.
-pub(crate) fn handler_of(app: &Bound<'_, PyAny>, whose: &str) -> PyResult<Arc<dyn Handler>> {
+pub(crate) fn handler_of(app: &Bound<'_, PyAny>, whose: &str) -> PyResult<Taken> {
+    let object = Arc::new(app.clone().unbind());
     if let Ok(layer) = app.cast::<PyLayer>() {
         let overridden =
             !app.get_type().getattr("__call__")?.is(app.py().get_type::<PyLayer>().getattr("__call__")?);
         match &layer.get().around {
-            Some(around) if !overridden => return Ok(Arc::clone(&around.handler)),
+            Some(around) if !overridden => return Ok((Arc::clone(&around.handler), object)),
             None if !overridden => {
                 let name = layer.get().name;
                 let message = format!("{whose}: {name} has no application inside; call it with one first");
@@ -127,7 +138,7 @@ pub(crate) fn handler_of(app: &Bound<'_, PyAny>, whose: &str) -> PyResult<Arc<dy
             format!("{whose}: the application must be callable, not {}; options go by name", app.get_type());
         return Err(PyTypeError::new_err(message));
     }
-    Ok(Arc::new(WsgiApplication::new(app.clone().unbind())))
+    Ok((Arc::new(WsgiApplication::new(Arc::clone(&object))), object))
 }
 
 /// Several layers, from the outside in: `Onion(A(), B())(app)` is `A()(B()(app))`.

@@ -54,10 +54,10 @@ impl PyServer {
         let fixed = Fixed { multithread: threads > 1, multiprocess: false };
         let native = Native {
             permits: Arc::clone(&permits),
-            environ: Environ::new(py, &fixed)?,
+            environ: Environ::new(py, fixed)?,
             spool: SpoolLimits { memory: config.spool_memory.0, total: config.max_body.0 },
         };
-        let handler = handler_of(app, "serve")?;
+        let (handler, _) = handler_of(app, "serve")?;
         let server = Server::bind(config).map_err(|error| PyOSError::new_err(error.to_string()))?;
         let server = server.sharing(Arc::new(native));
         Ok(PyServer {
@@ -82,7 +82,7 @@ impl PyServer {
         let Some(server) = self.take() else { return Err(closed()) };
         py.detach(|| {
             let (runtime, watchdog) = self.runtime()?;
-            let served = runtime.block_on(async {
+            let outcome = runtime.block_on(async {
                 let stop = self.stop.clone();
                 let caught = tokio::spawn(async move {
                     if signals { stop_by_signal(stop).await } else { Ok(std::future::pending().await) }
@@ -96,7 +96,7 @@ impl PyServer {
                 Ok((signal, graceful))
             });
             wind_down(runtime, watchdog);
-            served
+            outcome
         })
     }
 
@@ -104,21 +104,21 @@ impl PyServer {
     #[pyo3(signature = (*, signals))]
     fn handle_request(&self, py: Python<'_>, signals: bool) -> PyResult<()> {
         let Some(server) = self.take() else { return Err(closed()) };
-        let served = py.detach(|| {
+        let handled = py.detach(|| {
             let (runtime, watchdog) = self.runtime()?;
-            let served = runtime.block_on(async {
+            let outcome = runtime.block_on(async {
                 let mut interrupt = signal(SignalKind::interrupt())?;
                 tokio::select! {
-                    served = server.serve_one(Arc::clone(&self.handler)) => served,
+                    done = server.serve_one(Arc::clone(&self.handler)) => done,
                     _ = interrupt.recv(), if signals => Ok(()),
                 }
             });
             wind_down(runtime, watchdog);
             *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
-            Ok(served?)
+            Ok(outcome?)
         });
         // Python's own handler has noticed it too.
-        py.check_signals().and(served)
+        py.check_signals().and(handled)
     }
 
     /// Begins a graceful stop, from any thread.

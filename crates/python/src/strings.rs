@@ -29,14 +29,12 @@ pub(crate) fn bytes_of<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u
     // SAFETY: the argument is a str; the result is a new reference to bytes, or null with an exception set.
     let encoded =
         unsafe { Bound::from_owned_ptr_or_err(text.py(), ffi::PyUnicode_AsLatin1String(text.as_ptr())) };
-    match encoded {
-        Ok(encoded) => Ok(Cow::Owned(encoded.cast_into::<PyBytes>()?.as_bytes().to_vec())),
-        Err(_) => {
-            let message =
-                format!("{} holds characters that no byte stands for (PEP 3333: latin-1 only)", text.repr()?);
-            Err(PyValueError::new_err(message))
-        }
+    if let Ok(encoded) = encoded {
+        return Ok(Cow::Owned(encoded.cast_into::<PyBytes>()?.as_bytes().to_vec()));
     }
+    let message =
+        format!("{} holds characters that no byte stands for (PEP 3333: latin-1 only)", text.repr()?);
+    Err(PyValueError::new_err(message))
 }
 
 /// The characters of an ASCII string, where they are.

@@ -50,15 +50,15 @@ fn watch(permits: &Permits, runtime: &Handle) {
     let (mut needed, mut calm) = (0, 0);
     let mut nudges = NUDGES;
     while (nudges > 0 && permits.is_open()) || permits.watch() {
-        thread::sleep(TICK);
-        let tick = permits.tick();
-        calm = if tick.blocked < needed { calm + 1 } else { 0 };
-        if tick.blocked > needed || calm > CALM {
-            (needed, calm) = (tick.blocked, 0);
+        tick();
+        let seen = permits.tick();
+        calm = if seen.blocked < needed { calm + 1 } else { 0 };
+        if seen.blocked > needed || calm > CALM {
+            (needed, calm) = (seen.blocked, 0);
             spares.need(needed);
             nudges = NUDGES;
         }
-        if tick.aged || nudges > 0 {
+        if seen.aged || nudges > 0 {
             // A task that does nothing: the thread that runs it takes over what a blocked one has left in its queue,
             // and looks after the network when it is done.
             runtime.spawn(async {});
@@ -66,6 +66,11 @@ fn watch(permits: &Permits, runtime: &Handle) {
         }
     }
     spares.close();
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one thread whose work it is to let time pass")]
+fn tick() {
+    thread::sleep(TICK);
 }
 
 /// For so many ticks after threads were put to sleep or woken, the others are made to look for work.

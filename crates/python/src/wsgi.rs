@@ -17,7 +17,7 @@ pub(crate) struct Fixed {
 impl Fixed {
     /// A dict with every key that each environ has. It has more than 21 entries on purpose: from there on CPython
     /// gives a dict (and its copies) room for some twenty more, so that the headers' keys fit in without a resize.
-    pub(crate) fn template<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    pub(crate) fn template(self, py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         let environ = PyDict::new(py);
         for key in ["REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "REQUEST_URI", "RAW_URI"] {
             environ.set_item(intern(py, key), "")?;

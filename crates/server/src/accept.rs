@@ -131,7 +131,7 @@ async fn accept_all(listener: Accepting, shared: Arc<Shared>) {
                 let connection = accepted.connection(&shared);
                 tokio::spawn(Stay::new(shared.stop.enter(), connection.serve()));
                 accepted_at_a_stretch += 1;
-                if accepted_at_a_stretch % TURN == 0 {
+                if accepted_at_a_stretch.is_multiple_of(TURN) {
                     give_way().await;
                 }
             }

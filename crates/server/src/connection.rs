@@ -39,6 +39,10 @@ pub(crate) struct Connection {
 }
 
 /// What came of waiting for a request.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a head is what nearly always comes; boxing it would cost each request"
+)]
 enum Arrival {
     Head(RequestHead),
     Rejected(Rejection),

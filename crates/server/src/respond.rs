@@ -134,12 +134,12 @@ impl Responder<'_> {
         mut encoder: BodyEncoder,
         bytes: &Bytes,
     ) -> Result<(), Broken> {
-        let encoded = encoder.encode(bytes);
-        tell_overrun(encoded.overrun);
-        if encoded.block.len() <= COPY_MOST {
-            out.extend_from_slice(encoded.prefix());
-            out.extend_from_slice(encoded.block);
-            out.extend_from_slice(encoded.suffix);
+        let framed = encoder.encode(bytes);
+        tell_overrun(framed.overrun);
+        if framed.block.len() <= COPY_MOST {
+            out.extend_from_slice(framed.prefix());
+            out.extend_from_slice(framed.block);
+            out.extend_from_slice(framed.suffix);
             match encoder.finish() {
                 Ok(end) => {
                     out.extend_from_slice(end);
@@ -152,7 +152,7 @@ impl Responder<'_> {
                 }
             }
         } else {
-            self.write(&[out, encoded.prefix(), encoded.block, encoded.suffix]).await?;
+            self.write(&[out, framed.prefix(), framed.block, framed.suffix]).await?;
             self.finish(&mut encoder).await
         }
     }
@@ -186,18 +186,18 @@ impl Responder<'_> {
                 }
                 Some(Ok(block)) if block.is_empty() => {}
                 Some(Ok(block)) => {
-                    let encoded = encoder.encode(&block);
-                    if encoded.block.len() <= COPY_MOST {
+                    let framed = encoder.encode(&block);
+                    if framed.block.len() <= COPY_MOST {
                         flat.clear();
-                        for part in [mem::take(&mut head), encoded.prefix(), encoded.block, encoded.suffix] {
+                        for part in [mem::take(&mut head), framed.prefix(), framed.block, framed.suffix] {
                             flat.extend_from_slice(part);
                         }
                         self.write(&[&flat]).await?;
                     } else {
-                        let blocks = [mem::take(&mut head), encoded.prefix(), encoded.block, encoded.suffix];
+                        let blocks = [mem::take(&mut head), framed.prefix(), framed.block, framed.suffix];
                         self.write(&blocks).await?;
                     }
-                    if encoded.overrun {
+                    if framed.overrun {
                         tell_overrun(true);
                         break;
                     }

@@ -24,8 +24,8 @@ const PROOF: u32 = 100;
 const WRITES: u32 = u32::MAX;
 
 impl WsgiApplication {
-    pub(crate) fn new(application: Py<PyAny>) -> Self {
-        WsgiApplication { application: Arc::new(application), without_write: AtomicU32::new(0) }
+    pub(crate) fn new(application: Arc<Py<PyAny>>) -> Self {
+        WsgiApplication { application, without_write: AtomicU32::new(0) }
     }
 
     /// The Python callable.

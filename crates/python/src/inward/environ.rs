@@ -30,7 +30,7 @@ struct Prepared(Py<PyDict>);
 
 impl Environ {
     /// `fixed` is what the server knows of itself.
-    pub(crate) fn new(py: Python<'_>, fixed: &Fixed) -> PyResult<Self> {
+    pub(crate) fn new(py: Python<'_>, fixed: Fixed) -> PyResult<Self> {
         let template = fixed.template(py)?;
         Ok(Environ { keys: HeaderKeys::new(py), names: Names::new(py), template: template.unbind() })
     }
@@ -81,7 +81,7 @@ impl Environ {
         environ.set_item(&names.raw_uri, &target)
     }
 
-    /// `HTTP_*`. Duplicates are joined: with `; ` for Cookie (RFC 9113 section 8.2.3), else with `,`.
+    /// `HTTP_*`. Duplicates are joined.
     fn set_headers(
         &self,
         environ: &Bound<'_, PyDict>,
@@ -101,7 +101,7 @@ impl Environ {
             }
             let mut joined = value.as_bytes().to_vec();
             while again(headers.peek()) {
-                joined.extend_from_slice(if name == COOKIE { b"; " } else { b"," });
+                joined.extend_from_slice(joiner(name));
                 joined.extend_from_slice(headers.next().map_or(b"", |(_, value)| value.as_bytes()));
             }
             environ.set_item(self.keys.get(py, name), latin1(py, &joined))?;
@@ -124,6 +124,11 @@ impl Environ {
         let kept = connection.kept.get().and_then(|kept| kept.downcast_ref::<Prepared>());
         Ok(&kept.expect("only this door keeps something with a connection of our server").0)
     }
+}
+
+/// What joins the values of a field that came several times: `; ` for Cookie (RFC 9113 section 8.2.3), else `,`.
+pub(crate) fn joiner(name: &HeaderName) -> &'static [u8] {
+    if name == COOKIE { b"; " } else { b"," }
 }
 
 /// The keys that tell of the connection.

@@ -56,7 +56,7 @@ impl AppIterable {
     }
 
     /// The application's own object, if nothing was taken from it: whoever gets it has to close it.
-    pub(crate) fn into_untouched(mut self, py: Python<'_>) -> Result<Py<PyAny>, Self> {
+    pub(crate) fn into_untouched(mut self: Box<Self>, py: Python<'_>) -> Result<Py<PyAny>, Box<Self>> {
         if self.iterator.is_some() || self.first.is_some() {
             return Err(self);
         }

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::application::raised;
-use super::environ::{set_connection, set_told};
+use super::environ::{joiner, set_connection, set_told};
 use super::iterable::{CloseFault, Keeper};
 use super::{AppIterable, Input, StartResponse, WsgiApplication};
 use crate::changes::HeaderChanges;
@@ -123,7 +123,8 @@ impl Before {
         }
         for (name, values) in HeaderChanges::between(&self.headers, &parts.headers).iter() {
             let key = key_of(name);
-            let joined = values.iter().map(http::HeaderValue::as_bytes).collect::<Vec<_>>().join(&b","[..]);
+            let joined =
+                values.iter().map(http::HeaderValue::as_bytes).collect::<Vec<_>>().join(joiner(name));
             match values {
                 [] if environ.contains(&key)? => environ.del_item(&key)?,
                 [] => {}

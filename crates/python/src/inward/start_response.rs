@@ -12,7 +12,7 @@ use super::head::{Head, header_list, status_line};
 use super::writing::Outlet;
 use crate::changes::HeaderChanges;
 
-/// One request's `start_response` and `write` (PEP 3333, "The start_response() Callable").
+/// One request's `start_response` and `write` (PEP 3333, "The `start_response()` Callable").
 #[pyclass(frozen, module = "onionskin._core")]
 pub(crate) struct StartResponse {
     state: Mutex<State>,

@@ -14,12 +14,12 @@ use crate::inward::{AppIterable, Raised, header_list, status_line};
 
 impl Call {
     /// Calls the server's `start_response` and gives the iterable: the application's own if no layer has touched it.
-    pub(super) fn respond<'py>(self, py: Python<'py>, response: Response) -> PyResult<Bound<'py, PyAny>> {
+    pub(super) fn respond(self, py: Python<'_>, response: Response) -> PyResult<Bound<'_, PyAny>> {
         let body = self.start(py, response)?;
         let mut body = match body.into_untouched::<AppIterable>() {
             Ok(iterable) => match iterable.into_untouched(py) {
                 Ok(untouched) => return Ok(untouched.into_bound(py)),
-                Err(begun) => Body::foreign(begun),
+                Err(begun) => Body::foreign(*begun),
             },
             Err(body) => body,
         };
