@@ -86,7 +86,7 @@ class Server:
         Returns the signal's number, or 0; and whether every request was answered within the graceful timeout.
         """
 
-    def handle_request(self) -> None:
+    def handle_request(self, *, signals: bool) -> None:
         """Serve the first request of one connection."""
 
     def stop(self) -> None:

@@ -51,7 +51,7 @@ def from_name(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        # The module itself or a package on the way to it: ours to explain. Another is the application's fault.
+        # The module itself or a package on the way to it is ours to explain, another the application's.
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
             raise ConfigurationError(
                 f"there is no module {name!r} here ({here}); check the name, or go to the project's directory"

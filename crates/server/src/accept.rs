@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use crate::Config;
 use crate::connection::{Connection, Shared};
 use crate::listen::{Bind, BindError, Listener, ListenerSocket};
+use crate::outbox::Flusher;
 use crate::respond::report;
 use crate::stay::Stay;
 use crate::stop::StopHandle;
@@ -103,6 +104,7 @@ impl Server {
             config: self.config.clone(),
             stop: self.stop.clone(),
             once,
+            flusher: Flusher::default(),
             given: self.given.clone(),
         })
     }

@@ -14,6 +14,7 @@ use crate::Config;
 use crate::config::{DRAIN, DRAINING, LINGER, LINGER_MOST, LINGER_PAUSE};
 use crate::deadline::Deadline;
 use crate::incoming::{Exchange, Incoming, Reader, Returned};
+use crate::outbox::Flusher;
 use crate::respond::{Asked, Broken, Responder};
 use crate::stop::StopHandle;
 use crate::stream::{ReadHalf, WriteHalf};
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) stop: StopHandle,
     /// Whether a connection ends after its first response.
     pub(crate) once: bool,
+    pub(crate) flusher: Flusher,
     /// What handlers find in [`onion::Connection::shared`].
     pub(crate) given: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -223,7 +225,11 @@ impl Connection {
     }
 
     fn responder(&self) -> Responder<'_> {
-        Responder { writer: self.exchange.writer(), patience: self.shared.config.write_timeout.0 }
+        Responder {
+            exchange: &self.exchange,
+            flusher: &self.shared.flusher,
+            patience: self.shared.config.write_timeout.0,
+        }
     }
 
     /// Closes so that the client gets the last response: what it still sends is read for a short while, since a

@@ -21,6 +21,7 @@ mod connection;
 mod deadline;
 mod incoming;
 mod listen;
+mod outbox;
 mod respond;
 mod stay;
 mod stop;

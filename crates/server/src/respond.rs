@@ -1,10 +1,11 @@
 //! From a [`Response`] to bytes: head, body, and what becomes of the connection.
 
 use std::cell::RefCell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::mem;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,7 +16,8 @@ use onion::body::Kind;
 use onion::{Body, FileRange, ReasonPhrase, Response, plain};
 use tokio::time::timeout;
 
-use crate::stream::WriteHalf;
+use crate::incoming::Exchange;
+use crate::outbox::{Flusher, Next, Outbox};
 
 /// What the answer must know of its request.
 #[derive(Clone, Debug)]
@@ -39,7 +41,8 @@ impl From<io::Error> for Broken {
 /// Writes responses to one client.
 #[derive(Debug)]
 pub(crate) struct Responder<'a> {
-    pub(crate) writer: &'a WriteHalf,
+    pub(crate) exchange: &'a Arc<Exchange>,
+    pub(crate) flusher: &'a Flusher,
     /// How long the client may take nothing.
     pub(crate) patience: Duration,
 }
@@ -120,7 +123,7 @@ impl Responder<'_> {
             Err(broken) => {
                 if matches!(encoder, BodyEncoder::UntilClose) {
                     // Where the close ends the body, a regular one would make it look whole.
-                    self.writer.abort();
+                    self.exchange.writer().abort();
                 }
                 Err(broken)
             }
@@ -157,55 +160,67 @@ impl Responder<'_> {
         }
     }
 
-    /// A body that comes in blocks: each leaves as soon as it is there, the first one with the head.
+    /// A body that comes in blocks. Those that come at once leave together, the first with the head; a body that
+    /// lets itself be waited for sends off what it gave so far.
     async fn send_blocks(
         &self,
-        out: &mut Vec<u8>,
+        head: &[u8],
         encoder: &mut BodyEncoder,
         body: &mut Body,
     ) -> Result<(), Broken> {
-        let mut head: &[u8] = out;
-        // One plain write of a small block costs the kernel half of what a vectored one of four parts does.
-        let mut flat = Vec::new();
-        loop {
+        let outbox = Outbox::new(Arc::clone(self.exchange));
+        outbox.gather(&[head], self.flusher)?;
+        let ended = loop {
             let block = {
                 let mut next = pin!(body.next_block());
-                match std::future::poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
+                match poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
                     Poll::Ready(block) => block,
                     Poll::Pending => {
-                        self.write(&[mem::take(&mut head)]).await?;
+                        self.flush(&outbox).await?;
                         next.await
                     }
                 }
             };
             match block {
-                None => break,
-                Some(Err(_)) => {
-                    self.write(&[head]).await?;
-                    return Err(Broken);
-                }
+                None => break self.finish_into(&outbox, encoder),
+                Some(Err(_)) => break Err(Broken),
                 Some(Ok(block)) if block.is_empty() => {}
                 Some(Ok(block)) => {
                     let framed = encoder.encode(&block);
-                    if framed.block.len() <= COPY_MOST {
-                        flat.clear();
-                        for part in [mem::take(&mut head), framed.prefix(), framed.block, framed.suffix] {
-                            flat.extend_from_slice(part);
-                        }
-                        self.write(&[&flat]).await?;
-                    } else {
-                        let blocks = [mem::take(&mut head), framed.prefix(), framed.block, framed.suffix];
-                        self.write(&blocks).await?;
+                    if framed.block.len() > COPY_MOST {
+                        let gathered = outbox.take();
+                        self.write(&[&gathered, framed.prefix(), framed.block, framed.suffix]).await?;
+                    } else if outbox.gather(&[framed.prefix(), framed.block, framed.suffix], self.flusher)?
+                        == Next::Write
+                    {
+                        self.flush(&outbox).await?;
                     }
                     if framed.overrun {
                         tell_overrun(true);
-                        break;
+                        break self.finish_into(&outbox, encoder);
                     }
                 }
             }
+        };
+        self.flush(&outbox).await?;
+        ended
+    }
+
+    async fn flush(&self, outbox: &Outbox) -> Result<(), Broken> {
+        let gathered = outbox.take();
+        self.write(&[&gathered]).await?;
+        outbox.give_back(gathered);
+        Ok(())
+    }
+
+    fn finish_into(&self, outbox: &Arc<Outbox>, encoder: &mut BodyEncoder) -> Result<(), Broken> {
+        match encoder.finish() {
+            Ok(end) => outbox.gather(&[end], self.flusher).map(|_| ()),
+            Err(underrun) => {
+                report(&underrun.to_string());
+                Err(Broken)
+            }
         }
-        self.write(&[head]).await?;
-        self.finish(encoder).await
     }
 
     async fn finish(&self, encoder: &mut BodyEncoder) -> Result<(), Broken> {
@@ -222,7 +237,7 @@ impl Responder<'_> {
     async fn send_file(&self, out: &[u8], mut range: FileRange, mut body: Body) -> Result<(), Broken> {
         self.write(&[out]).await?;
         while range.length > 0 {
-            match self.writer.try_send_file(&mut range) {
+            match self.exchange.writer().try_send_file(&mut range) {
                 Ok(0) => {
                     report("a file became shorter while it was sent");
                     return Err(Broken);
@@ -247,7 +262,7 @@ impl Responder<'_> {
         }
         let mut rest = &mut slices[..count];
         while !rest.is_empty() {
-            match self.writer.try_write(rest) {
+            match self.exchange.writer().try_write(rest) {
                 Ok(0) => return Err(Broken),
                 Ok(written) => IoSlice::advance_slices(&mut rest, written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait().await?,
@@ -259,7 +274,7 @@ impl Responder<'_> {
     }
 
     async fn wait(&self) -> Result<(), Broken> {
-        timeout(self.patience, self.writer.writable()).await.map_err(|_| Broken)??;
+        timeout(self.patience, self.exchange.writer().writable()).await.map_err(|_| Broken)??;
         Ok(())
     }
 }
