@@ -10,10 +10,14 @@
 
 use std::borrow::Cow;
 
-use http::HeaderName;
+use http::{HeaderName, header};
 
 /// Writes the name at the end of `out`, as [`registered`] spells it.
 pub fn write_registered(out: &mut Vec<u8>, name: &HeaderName) {
+    if let Some((_, spelled)) = USUAL.iter().find(|(usual, _)| usual == name) {
+        out.extend_from_slice(spelled);
+        return;
+    }
     let name = name.as_str();
     if let Some(known) = known(name) {
         out.extend_from_slice(known.as_bytes());
@@ -42,6 +46,16 @@ pub fn registered(name: &HeaderName) -> Cow<'static, str> {
             .collect(),
     )
 }
+
+/// What is in nearly every response: two numbers are compared here, not two texts.
+static USUAL: [(HeaderName, &[u8]); 6] = [
+    (header::CONTENT_TYPE, b"Content-Type"),
+    (header::CONTENT_LENGTH, b"Content-Length"),
+    (header::SET_COOKIE, b"Set-Cookie"),
+    (header::VARY, b"Vary"),
+    (header::LOCATION, b"Location"),
+    (header::CACHE_CONTROL, b"Cache-Control"),
+];
 
 fn capitalise(name: &mut [u8]) {
     let mut capital = true;

@@ -43,10 +43,10 @@ pub(crate) struct Connection {
 /// What came of waiting for a request.
 #[expect(
     clippy::large_enum_variant,
-    reason = "a head is what nearly always comes; boxing it would cost each request"
+    reason = "a request is what nearly always comes; boxing it would cost each"
 )]
 enum Arrival {
-    Head(RequestHead),
+    Request(Asked, Request),
     Rejected(Rejection),
     Over,
 }
@@ -71,13 +71,13 @@ impl Connection {
     pub(crate) async fn serve(mut self) {
         let mut first = true;
         loop {
-            match self.next_head(first).await {
+            match self.next_request(first).await {
                 Arrival::Over => return,
                 Arrival::Rejected(rejection) => {
                     self.reject(rejection).await;
                     return self.linger().await;
                 }
-                Arrival::Head(head) => match self.answer(head).await {
+                Arrival::Request(asked, request) => match self.answer(asked, request).await {
                     Err(Broken) => return,
                     Ok(false) if self.shared.once => return,
                     Ok(false) => return self.linger().await,
@@ -97,8 +97,8 @@ impl Connection {
         }
     }
 
-    /// Waits for the next request head.
-    async fn next_head(&mut self, first: bool) -> Arrival {
+    /// Waits for the next request.
+    async fn next_request(&mut self, first: bool) -> Arrival {
         let Some(reader) = &mut self.reader else { return Arrival::Over };
         let mut begun = first;
         loop {
@@ -107,7 +107,9 @@ impl Connection {
             }
             match self.parser.parse(&mut reader.buffer) {
                 Err(rejection) => return Arrival::Rejected(rejection),
-                Ok(Some(head)) => return Arrival::Head(head),
+                Ok(Some(head)) => {
+                    return self.request(head).map_or_else(Arrival::Rejected, |request| request);
+                }
                 Ok(None) => {}
             }
             if !begun && !reader.buffer.is_empty() {
@@ -133,34 +135,29 @@ impl Connection {
         }
     }
 
-    /// One request and its response. Tells whether the connection may be kept.
-    async fn answer(&mut self, head: RequestHead) -> Result<bool, Broken> {
-        let asked = Asked {
-            method: head.method.clone(),
-            version: head.version,
-            keep_alive: head.keep_alive && !self.shared.once && !self.shared.stop.is_stopping(),
-        };
-        let request = match self.request(head) {
-            Ok(request) => request,
-            Err(rejection) => {
-                self.reject(rejection).await;
-                return Ok(false);
-            }
-        };
+    /// The response to one request. Tells whether the connection may be kept.
+    async fn answer(&mut self, mut asked: Asked, request: Request) -> Result<bool, Broken> {
         let response = self.shared.handler.call(request).await;
         // What the client was not asked to send may come or not: the connection's state is unknown.
         let awaited = self.exchange.settle();
+        asked.keep_alive &= !awaited && !self.shared.stop.is_stopping();
+        if self.reader.is_some() {
+            return self.responder().respond(&asked, response).await;
+        }
         let returned = self.exchange.take_back();
-        let lost = awaited || returned.as_ref().is_some_and(Returned::is_lost);
-        let asked =
-            Asked { keep_alive: asked.keep_alive && !lost && !self.shared.stop.is_stopping(), ..asked };
+        asked.keep_alive &= !returned.as_ref().is_some_and(Returned::is_lost);
         let keep_alive = self.responder().respond(&asked, response).await?;
         Ok(self.regain_reader(returned, keep_alive).await && keep_alive)
     }
 
     /// The request that belongs to `head`, with what is known of its body.
-    fn request(&mut self, head: RequestHead) -> Result<Request, Rejection> {
+    fn request(&mut self, head: RequestHead) -> Result<Arrival, Rejection> {
         let body = self.body(&head)?;
+        let asked = Asked {
+            method: head.method.clone(),
+            version: head.version,
+            keep_alive: head.keep_alive && !self.shared.once && !self.shared.stop.is_stopping(),
+        };
         let mut request = Request::new(body);
         *request.method_mut() = head.method;
         *request.uri_mut() = head.uri;
@@ -172,7 +169,7 @@ impl Connection {
             target: head.target,
             ..Context::default()
         });
-        Ok(request)
+        Ok(Arrival::Request(asked, request))
     }
 
     fn body(&mut self, head: &RequestHead) -> Result<Body, Rejection> {
@@ -202,9 +199,6 @@ impl Connection {
 
     /// Takes the reading side back from the request's body, and reads on to the end of the body if little is left.
     async fn regain_reader(&mut self, returned: Option<Returned>, keep_alive: bool) -> bool {
-        if self.reader.is_some() {
-            return true;
-        }
         let Some(mut returned) = returned.or_else(|| self.exchange.take_back()) else { return false };
         let drained = keep_alive
             && !returned.is_lost()

@@ -49,7 +49,7 @@ pub(super) async fn call(application: &WsgiApplication, server: Arc<Native>, req
     };
     let permit = server.permits.acquire().await;
     if application.may_write() {
-        return writing::call(application, server, parts, arrived, permit).await;
+        return Box::pin(writing::call(application, server, parts, arrived, permit)).await;
     }
     let response = attached(|py| {
         begin(py, application, &server, &parts, arrived, permit).unwrap_or_else(|error| {
