@@ -88,7 +88,7 @@ def run_serve(parsed: argparse.Namespace) -> int:
     layers = [_core.layer_from_text(text) for text in parsed.layer]
     try:
         app = load(parsed.target)
-    except (_core.ConfigurationError, SystemExit):
+    except (_core.ConfigurationError, SystemExit, KeyboardInterrupt):
         raise
     except BaseException:
         print(f"onionskin: {parsed.target} raised while it was imported:", file=sys.stderr)

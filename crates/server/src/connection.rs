@@ -108,7 +108,7 @@ impl Connection {
             match self.parser.parse(&mut reader.buffer) {
                 Err(rejection) => return Arrival::Rejected(rejection),
                 Ok(Some(head)) => {
-                    return self.request(head).map_or_else(Arrival::Rejected, |request| request);
+                    return self.request(head).unwrap_or_else(Arrival::Rejected);
                 }
                 Ok(None) => {}
             }

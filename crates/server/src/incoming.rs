@@ -109,7 +109,8 @@ impl Exchange {
     /// The final response begins: from now on no interim response may be sent. Tells whether one was still awaited,
     /// in which case nobody knows whether the client will send the body.
     pub(crate) fn settle(&self) -> bool {
-        self.interim.swap(SETTLED, Ordering::AcqRel) == AWAITED
+        self.interim.load(Ordering::Acquire) != SETTLED
+            && self.interim.swap(SETTLED, Ordering::AcqRel) == AWAITED
     }
 
     /// The reading side, if the body is done with it.

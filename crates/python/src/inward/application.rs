@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
-use onion::{Handler, Request, RequestExt, Response, plain};
+use onion::{Handler, Request, Response, plain};
 use pyo3::prelude::*;
 
 use super::{Native, Relayed, native, relayed};
@@ -59,16 +59,20 @@ impl Handler for WsgiApplication {
         'a: 'f,
         Self: 'f,
     {
-        let shared = request.context().and_then(|context| context.connection.shared.clone());
-        if let Some(Ok(server)) = shared.map(Arc::downcast::<Native>) {
-            return Box::pin(native::call(self, server, request));
+        if Native::of(request.extensions()).is_some() {
+            return Box::pin(native::call(self, request));
         }
         if let Some(relayed) = request.extensions().get::<Arc<Relayed>>() {
             return Box::pin(relayed::call(self, Arc::clone(relayed), request));
         }
-        let refusal = "A WSGI application needs a server or a door around it\n";
-        Box::pin(ready(plain(StatusCode::INTERNAL_SERVER_ERROR, refusal)))
+        Box::pin(ready(no_server()))
     }
+}
+
+/// The answer where nobody has said how Python is to be called.
+pub(super) fn no_server() -> Response {
+    let refusal = "A WSGI application needs a server or a door around it\n";
+    plain(StatusCode::INTERNAL_SERVER_ERROR, refusal)
 }
 
 /// The exception that an application raised, on its way up with the 500 that stands for it.

@@ -5,13 +5,16 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use http::Extensions;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::request::Parts;
-use onion::{Body, BodyError, Request, Response, SpoolLimits, Spooled, ThreadBound, plain, reuse, spool};
+use onion::{
+    Body, BodyError, Context, Request, Response, SpoolLimits, Spooled, ThreadBound, plain, reuse, spool,
+};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
-use super::application::raised;
+use super::application::{no_server, raised};
 use super::iterable::{Keeper, share};
 use super::{AppIterable, Environ, FileWrapper, Input, StartResponse, WsgiApplication, writing};
 use crate::log::Of;
@@ -25,6 +28,13 @@ pub(crate) struct Native {
     pub(crate) spool: SpoolLimits,
 }
 
+impl Native {
+    /// What the server that a request came to needs, if it is ours.
+    pub(super) fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions.get::<Context>()?.connection.shared.as_deref()?.downcast_ref()
+    }
+}
+
 /// A request body, as far as it is there when the application is called.
 pub(super) enum Arrived {
     Nothing,
@@ -35,8 +45,9 @@ pub(super) enum Arrived {
 }
 
 /// Calls `application`.
-pub(super) async fn call(application: &WsgiApplication, server: Arc<Native>, request: Request) -> Response {
+pub(super) async fn call(application: &WsgiApplication, request: Request) -> Response {
     let (parts, mut body) = request.into_parts();
+    let Some(server) = Native::of(&parts.extensions) else { return no_server() };
     let arrived = match body.take_bytes() {
         Some(bytes) if bytes.is_empty() => Arrived::Nothing,
         Some(bytes) => Arrived::Memory(bytes),
@@ -49,10 +60,10 @@ pub(super) async fn call(application: &WsgiApplication, server: Arc<Native>, req
     };
     let permit = server.permits.acquire().await;
     if application.may_write() {
-        return Box::pin(writing::call(application, server, parts, arrived, permit)).await;
+        return Box::pin(writing::call(application, parts, arrived, permit)).await;
     }
     let response = attached(|py| {
-        begin(py, application, &server, &parts, arrived, permit).unwrap_or_else(|error| {
+        begin(py, application, server, &parts, arrived, permit).unwrap_or_else(|error| {
             Of::request(&parts).tell(py, "the application raised", &error);
             raised(error)
         })

@@ -31,7 +31,6 @@ use crate::threads::attached;
 /// Calls `application`; the response comes as soon as its head is settled.
 pub(super) async fn call(
     application: &WsgiApplication,
-    server: Arc<Native>,
     parts: Parts,
     arrived: Arrived,
     permit: Permit,
@@ -43,7 +42,7 @@ pub(super) async fn call(
     spawn_blocking(move || {
         attached(|py| {
             let mut producer = Producer { outlet: None, of: Of::request(&parts) };
-            producer.run(py, &callable, &server, &parts, arrived, permit, outlet);
+            producer.run(py, &callable, &parts, arrived, permit, outlet);
             drop(callable);
         });
     });
@@ -61,17 +60,16 @@ struct Producer {
 }
 
 impl Producer {
-    #[expect(clippy::too_many_arguments, reason = "all that a call is made of, handed over to a thread once")]
     fn run(
         &mut self,
         py: Python<'_>,
         callable: &Py<PyAny>,
-        server: &Native,
         parts: &Parts,
         arrived: Arrived,
         permit: Permit,
         outlet: Outlet,
     ) {
+        let Some(server) = Native::of(&parts.extensions) else { return };
         let start = match Bound::new(py, StartResponse::new(Some(Box::new(outlet)))) {
             Ok(start) => start,
             Err(error) => return error.write_unraisable(py, None),
