@@ -30,7 +30,9 @@ class Process:
     """A child process whose standard error is kept, line by line."""
 
     def __init__(self, command: Sequence[str], cwd: Path = HERE, most_files: int | None = None) -> None:
-        def limit_files() -> None:
+        def prepare() -> None:
+            # Ignored in what a shell runs in the background, and that is inherited.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             if most_files is not None:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
 
@@ -44,7 +46,7 @@ class Process:
             errors="replace",
             # SIGINT goes to the one process that is meant.
             start_new_session=True,
-            preexec_fn=limit_files if most_files is not None else None,
+            preexec_fn=prepare,
         )
         self.lines: list[str] = []
         self._ended = False

@@ -1,6 +1,6 @@
 //! The leaf of the onion: a Python callable that answers requests.
 
-use std::future::{Future, ready};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use http::StatusCode;
 use onion::{Handler, Request, Response, plain};
 use pyo3::prelude::*;
 
-use super::{Native, Relayed, native, relayed};
+use super::{Relayed, native, relayed};
 
 /// A WSGI application.
 pub(crate) struct WsgiApplication {
@@ -31,6 +31,11 @@ impl WsgiApplication {
     /// The Python callable.
     pub(crate) fn callable(&self) -> &Arc<Py<PyAny>> {
         &self.application
+    }
+
+    /// The call of the outward door that `request` belongs to.
+    fn relayed_of(request: &Request) -> Option<Arc<Relayed>> {
+        request.extensions().get::<Arc<Relayed>>().map(Arc::clone)
     }
 
     /// Whether its calls need a thread of their own: it uses `write()`, or that is not known yet.
@@ -59,13 +64,10 @@ impl Handler for WsgiApplication {
         'a: 'f,
         Self: 'f,
     {
-        if Native::of(request.extensions()).is_some() {
-            return Box::pin(native::call(self, request));
+        if let Some(relayed) = Self::relayed_of(&request) {
+            return Box::pin(relayed::call(self, relayed, request));
         }
-        if let Some(relayed) = request.extensions().get::<Arc<Relayed>>() {
-            return Box::pin(relayed::call(self, Arc::clone(relayed), request));
-        }
-        Box::pin(ready(no_server()))
+        Box::pin(native::call(self, request))
     }
 }
 

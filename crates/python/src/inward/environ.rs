@@ -40,10 +40,9 @@ impl Environ {
         &self,
         py: Python<'py>,
         parts: &Parts,
+        context: &Context,
         input: Option<(Bound<'py, Input>, Option<u64>)>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let none = Context::default();
-        let context = parts.extensions.get::<Context>().unwrap_or(&none);
         let environ = self.prepared(py, &context.connection)?.bind(py).copy()?;
         let names = &self.names;
         environ.set_item(&names.request_method, names.method(py, &parts.method))?;

@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::Extensions;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::request::Parts;
 use onion::{
@@ -30,8 +29,8 @@ pub(crate) struct Native {
 
 impl Native {
     /// What the server that a request came to needs, if it is ours.
-    pub(super) fn of(extensions: &Extensions) -> Option<&Self> {
-        extensions.get::<Context>()?.connection.shared.as_deref()?.downcast_ref()
+    pub(super) fn of(context: &Context) -> Option<&Self> {
+        context.connection.shared.as_deref()?.downcast_ref()
     }
 }
 
@@ -47,7 +46,8 @@ pub(super) enum Arrived {
 /// Calls `application`.
 pub(super) async fn call(application: &WsgiApplication, request: Request) -> Response {
     let (parts, mut body) = request.into_parts();
-    let Some(server) = Native::of(&parts.extensions) else { return no_server() };
+    let Some(context) = parts.extensions.get::<Context>() else { return no_server() };
+    let Some(server) = Native::of(context) else { return no_server() };
     let arrived = match body.take_bytes() {
         Some(bytes) if bytes.is_empty() => Arrived::Nothing,
         Some(bytes) => Arrived::Memory(bytes),
@@ -63,7 +63,7 @@ pub(super) async fn call(application: &WsgiApplication, request: Request) -> Res
         return Box::pin(writing::call(application, parts, arrived, permit)).await;
     }
     let response = attached(|py| {
-        begin(py, application, server, &parts, arrived, permit).unwrap_or_else(|error| {
+        begin(py, application, (server, context), &parts, arrived, permit).unwrap_or_else(|error| {
             Of::request(&parts).tell(py, "the application raised", &error);
             raised(error)
         })
@@ -96,12 +96,12 @@ fn refuse(error: &BodyError) -> Response {
 fn begin(
     py: Python<'_>,
     application: &WsgiApplication,
-    server: &Native,
+    to: (&Native, &Context),
     parts: &Parts,
     arrived: Arrived,
     permit: Permit,
 ) -> PyResult<Response> {
-    let environ = environ(py, server, parts, arrived)?;
+    let environ = environ(py, to, parts, arrived)?;
     let start = Bound::new(py, StartResponse::new(None))?;
     let iterable = application.callable().bind(py).call1((environ, &start))?;
     if start.get().has_written() {
@@ -120,7 +120,7 @@ fn begin(
 /// The environ, with what there is of the body.
 pub(super) fn environ<'py>(
     py: Python<'py>,
-    server: &Native,
+    (server, context): (&Native, &Context),
     parts: &Parts,
     arrived: Arrived,
 ) -> PyResult<Bound<'py, PyDict>> {
@@ -133,7 +133,7 @@ pub(super) fn environ<'py>(
         Arrived::File(file, length) => Some((Bound::new(py, Input::file(file))?, Some(length))),
         Arrived::Live(body) => Some((Bound::new(py, Input::live(body))?, None)),
     };
-    server.environ.build(py, parts, input)
+    server.environ.build(py, parts, context, input)
 }
 
 /// The body, if it is all there: a list or tuple of bytes, the common answer. Neither can be closed or be waited for.

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::request::Parts;
 use http_body::Frame;
-use onion::{Body, BodyError, Response, ThreadBound};
+use onion::{Body, BodyError, Context as Facts, Response, ThreadBound};
 use pyo3::exceptions::PyConnectionResetError;
 use pyo3::prelude::*;
 use tokio::sync::{mpsc, oneshot};
@@ -69,12 +69,13 @@ impl Producer {
         permit: Permit,
         outlet: Outlet,
     ) {
-        let Some(server) = Native::of(&parts.extensions) else { return };
+        let Some(context) = parts.extensions.get::<Facts>() else { return };
+        let Some(server) = Native::of(context) else { return };
         let start = match Bound::new(py, StartResponse::new(Some(Box::new(outlet)))) {
             Ok(start) => start,
             Err(error) => return error.write_unraisable(py, None),
         };
-        let produced = environ(py, server, parts, arrived)
+        let produced = environ(py, (server, context), parts, arrived)
             .and_then(|environ| callable.bind(py).call1((environ, &start)))
             .and_then(|iterable| {
                 self.outlet = start.get().take_outlet();
