@@ -31,9 +31,19 @@ struct Gate {
     /// Whether a call has ended young since the last tick.
     ended_young: bool,
     waiting: VecDeque<Arc<Mutex<Waiting>>>,
-    watched: bool,
+    watchdog: Watch,
     quiet: u32,
-    closed: bool,
+    /// Something else than a call blocks a thread.
+    alarmed: bool,
+}
+
+/// What the watchdog does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watch {
+    Asleep,
+    Awake,
+    /// There is none.
+    Closed,
 }
 
 /// One call's place in the queue.
@@ -51,8 +61,8 @@ pub(crate) struct Permit {
 
 /// What the watchdog learns from a tick.
 pub(crate) struct Tick {
-    /// Some calls have outlived their first tick.
-    pub(crate) aged: bool,
+    /// A thread is blocked that was not, and may have been the one that attended the network.
+    pub(crate) alarmed: bool,
     /// How many threads calls may block: those that do, and those that may in the next tick.
     pub(crate) blocked: usize,
 }
@@ -69,9 +79,9 @@ impl Permits {
             allowance: 1,
             ended_young: false,
             waiting: VecDeque::new(),
-            watched: false,
+            watchdog: Watch::Closed,
             quiet: 0,
-            closed: false,
+            alarmed: false,
         };
         Arc::new(Permits { threads, gate: Mutex::new(gate), watch: Condvar::new() })
     }
@@ -101,33 +111,46 @@ impl Permits {
         self.grant(&mut gate);
         gate.quiet = if gate.young == [0; 2] && gate.waiting.is_empty() { gate.quiet + 1 } else { 0 };
         let blocked = if gate.old == 0 { 0 } else { gate.old + gate.allowance - 1 };
-        Tick { aged: aged > 0, blocked: blocked.min(self.threads) }
+        let alarmed = std::mem::take(&mut gate.alarmed) || aged > 0;
+        Tick { alarmed, blocked: blocked.min(self.threads) }
     }
 
     /// The watchdog waits until there is something to watch. Tells whether to go on.
     pub(crate) fn watch(&self) -> bool {
         let mut gate = self.gate();
-        if gate.quiet > QUIET_TICKS {
-            gate.watched = false;
+        if gate.quiet > QUIET_TICKS && gate.watchdog == Watch::Awake {
+            gate.watchdog = Watch::Asleep;
         }
-        while !gate.watched && !gate.closed {
+        while gate.watchdog == Watch::Asleep {
             gate = self.watch.wait(gate).unwrap_or_else(PoisonError::into_inner);
         }
-        !gate.closed
+        gate.watchdog == Watch::Awake
+    }
+
+    /// Has the watchdog look after the network: the thread that calls is about to block.
+    pub(crate) fn alarm(&self) {
+        let mut gate = self.gate();
+        gate.alarmed = true;
+        self.call_watchdog(&mut gate);
+    }
+
+    fn call_watchdog(&self, gate: &mut Gate) {
+        // Also when it is awake: it may be about to go to sleep.
+        gate.quiet = 0;
+        if gate.watchdog == Watch::Asleep {
+            gate.watchdog = Watch::Awake;
+            self.watch.notify_one();
+        }
     }
 
     /// Lets a watchdog begin.
     pub(crate) fn open(&self) {
-        self.gate().closed = false;
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
-        !self.gate().closed
+        self.gate().watchdog = Watch::Asleep;
     }
 
     /// Sends the watchdog home.
     pub(crate) fn close(&self) {
-        self.gate().closed = true;
+        self.gate().watchdog = Watch::Closed;
         self.watch.notify_all();
     }
 
@@ -139,11 +162,7 @@ impl Permits {
             return None;
         }
         gate.young[0] += 1;
-        if !gate.watched {
-            gate.watched = true;
-            gate.quiet = 0;
-            self.watch.notify_one();
-        }
+        self.call_watchdog(gate);
         Some(gate.tick)
     }
 

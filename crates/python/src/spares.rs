@@ -10,9 +10,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use crate::permits::Permits;
+
 /// The spare threads of one runtime.
-#[derive(Debug, Default)]
 pub(crate) struct Spares {
+    permits: Arc<Permits>,
     state: Mutex<State>,
     /// Wakes a thread that sleeps here.
     summon: Condvar,
@@ -20,7 +22,7 @@ pub(crate) struct Spares {
     dismiss: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     total: usize,
     asleep: usize,
@@ -30,14 +32,15 @@ struct State {
 }
 
 impl Spares {
-    /// Puts `total` threads of `runtime` to sleep, which must have at least one more.
-    pub(crate) fn new(total: usize, runtime: &Handle) -> Arc<Self> {
-        let spares = Arc::new(Spares::default());
-        {
-            let mut state = spares.state();
-            state.total = total;
-            state.wanted = total;
-        }
+    /// Puts as many threads of `runtime` to sleep as there are permits; it must have at least one more.
+    pub(crate) fn new(permits: &Arc<Permits>, runtime: &Handle) -> Arc<Self> {
+        let total = permits.threads();
+        let spares = Arc::new(Spares {
+            permits: Arc::clone(permits),
+            state: Mutex::new(State { total, asleep: 0, wanted: total, closed: false }),
+            summon: Condvar::new(),
+            dismiss: Notify::new(),
+        });
         for _ in 0..total {
             runtime.spawn(Arc::clone(&spares).keep());
         }
@@ -74,6 +77,8 @@ impl Spares {
                 let mut state = self.state();
                 while !state.closed && state.asleep < state.wanted {
                     state.asleep += 1;
+                    // The runtime wakes one thread for a task, and that one may have been attending the network.
+                    self.permits.alarm();
                     state = self.sleep(state);
                     state.asleep -= 1;
                 }

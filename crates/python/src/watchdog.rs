@@ -45,33 +45,33 @@ impl Watchdog {
     }
 }
 
-fn watch(permits: &Permits, runtime: &Handle) {
-    let spares = Spares::new(permits.threads(), runtime);
+fn watch(permits: &Arc<Permits>, runtime: &Handle) {
+    let spares = Spares::new(permits, runtime);
     let (mut needed, mut calm) = (0, 0);
-    let mut nudges = NUDGES;
-    while (nudges > 0 && permits.is_open()) || permits.watch() {
+    let mut nudges = 0;
+    while permits.watch() {
         tick();
         let seen = permits.tick();
         calm = if seen.blocked < needed { calm + 1 } else { 0 };
         if seen.blocked > needed || calm > CALM {
             (needed, calm) = (seen.blocked, 0);
             spares.need(needed);
-            nudges = NUDGES;
         }
-        if seen.aged || nudges > 0 {
+        nudges = if seen.alarmed { NUDGES } else { nudges };
+        if nudges > 0 {
+            nudges -= 1;
             // A task that does nothing: the thread that runs it takes over what a blocked one has left in its queue,
-            // and looks after the network when it is done.
+            // and attends the network when it is done.
             runtime.spawn(async {});
-            nudges = nudges.saturating_sub(1);
         }
     }
     spares.close();
 }
 
+/// One would do; another costs little, and a network that nobody attends is the end of a server.
+const NUDGES: u32 = 3;
+
 #[expect(clippy::disallowed_methods, reason = "the one thread whose work it is to let time pass")]
 fn tick() {
     thread::sleep(TICK);
 }
-
-/// For so many ticks after threads were put to sleep or woken, the others are made to look for work.
-const NUDGES: u32 = 5;
