@@ -160,50 +160,69 @@ impl Responder<'_> {
         }
     }
 
-    /// A body that comes in blocks. Those that come at once leave together, the first with the head; a body that
-    /// lets itself be waited for sends off what it gave so far.
+    /// A body that comes in blocks. The first leaves with the head, at once: most bodies have no other. Those that come
+    /// at once after it leave together; a body that lets itself be waited for sends off what it gave so far.
     async fn send_blocks(
         &self,
-        head: &[u8],
+        out: &mut Vec<u8>,
         encoder: &mut BodyEncoder,
         body: &mut Body,
     ) -> Result<(), Broken> {
-        let outbox = Outbox::new(Arc::clone(self.exchange));
-        outbox.gather(&[head], self.flusher)?;
-        let ended = loop {
+        let mut outbox = None;
+        loop {
             let block = {
                 let mut next = pin!(body.next_block());
                 match poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
                     Poll::Ready(block) => block,
                     Poll::Pending => {
-                        self.flush(&outbox).await?;
+                        self.send_off(out, outbox.as_deref()).await?;
                         next.await
                     }
                 }
             };
-            match block {
-                None => break self.finish_into(&outbox, encoder),
-                Some(Err(_)) => break Err(Broken),
-                Some(Ok(block)) if block.is_empty() => {}
-                Some(Ok(block)) => {
-                    let framed = encoder.encode(&block);
-                    if framed.block.len() > COPY_MOST {
-                        let gathered = outbox.take();
-                        self.write(&[&gathered, framed.prefix(), framed.block, framed.suffix]).await?;
-                    } else if outbox.gather(&[framed.prefix(), framed.block, framed.suffix], self.flusher)?
-                        == Next::Write
-                    {
-                        self.flush(&outbox).await?;
-                    }
-                    if framed.overrun {
-                        tell_overrun(true);
-                        break self.finish_into(&outbox, encoder);
-                    }
+            let framed = match &block {
+                None => break,
+                Some(Err(_)) => {
+                    self.send_off(out, outbox.as_deref()).await?;
+                    return Err(Broken);
+                }
+                Some(Ok(block)) if block.is_empty() => continue,
+                Some(Ok(block)) => encoder.encode(block),
+            };
+            let parts = [framed.prefix(), framed.block, framed.suffix];
+            if !out.is_empty() && framed.block.len() <= COPY_MOST {
+                for part in parts {
+                    out.extend_from_slice(part);
+                }
+                self.send_off(out, None).await?;
+            } else if framed.block.len() > COPY_MOST {
+                self.send_off(out, outbox.as_deref()).await?;
+                self.write(&parts).await?;
+            } else {
+                let outbox = outbox.get_or_insert_with(|| Outbox::new(Arc::clone(self.exchange)));
+                if outbox.gather(&parts, self.flusher)? == Next::Write {
+                    self.flush(outbox).await?;
                 }
             }
-        };
-        self.flush(&outbox).await?;
-        ended
+            if framed.overrun {
+                tell_overrun(true);
+                break;
+            }
+        }
+        self.send_off(out, outbox.as_deref()).await?;
+        self.finish(encoder).await
+    }
+
+    /// Writes what has not left yet: the head, or what is gathered.
+    async fn send_off(&self, out: &mut Vec<u8>, outbox: Option<&Outbox>) -> Result<(), Broken> {
+        if !out.is_empty() {
+            self.write(&[out]).await?;
+            out.clear();
+        }
+        match outbox {
+            Some(outbox) => self.flush(outbox).await,
+            None => Ok(()),
+        }
     }
 
     async fn flush(&self, outbox: &Outbox) -> Result<(), Broken> {
@@ -211,16 +230,6 @@ impl Responder<'_> {
         self.write(&[&gathered]).await?;
         outbox.give_back(gathered);
         Ok(())
-    }
-
-    fn finish_into(&self, outbox: &Arc<Outbox>, encoder: &mut BodyEncoder) -> Result<(), Broken> {
-        match encoder.finish() {
-            Ok(end) => outbox.gather(&[end], self.flusher).map(|_| ()),
-            Err(underrun) => {
-                report(&underrun.to_string());
-                Err(Broken)
-            }
-        }
     }
 
     async fn finish(&self, encoder: &mut BodyEncoder) -> Result<(), Broken> {
