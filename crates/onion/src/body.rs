@@ -23,7 +23,7 @@ use http_body_util::BodyExt;
 /// # async fn main() {
 /// let body = onion::Body::from("some text");
 /// assert_eq!(body.length(), Some(9));
-/// assert_eq!(body.into_bytes(1024).await.unwrap(), "some text");
+/// assert_eq!(body.into_bytes(1024).await.expect("short enough"), "some text");
 /// # }
 /// ```
 #[derive(Default)]

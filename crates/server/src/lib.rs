@@ -6,7 +6,7 @@
 //! ```no_run
 //! # use std::sync::Arc;
 //! # async fn example(handler: Arc<dyn onion::Handler>) -> Result<(), server::BindError> {
-//! let config = server::Config { bind: vec!["127.0.0.1:8000".parse().unwrap()], ..server::Config::default() };
+//! let config = server::Config { bind: vec!["127.0.0.1:8000".parse().expect("a place")], ..server::Config::default() };
 //! let server = server::Server::bind(config)?;
 //! let stop = server.stop_handle();
 //! server.serve(handler).await; // until somebody calls stop.begin()

@@ -1,7 +1,7 @@
 //! Blocks that come quickly one after the other leave together; none waits for the one after it.
 //!
-//! A write of a small block costs ten times what producing it costs. So what a body yields is gathered for as long
-//! as it comes at once, up to a size. But the next block may be long in coming, with its producer blocking the very
+//! A write of a small block costs ten times what producing it costs. So what a body yields after its first block is
+//! gathered for as long as it comes at once, up to a size. But the next block may be long in coming, with its producer blocking the very
 //! thread that would write (a Python generator does). For that case a thread looks every millisecond, while anything
 //! is gathered anywhere, and writes what has waited for a whole tick: no block is delayed by more than two.
 
