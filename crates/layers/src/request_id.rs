@@ -25,7 +25,7 @@ use onion::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::headers::only;
+use crate::fields::only;
 use crate::trace_context;
 
 pub(crate) const DECLARATION: Declaration = Declaration {

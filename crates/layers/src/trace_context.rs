@@ -9,7 +9,7 @@ use std::array;
 use http::{HeaderName, HeaderValue};
 use onion::{Request, RequestExt, Value};
 
-use crate::headers::only;
+use crate::fields::only;
 
 /// Sees to it that the request has one good `traceparent`, and tells its trace id.
 ///

@@ -1,4 +1,4 @@
-//! Small ways with headers that several layers need.
+//! Small ways with header fields that several layers need.
 
 use http::{HeaderMap, HeaderName};
 
