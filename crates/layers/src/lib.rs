@@ -19,6 +19,7 @@ use onion::{Declaration, Layer, Matching, OptionError, When, text_options};
 use schemars::{Schema, schema_for};
 use serde_json::{Map, Value};
 
+pub mod accept;
 mod fields;
 #[cfg(test)]
 mod testing;
