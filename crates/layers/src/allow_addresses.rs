@@ -29,6 +29,7 @@ pub(crate) const DECLARATION: Declaration = Declaration {
     class: "AllowAddresses",
     summary: "Lets only the clients of some addresses pass; all others are answered `403 Forbidden`.",
     phase: Phase::Protect,
+    stands_alone: false,
     positional: Some("allowed_addresses"),
     schema: Declaration::schema_of::<Options>,
     build: |given| Ok(Arc::new(AllowAddresses::new(&onion::reading::read(given)?)?)),

@@ -33,6 +33,7 @@ pub(crate) const DECLARATION: Declaration = Declaration {
     class: "RequestId",
     summary: "Gives every request an id and a trace context, and tells them to the application and the client.",
     phase: Phase::Edge,
+    stands_alone: false,
     positional: None,
     schema: Declaration::schema_of::<Options>,
     build: |given| Ok(Arc::new(RequestId::new(onion::reading::read(given)?)?)),

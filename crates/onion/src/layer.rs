@@ -15,6 +15,12 @@ use crate::{Request, Response, When};
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request.
     async fn call(&self, request: Request) -> Response;
+
+    /// Whether an answer may wait for a network, a timer or a pool of threads: it is then to be polled within a
+    /// tokio runtime. Our server always does so; the door to other servers starts one for those who say so.
+    fn needs_runtime(&self) -> bool {
+        false
+    }
 }
 
 /// Stands around a handler. Code above `next.run(request).await` is a pre-processor, code below it a
@@ -23,6 +29,11 @@ pub trait Handler: Send + Sync + 'static {
 pub trait Layer: Send + Sync + 'static {
     /// Treats one request, and passes it on with `next` unless it answers itself.
     async fn call(&self, request: Request, next: Next<'_>) -> Response;
+
+    /// See [`Handler::needs_runtime`]; this is about the layer itself, not about what stands inside.
+    fn needs_runtime(&self) -> bool {
+        false
+    }
 }
 
 /// The rest of the onion, as seen from a layer.
@@ -76,5 +87,8 @@ impl Handler for Layered {
         } else {
             self.handler.call(request)
         }
+    }
+    fn needs_runtime(&self) -> bool {
+        self.layer.needs_runtime() || self.handler.needs_runtime()
     }
 }

@@ -43,6 +43,9 @@ pub struct Declaration {
     pub summary: &'static str,
     /// Its place in the onion.
     pub phase: Phase,
+    /// Whether it is an application by itself: it answers, and what it leaves to an application inside is a 404
+    /// where there is none.
+    pub stands_alone: bool,
     /// The option that may be given by position in Python, after the application.
     pub positional: Option<&'static str>,
     /// The JSON schema of the options.

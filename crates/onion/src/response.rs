@@ -1,9 +1,10 @@
 //! Small responses that the house itself gives.
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 
-use crate::Response;
+use crate::{Handler, Request, Response};
 
 /// The reason phrase of a status line, where it is not the registered one (RFC 9112 section 4).
 ///
@@ -19,4 +20,14 @@ pub fn plain(status: StatusCode, text: &'static str) -> Response {
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
+}
+
+/// The handler that stands where there is no other: it answers `404 Not Found`.
+pub struct NotFound;
+
+#[async_trait]
+impl Handler for NotFound {
+    async fn call(&self, _: Request) -> Response {
+        plain(StatusCode::NOT_FOUND, "Not Found\n")
+    }
 }

@@ -2,32 +2,37 @@
 
 use std::sync::Arc;
 
-use onion::{Handler, Layer, OptionError, When, wrap_when};
+use layers::Built;
+use onion::{Declaration, Handler, Layer, NotFound, OptionError, Supply, When, wrap_when};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use serde_json::{Map, Value};
 
 use crate::inward::WsgiApplication;
-use crate::options::{ConfigurationError, options};
+use crate::options::{ConfigurationError, options_and_supply, supply};
 use crate::outward;
 
 /// One layer of the house. With an application inside it is a WSGI application; without one it is called with the
 /// application, and gives the layer around it.
 #[pyclass(name = "Layer", subclass, frozen, module = "onionskin._core")]
 pub(crate) struct PyLayer {
-    name: &'static str,
+    declaration: &'static Declaration,
     layer: Arc<dyn Layer>,
     when: When,
-    around: Option<Around>,
+    inside: Inside,
 }
 
 /// What stands inside a layer.
-struct Around {
-    /// Shared with the handler, so that the garbage collector sees all references that there are.
-    application: Arc<Py<PyAny>>,
-    /// Layer and application, as one handler.
-    handler: Arc<dyn Handler>,
+enum Inside {
+    /// Nothing yet: it waits for an application.
+    Awaited,
+    /// Nothing, and nothing is needed: the layer answers by itself, with this handler.
+    Nothing(Arc<dyn Handler>),
+    /// An application: shared with the handler (layer and application), so that the garbage collector sees all
+    /// references that there are.
+    Application(Arc<Py<PyAny>>, Arc<dyn Handler>),
 }
 
 #[pymethods]
@@ -41,9 +46,8 @@ impl PyLayer {
             Err(_) => PyLayer::build(name, options.cast::<PyDict>()?)?,
         };
         if let Some(app) = app {
-            let (inside, application) = handler_of(app, layer.name)?;
-            let handler = wrap_when(Arc::clone(&layer.layer), layer.when.clone(), inside);
-            layer.around = Some(Around { application, handler });
+            let (handler, application) = handler_of(app, layer.declaration.name)?;
+            layer.inside = Inside::Application(application, layer.around(handler));
         }
         Ok(layer)
     }
@@ -52,65 +56,100 @@ impl PyLayer {
     #[pyo3(signature = (*args))]
     fn __call__<'py>(slf: &Bound<'py, Self>, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
         let (py, this) = (slf.py(), slf.get());
-        if let Some(around) = &this.around {
-            let (environ, start_response) = args.extract::<(Bound<'py, PyDict>, Bound<'py, PyAny>)>()?;
-            return outward::call(py, &around.handler, &environ, &start_response);
+        let name = this.declaration.name;
+        if let (Inside::Awaited | Inside::Nothing(_), 1) = (&this.inside, args.len()) {
+            let app = args.get_item(0)?;
+            return py.get_type::<PyLayer>().call_method1("__new__", (slf.get_type(), app, name, slf));
         }
-        let Ok((app,)) = args.extract::<(Bound<'py, PyAny>,)>() else {
-            let message =
-                format!("{}: there is no application inside; call the layer with one first", this.name);
+        let Some(handler) = this.handler() else {
+            let message = format!("{name}: there is no application inside; call the layer with one first");
             return Err(PyTypeError::new_err(message));
         };
-        py.get_type::<PyLayer>().call_method1("__new__", (slf.get_type(), app, this.name, slf))
+        let (environ, start_response) = args.extract::<(Bound<'py, PyDict>, Bound<'py, PyAny>)>()?;
+        outward::call(py, handler, &environ, &start_response)
     }
 
     /// The layer's name in configuration files and on the command line.
     #[getter]
     fn name(&self) -> &'static str {
-        self.name
+        self.declaration.name
     }
 
     /// The application inside, or None.
     #[getter]
     fn app(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.around.as_ref().map(|around| around.application.clone_ref(py))
+        self.application().map(|application| application.clone_ref(py))
     }
 
     /// The application may hold its layer again (`app.wsgi_app = Layer(app.wsgi_app)`): a cycle that can be collected.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.around.as_ref().map_or(Ok(()), |around| visit.call(&*around.application))
+        self.application().map_or(Ok(()), |application| visit.call(application))
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let class = slf.get_type().name()?;
-        match &slf.get().around {
+        match slf.get().application() {
             None => Ok(format!("<{class}>")),
-            Some(around) => Ok(format!("<{class} around {}>", around.application.bind(slf.py()).repr()?)),
+            Some(application) => Ok(format!("<{class} around {}>", application.bind(slf.py()).repr()?)),
         }
     }
 }
 
 impl PyLayer {
     fn build(name: &str, given: &Bound<'_, PyDict>) -> PyResult<Self> {
-        let refused = |error: OptionError| ConfigurationError::new_err(error.to_string());
         let declaration = layers::declaration(name).map_err(refused)?;
-        let built = layers::build(declaration, options(given)?).map_err(refused)?;
-        Ok(PyLayer { name: declaration.name, layer: built.layer, when: built.when, around: None })
+        let (options, supply) = options_and_supply(given)?;
+        PyLayer::of(declaration, options, supply)
     }
 
     /// A layer as the command line has it: `NAME:option=value,...`.
     pub(crate) fn from_text(text: &str) -> PyResult<Self> {
-        let refused = |error: OptionError| ConfigurationError::new_err(error.to_string());
         let (name, pairs) = onion::text_options::split(text).map_err(refused)?;
         let declaration = layers::declaration(name).map_err(refused)?;
         let options = layers::from_text(declaration, pairs).map_err(refused)?;
-        let built = layers::build(declaration, options).map_err(refused)?;
-        Ok(PyLayer { name: declaration.name, layer: built.layer, when: built.when, around: None })
+        PyLayer::of(declaration, options, supply())
     }
 
-    fn unbound(&self) -> Self {
-        PyLayer { name: self.name, layer: Arc::clone(&self.layer), when: self.when.clone(), around: None }
+    fn of(declaration: &'static Declaration, options: Map<String, Value>, supply: Supply) -> PyResult<Self> {
+        let Built { layer, when } =
+            supply.at_hand(|| layers::build(declaration, options)).map_err(refused)?;
+        let built = PyLayer { declaration, layer, when, inside: Inside::Awaited };
+        Ok(built.unbound())
     }
+
+    /// The same layer with no application inside.
+    fn unbound(&self) -> Self {
+        let PyLayer { declaration, layer, when, .. } = self;
+        let inside = if declaration.stands_alone {
+            Inside::Nothing(self.around(Arc::new(NotFound)))
+        } else {
+            Inside::Awaited
+        };
+        PyLayer { declaration, layer: Arc::clone(layer), when: when.clone(), inside }
+    }
+
+    /// The layer around `inside`.
+    fn around(&self, inside: Arc<dyn Handler>) -> Arc<dyn Handler> {
+        wrap_when(Arc::clone(&self.layer), self.when.clone(), inside)
+    }
+
+    fn handler(&self) -> Option<&Arc<dyn Handler>> {
+        match &self.inside {
+            Inside::Awaited => None,
+            Inside::Nothing(handler) | Inside::Application(_, handler) => Some(handler),
+        }
+    }
+
+    fn application(&self) -> Option<&Py<PyAny>> {
+        match &self.inside {
+            Inside::Application(application, _) => Some(application),
+            _ => None,
+        }
+    }
+}
+
+fn refused(error: OptionError) -> PyErr {
+    ConfigurationError::new_err(error.to_string())
 }
 
 /// An application as a handler, and as the Python object that the handler holds.
@@ -123,10 +162,10 @@ pub(crate) fn handler_of(app: &Bound<'_, PyAny>, whose: &str) -> PyResult<Taken>
     if let Ok(layer) = app.cast::<PyLayer>() {
         let overridden =
             !app.get_type().getattr("__call__")?.is(app.py().get_type::<PyLayer>().getattr("__call__")?);
-        match &layer.get().around {
-            Some(around) if !overridden => return Ok((Arc::clone(&around.handler), object)),
+        match layer.get().handler() {
+            Some(handler) if !overridden => return Ok((Arc::clone(handler), object)),
             None if !overridden => {
-                let name = layer.get().name;
+                let name = layer.get().declaration.name;
                 let message = format!("{whose}: {name} has no application inside; call it with one first");
                 return Err(PyTypeError::new_err(message));
             }

@@ -1,9 +1,14 @@
 //! From Python values to the options that layers and the server declare.
 
+use std::sync::Arc;
+
+use onion::{Handler, Supply};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyMapping, PySequence, PyString};
 use serde_json::{Map, Number, Value};
+
+use crate::classes::handler_of;
 
 pyo3::create_exception!(
     onionskin,
@@ -12,13 +17,51 @@ pyo3::create_exception!(
     "An option that is unknown, missing or wrong. The message says what, which, and what to do."
 );
 
-/// A dict of keyword options.
+/// A dict of keyword options that are data.
 pub(crate) fn options(given: &Bound<'_, PyDict>) -> PyResult<Map<String, Value>> {
-    given.iter().map(|(key, value)| Ok((key.extract()?, json(&value)?))).collect()
+    let refuse = |value: &Bound<'_, PyAny>| Err(unfit(value));
+    given.iter().map(|(key, value)| Ok((key.extract()?, json(&value, &mut { refuse })?))).collect()
 }
 
-/// A Python value as JSON: None, bool, int, float, str, and sequences and mappings of these.
-fn json(value: &Bound<'_, PyAny>) -> PyResult<Value> {
+/// A dict of keyword options, and the applications among them.
+pub(crate) fn options_and_supply(given: &Bound<'_, PyDict>) -> PyResult<(Map<String, Value>, Supply)> {
+    let mut supply = Supply::finding(find);
+    let mut put = |value: &Bound<'_, PyAny>| {
+        if !value.is_callable() {
+            return Err(unfit(value));
+        }
+        Ok(supply.put(handler_of(value, "an option")?.0, &value.repr()?.to_cow()?))
+    };
+    let options = given.iter().map(|(key, value)| Ok((key.extract()?, json(&value, &mut put)?)));
+    let options = options.collect::<PyResult<_>>()?;
+    Ok((options, supply))
+}
+
+/// Applications by their names, for options that are given as text.
+pub(crate) fn supply() -> Supply {
+    Supply::finding(find)
+}
+
+/// The application that a text names, as on the command line.
+fn find(name: &str) -> Result<Arc<dyn Handler>, String> {
+    Python::attach(|py| {
+        let found = py.import("onionskin.target").and_then(|target| target.call_method1("load", (name,)));
+        found.and_then(|app| Ok(handler_of(&app, name)?.0)).map_err(|error| {
+            if error.is_instance_of::<ConfigurationError>(py) {
+                return error.value(py).to_string();
+            }
+            error.display(py);
+            format!("{name:?} raised while it was imported; see the traceback")
+        })
+    })
+}
+
+/// A Python value as JSON: None, bool, int, float, str, paths, and sequences and mappings of these. `other` decides on
+/// what is none of them.
+fn json<F>(value: &Bound<'_, PyAny>, other: &mut F) -> PyResult<Value>
+where
+    F: FnMut(&Bound<'_, PyAny>) -> PyResult<Value>,
+{
     if value.is_none() {
         return Ok(Value::Null);
     }
@@ -39,24 +82,30 @@ fn json(value: &Bound<'_, PyAny>) -> PyResult<Value> {
     if let Ok(text) = value.cast::<PyString>() {
         return Ok(Value::String(text.to_str()?.to_owned()));
     }
+    if value.hasattr("__fspath__")? {
+        return json(&value.call_method0("__fspath__")?, other);
+    }
     if let Ok(mapping) = value.cast::<PyMapping>() {
         let items = mapping.items()?;
         let pairs = items.iter().map(|item| {
-            let (key, value): (String, Bound<'_, PyAny>) = item.extract()?;
-            Ok((key, json(&value)?))
+            let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
+            // Any key that has a text form: `{404: "missing.html"}`.
+            Ok((key.str()?.to_cow()?.into_owned(), json(&value, other)?))
         });
         return Ok(Value::Object(pairs.collect::<PyResult<_>>()?));
     }
-    if let Ok(sequence) = value.cast::<PySequence>() {
-        return Ok(Value::Array(sequence.try_iter()?.map(|item| json(&item?)).collect::<PyResult<_>>()?));
+    if !value.is_callable() && (value.cast::<PySequence>().is_ok() || value.hasattr("__iter__")?) {
+        let members = value.try_iter()?.map(|item| json(&item?, other));
+        return Ok(Value::Array(members.collect::<PyResult<_>>()?));
     }
-    if value.hasattr("__iter__")? {
-        return Ok(Value::Array(value.try_iter()?.map(|item| json(&item?)).collect::<PyResult<_>>()?));
-    }
+    other(value)
+}
+
+fn unfit(value: &Bound<'_, PyAny>) -> PyErr {
     let shown = value.get_type();
-    Err(PyTypeError::new_err(format!(
+    PyTypeError::new_err(format!(
         "an option cannot be of {shown}; give a str, a number, a bool, a list or a dict"
-    )))
+    ))
 }
 
 /// JSON as Python values.

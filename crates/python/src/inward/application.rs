@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
-use onion::{Handler, Request, Response, plain};
+use onion::{Fault, Handler, Request, Response, plain};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use super::{Relayed, native, relayed};
+use crate::log::Of;
+use crate::threads::attached;
 
 /// A WSGI application.
 pub(crate) struct WsgiApplication {
@@ -77,23 +80,42 @@ pub(super) fn no_server() -> Response {
     plain(StatusCode::INTERNAL_SERVER_ERROR, refusal)
 }
 
-/// The exception that an application raised, on its way up with the 500 that stands for it.
+/// The exception that an application raised, on its way up as the [`Fault`] of the 500 that stands for it.
 ///
 /// Our server has written it to the log by then; the outward door raises it again, for the server and the middleware
-/// around it. A layer that gives another response in its place has dealt with it.
-#[derive(Clone)]
-pub(crate) struct Raised(Arc<Mutex<Option<PyErr>>>);
+/// around it. A layer that gives another response in its place has dealt with it: then it goes to the log here.
+pub(crate) struct Raised {
+    error: Mutex<Option<PyErr>>,
+    untold: Option<Untold>,
+}
 
-/// The response that stands for an exception.
-pub(crate) fn raised(error: PyErr) -> Response {
+/// Where an exception is told of that nobody raises again.
+pub(crate) struct Untold {
+    pub(crate) of: Of,
+    pub(crate) environ: Py<PyDict>,
+}
+
+/// The response that stands for an exception; one that is not in the log yet comes with its `untold`.
+pub(crate) fn raised(error: PyErr, untold: Option<Untold>) -> Response {
     let mut response = plain(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n");
-    response.extensions_mut().insert(Raised(Arc::new(Mutex::new(Some(error)))));
+    response.extensions_mut().insert(Fault::new(Raised { error: Mutex::new(Some(error)), untold }));
     response
 }
 
 impl Raised {
     /// The exception, for the first who asks.
     pub(crate) fn take(&self) -> Option<PyErr> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        if let (Some(error), Some(untold)) = (self.take(), &self.untold) {
+            attached(|py| {
+                let errors = untold.environ.bind(py).get_item("wsgi.errors").ok().flatten();
+                untold.of.tell_at(errors.as_ref(), "the application raised", &error, py);
+            });
+        }
     }
 }

@@ -65,7 +65,7 @@ pub(super) async fn call(application: &WsgiApplication, request: Request) -> Res
     let response = attached(|py| {
         begin(py, application, (server, context), &parts, arrived, permit).unwrap_or_else(|error| {
             Of::request(&parts).tell(py, "the application raised", &error);
-            raised(error)
+            raised(error, None)
         })
     });
     reuse::give_parts(parts);

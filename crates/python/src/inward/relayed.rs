@@ -10,11 +10,12 @@ use onion::{Body, Connection, Context, Request, Response, Spooled, give_way, pla
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::application::raised;
+use super::application::{Untold, raised};
 use super::environ::{joiner, set_connection, set_told};
 use super::iterable::{CloseFault, Keeper};
 use super::{AppIterable, Input, StartResponse, WsgiApplication};
 use crate::changes::HeaderChanges;
+use crate::log::Of;
 use crate::outward::{OuterInput, SPOOL};
 use crate::strings::{key_of, latin1};
 
@@ -51,9 +52,9 @@ pub(super) async fn call(application: &WsgiApplication, relayed: Arc<Relayed>, r
     let begun = Python::attach(|py| begin(py, application, &relayed, &parts, replaced));
     let (body, start) = match begun {
         Ok(begun) => begun,
-        Err(error) => return raised(error),
+        Err(error) => return failed(&relayed, &parts, error),
     };
-    finish(body, &start).await
+    finish(body, &start).await.unwrap_or_else(|error| failed(&relayed, &parts, error))
 }
 
 fn begin(
@@ -79,24 +80,21 @@ fn begin(
 
 /// Waits for the head. An application may call `start_response` as late as with its first block that is not empty:
 /// each step of its iterable is one step of ours.
-async fn finish(mut body: AppIterable, start: &Py<StartResponse>) -> Response {
+async fn finish(mut body: AppIterable, start: &Py<StartResponse>) -> PyResult<Response> {
     while !start.get().was_called() {
         // `Pending` with the waker called already: the door yields `b""`, and comes back for the next block.
         give_way().await;
-        match Python::attach(|py| body.next(py)) {
-            Err(error) => {
-                drop(body);
-                return raised(error);
-            }
-            Ok(Some(block)) if block.is_empty() && !start.get().was_called() => {}
-            Ok(Some(block)) => {
+        // An error closes the iterable before it is told: what close() does wrong is told by itself.
+        match Python::attach(|py| body.next(py))? {
+            Some(block) if block.is_empty() && !start.get().was_called() => {}
+            Some(block) => {
                 body.put_first(block);
                 break;
             }
-            Ok(None) => {
+            None => {
                 drop(body);
                 let written = start.get().take_written();
-                return start.get().current_head().map_or_else(raised, |head| head.with_body(written.into()));
+                return Ok(start.get().current_head()?.with_body(written.into()));
             }
         }
     }
@@ -104,10 +102,13 @@ async fn finish(mut body: AppIterable, start: &Py<StartResponse>) -> Response {
     if !written.is_empty() {
         body.put_before(written);
     }
-    match start.get().current_head() {
-        Ok(head) => head.with_body(Body::foreign(body)),
-        Err(error) => raised(error),
-    }
+    Ok(start.get().current_head()?.with_body(Body::foreign(body)))
+}
+
+/// The response that stands for what the application raised: for the door to raise again, or for the log.
+fn failed(relayed: &Relayed, parts: &Parts, error: PyErr) -> Response {
+    let environ = Python::attach(|py| relayed.environ.clone_ref(py));
+    raised(error, Some(Untold { of: Of::request(parts), environ }))
 }
 
 impl Before {

@@ -49,7 +49,7 @@ pub(super) async fn call(
     let response = response.await;
     application.has_called(wrote.load(Ordering::Relaxed));
     // Without an answer the thread was not even begun: the server is being stopped.
-    response.unwrap_or_else(|_| raised(PyConnectionResetError::new_err("the server is stopping")))
+    response.unwrap_or_else(|_| raised(PyConnectionResetError::new_err("the server is stopping"), None))
 }
 
 /// One call on its thread.
@@ -184,7 +184,7 @@ impl Outlet {
 
     fn fail(&mut self, py: Python<'_>, error: PyErr) {
         if self.is_unused() {
-            self.answer(raised(error));
+            self.answer(raised(error, None));
         } else if let Some(blocks) = self.blocks.take() {
             // If nobody waits for it, the client has gone.
             let _ = py.detach(|| blocks.blocking_send(Err(BodyError::Producer(Box::new(error)))));

@@ -10,7 +10,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::{Call, Responding, step};
+use super::{Call, Responding};
 
 /// A response's blocks, one for each `next()`. It has no length on purpose: a server would take that for the number
 /// of blocks (PEP 3333).
@@ -84,7 +84,7 @@ impl Answer {
         call: Call,
         mut responding: Responding,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        match step(py, |context| responding.as_mut().poll(context)) {
+        match call.step(py, |context| responding.as_mut().poll(context)) {
             None => {
                 self.put(State::Waiting(call, responding));
                 Ok(Some(PyBytes::new(py, b"")))
@@ -105,7 +105,7 @@ impl Answer {
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let block = {
             let mut next = pin!(body.next_block());
-            step(py, |context| next.as_mut().poll(context))
+            call.step(py, |context| next.as_mut().poll(context))
         };
         match block {
             Some(None) => {

@@ -9,6 +9,7 @@ mod answer;
 mod input;
 mod request;
 mod response;
+mod runtime;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,6 +19,7 @@ use std::task::{Context, Poll, Waker};
 use onion::{Handler, Response, SpoolLimits};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use tokio::runtime::Handle;
 
 use crate::inward::Relayed;
 use crate::threads::Parked;
@@ -33,6 +35,8 @@ pub(crate) struct Call {
     relayed: Arc<Relayed>,
     start_response: Py<PyAny>,
     is_head: bool,
+    /// What the handler is polled within, if it needs that.
+    runtime: Option<Handle>,
 }
 
 /// A response to come.
@@ -50,25 +54,29 @@ pub(crate) fn call<'py>(
         relayed,
         start_response: start_response.clone().unbind(),
         is_head: request.method() == http::Method::HEAD,
+        runtime: if handler.needs_runtime() { Some(runtime::handle()?) } else { None },
     };
     let handler = Arc::clone(handler);
     let mut responding: Responding = Box::pin(async move { handler.call(request).await });
-    match step(py, |context| responding.as_mut().poll(context)) {
+    match call.step(py, |context| responding.as_mut().poll(context)) {
         Some(response) => call.respond(py, response),
         None => Ok(Bound::new(py, Answer::waiting(call, responding))?.into_any()),
     }
 }
 
-/// Polls until there is a result (`Some`), or something asks to go on at the next step (`None`).
-fn step<T: Send>(py: Python<'_>, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
-    let parked = Parked::new();
-    let waker = Waker::from(Arc::clone(&parked));
-    let mut context = Context::from_waker(&waker);
-    loop {
-        match poll(&mut context) {
-            Poll::Ready(result) => return Some(result),
-            Poll::Pending if parked.take_woken() => return None,
-            Poll::Pending => py.detach(|| parked.park()),
+impl Call {
+    /// Polls until there is a result (`Some`), or something asks to go on at the next step (`None`).
+    fn step<T: Send>(&self, py: Python<'_>, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
+        let _within = self.runtime.as_ref().map(Handle::enter);
+        let parked = Parked::new();
+        let waker = Waker::from(Arc::clone(&parked));
+        let mut context = Context::from_waker(&waker);
+        loop {
+            match poll(&mut context) {
+                Poll::Ready(result) => return Some(result),
+                Poll::Pending if parked.take_woken() => return None,
+                Poll::Pending => py.detach(|| parked.park()),
+            }
         }
     }
 }

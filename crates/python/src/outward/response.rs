@@ -3,9 +3,10 @@
 use std::sync::PoisonError;
 
 use http::header::{CONTENT_LENGTH, Entry};
+use http::response::Parts;
 use http::{HeaderValue, StatusCode};
 use onion::body::Kind;
-use onion::{Body, ReasonPhrase, Response};
+use onion::{Body, Fault, ReasonPhrase, Response};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -36,7 +37,7 @@ impl Call {
     /// Hands the head on, and gives the body that belongs to it.
     pub(super) fn start(&self, py: Python<'_>, response: Response) -> PyResult<Body> {
         let (mut parts, mut body) = response.into_parts();
-        if let Some(error) = parts.extensions.get::<Raised>().and_then(Raised::take) {
+        if let Some(error) = raised(&parts) {
             // Nobody has dealt with it: it is the server's and the outer middleware's to see.
             return Err(error);
         }
@@ -66,4 +67,9 @@ impl Call {
     pub(super) fn close_fault(&self) -> PyResult<()> {
         self.relayed.close_fault.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
+}
+
+/// The exception that a response stands for, unless a layer has dealt with it.
+fn raised(parts: &Parts) -> Option<PyErr> {
+    parts.extensions.get::<Fault>()?.cause::<Raised>()?.take()
 }
