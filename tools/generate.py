@@ -94,11 +94,18 @@ def module(layers: list[Schema], matching: Schema) -> str:
     names = [layer["class"] for layer in layers]
     exported = "".join(f'    "{name}",\n' for name in sorted([*names, "Matching"]))
     classes = "".join(f"\n\n{python_class(layer)}" for layer in layers)
-    uses_literal = any(
-        "Literal[" in python_type(option) for layer in layers for option in options_of(layer).values()
+    types = " ".join(python_type(option) for layer in layers for option in options_of(layer).values())
+    typing = (
+        "TYPE_CHECKING, Any, Literal, TypedDict" if "Literal[" in types else "TYPE_CHECKING, Any, TypedDict"
     )
-    typing = "TYPE_CHECKING, Any, Literal, TypedDict" if uses_literal else "TYPE_CHECKING, Any, TypedDict"
-    return MODULE.format(typing=typing, exported=exported, matching=matching_class(matching), classes=classes)
+    collections = "Mapping, Sequence" if "Mapping[" in types else "Sequence"
+    return MODULE.format(
+        typing=typing,
+        collections=collections,
+        exported=exported,
+        matching=matching_class(matching),
+        classes=classes,
+    )
 
 
 def python_class(layer: Schema) -> str:
@@ -188,6 +195,9 @@ def python_type(option: Schema) -> str:
         kind = f"Literal[{', '.join(map(quoted, filter(None, option['enum'])))}]"
     elif kinds == ["array"]:
         kind = f"Sequence[{python_type(option.get('items', {}))}]"
+    elif kinds == ["object"]:
+        members = option.get("additionalProperties") or {}
+        kind = f"Mapping[str, {python_type(members)}]"
     elif kinds:
         kind = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}.get(kinds[0], "Any")
     else:
@@ -378,7 +388,7 @@ from typing import {typing}
 from onionskin._core import Layer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import {collections}
 
     from _typeshed.wsgi import WSGIApplication
     from typing_extensions import Self

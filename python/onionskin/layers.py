@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from onionskin._core import Layer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from _typeshed.wsgi import WSGIApplication
     from typing_extensions import Self
 
 __all__ = [
     "AllowAddresses",
+    "Headers",
     "Matching",
     "RequestId",
 ]
@@ -87,6 +88,46 @@ class AllowAddresses(Layer):
             unless=unless,
         )
         return super().__new__(cls, app, "allow_addresses", options)
+
+
+class Headers(Layer):
+    """Sets, appends, defaults and removes headers, on requests and on responses.
+
+    Args:
+        app: The application that stands inside. Without one, the layer is called with it later.
+        request: What becomes of the request's headers before the application sees them: a table of ``set``
+            (in the place of any other), ``append`` (beside others), ``default`` (if there is none) and
+            ``remove``. The first three are tables of names and values, where a list stands for several lines;
+            ``remove`` is a list of names. ``Mapping[str, Any] | None``, default ``None``.
+        response: What becomes of the response's headers: a table as for ``request``. ``Mapping[str, Any] |
+            None``, default ``None``.
+        match: The layer is there only for requests that satisfy this condition. ``Matching``, default
+            ``None``.
+        unless: The layer is not there for requests that satisfy this condition. ``Matching``, default
+            ``None``.
+
+    Raises:
+        ConfigurationError: An option is unknown, missing or wrong; the message says what to do.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        app: WSGIApplication | None = None,
+        *,
+        request: Mapping[str, Any] | None = None,
+        response: Mapping[str, Any] | None = None,
+        match: Matching | None = None,
+        unless: Matching | None = None,
+    ) -> Self:
+        options = _given(
+            request=request,
+            response=response,
+            match=match,
+            unless=unless,
+        )
+        return super().__new__(cls, app, "headers", options)
 
 
 class RequestId(Layer):

@@ -16,6 +16,13 @@ IDS = {
     "Traceparent": f"00-{'a' * 32}-{'b' * 16}-01",
     "Tracestate": "vendor=1",
 }
+SEEN = {"set": {"X-Tier": "gold"}, "append": {"X-List": ["a", "b"]}, "default": {"Accept": "*/*"}}
+SHOWN = {
+    "set": {"X-Frame-Options": "DENY", "Content-Language": "en"},
+    "append": {"Set-Cookie": ["a=1; Path=/", "b=2"]},
+    "default": {"Cache-Control": "no-cache"},
+    "remove": ["X-Powered-By", "ETag"],
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ STACKS: dict[str, Stack] = {
     "allow_addresses": Stack("allow_addresses", {"allowed_addresses": LOCAL}),
     "allow_addresses_refusing": Stack("allow_addresses", {"allowed_addresses": ["192.0.2.1"]}),
     "allow_addresses_hiding": Stack("allow_addresses", {"allowed_addresses": ["192.0.2.1"], "status": 404}),
+    "headers": Stack("headers", {"request": SEEN, "response": SHOWN}),
     "request_id": Stack("request_id", {"trust_inbound": True}, IDS),
     "request_id_alone": Stack("request_id", {"trust_inbound": True, "traceparent": False}, IDS),
     "request_id_elsewhere": Stack("request_id", {"unless": {"path": "/**"}}, IDS),

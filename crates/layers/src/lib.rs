@@ -26,10 +26,12 @@ mod testing;
 mod trace_context;
 
 mod allow_addresses;
+mod headers;
 mod request_id;
 
 /// Every layer of the house, in the order of their names.
-pub static LAYERS: &[Declaration] = &[allow_addresses::DECLARATION, request_id::DECLARATION];
+pub static LAYERS: &[Declaration] =
+    &[allow_addresses::DECLARATION, headers::DECLARATION, request_id::DECLARATION];
 
 /// A layer, ready to be put around a handler with [`onion::wrap_when`].
 pub struct Built {
@@ -117,7 +119,8 @@ mod tests {
             error.starts_with(r#"there is no layer "alow_addresses"; did you mean allow_addresses? "#),
             "{error}"
         );
-        assert!(error.ends_with("the layers are allow_addresses, request_id"), "{error}");
+        let all = LAYERS.iter().map(|row| row.name).collect::<Vec<_>>().join(", ");
+        assert!(error.ends_with(&format!("the layers are {all}")), "{error}");
     }
 
     #[test]

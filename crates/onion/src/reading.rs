@@ -63,7 +63,7 @@ fn follow<'a>(path: &Path, mut value: &'a Value, schema: &'a Value) -> (&'a Valu
     let mut schema = Some(schema);
     for segment in path {
         let (inner, part) = match segment {
-            Segment::Map { key } => (value.get(key), schema.and_then(|it| it.get("properties")?.get(key))),
+            Segment::Map { key } => (value.get(key), schema.and_then(|schema| member(schema, key))),
             Segment::Seq { index } => (value.get(index), schema.and_then(|it| it.get("items"))),
             Segment::Enum { .. } | Segment::Unknown => (None, None),
         };
@@ -73,12 +73,25 @@ fn follow<'a>(path: &Path, mut value: &'a Value, schema: &'a Value) -> (&'a Valu
     (value, schema)
 }
 
+/// The part of `schema` that is about its member `key`: one that it lists, or any where it takes all.
+fn member<'a>(schema: &'a Value, key: &str) -> Option<&'a Value> {
+    let choices = schema.get("anyOf").and_then(Value::as_array).into_iter().flatten();
+    let mut schemas = choices.chain([schema]);
+    schemas.find_map(|schema| {
+        let listed = schema.get("properties").and_then(|properties| properties.get(key));
+        listed.or_else(|| schema.get("additionalProperties").filter(|any| any.is_object()))
+    })
+}
+
 /// What would have fit, in words.
 fn wanted(schema: Option<&Value>) -> String {
     let Some(schema) = schema else { return "another value".to_owned() };
     let part = |name: &str| schema.get(name);
     if let Some(Value::Array(allowed)) = part("enum") {
         return allowed.iter().map(Value::to_string).collect::<Vec<_>>().join(" or ");
+    }
+    if let Some(Value::Array(choices)) = part("anyOf") {
+        return choices.iter().map(|choice| wanted(Some(choice))).collect::<Vec<_>>().join(" or ");
     }
     let kind = match (part("type").and_then(Value::as_str), part("minimum"), part("maximum")) {
         (Some("integer"), Some(least), Some(most)) => format!("an integer from {least} to {most}"),

@@ -21,7 +21,8 @@
 //! Promises: text that does not fit the type of its option is refused, never guessed at; an option is given once.
 //!
 //! It does not judge names or ranges: an option that the schema does not know stays text, for whoever reads the
-//! options refuses it with all of the others in view. A list's member can't hold a comma: that takes Python.
+//! options refuses it with all of the others in view. A list's member can't hold a comma, nor a name in a table a dot: that
+//! takes Python.
 
 use schemars::{Schema, schema_for};
 use serde_json::{Map, Value};
@@ -33,7 +34,8 @@ pub type Pairs<'a> = Vec<(&'a str, &'a str)>;
 
 /// The values of `pairs`: each one's text by the type that `schema` has for it.
 ///
-/// `match.path` and its like are parts of the conditions that every layer takes.
+/// A dotted name reaches into a table: `level.br`, `response.set.X-Frame-Options`. `match.path` and its like are parts
+/// of the conditions that every layer takes.
 pub fn from_text<'a>(
     schema: &Schema,
     pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -41,13 +43,18 @@ pub fn from_text<'a>(
     let condition = schema_for!(Matching);
     let mut options = Map::new();
     for (name, text) in pairs {
-        let within = |error| OptionError(format!("{name}: {error}"));
-        let (schema, options, key) = match name.split_once('.') {
-            Some((table @ ("match" | "unless"), key)) => (&condition, table_of(&mut options, table)?, key),
-            _ => (schema, &mut options, name),
-        };
-        let value = value(schema, property(schema, key), text).map_err(within)?;
-        if options.insert(key.to_owned(), value).is_some() {
+        let (tables, key) = name.rsplit_once('.').unwrap_or(("", name));
+        let (mut root, mut part, mut place) = (schema, Some(schema.as_value()), &mut options);
+        for table in tables.split_terminator('.') {
+            (root, part) = match table {
+                "match" | "unless" => (&condition, Some(condition.as_value())),
+                _ => (root, part.and_then(|part| member(root, part, table))),
+            };
+            place = table_of(place, table, name)?;
+        }
+        let part = part.and_then(|part| member(root, part, key));
+        let value = value(root, part, text).map_err(|error| OptionError(format!("{name}: {error}")))?;
+        if place.insert(key.to_owned(), value).is_some() {
             return Err(OptionError(format!(
                 "{name}: it is given twice; give it once, a list's members with commas"
             )));
@@ -87,29 +94,34 @@ pub fn split(text: &str) -> Result<(&str, Pairs<'_>), OptionError> {
 fn option_at_start(text: &str) -> Option<(&str, &str)> {
     let (option, value) = text.split_once('=')?;
     let option = option.trim();
-    let is_word = |word: &str| {
+    let is_word = |word: &str, others: &str| {
         word.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-            && word.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+            && word.chars().all(|letter| letter.is_ascii_alphanumeric() || others.contains(letter))
     };
-    option.split('.').all(is_word).then_some((option, value))
+    // Hyphens are for the names of headers, below a dot: `max-age=60` goes on with the value before it.
+    let mut words = option.split('.');
+    let is_option =
+        words.next().is_some_and(|first| is_word(first, "_")) && words.all(|word| is_word(word, "_-"));
+    is_option.then_some((option, value))
 }
 
-/// The condition called `table`, made if there is none.
+/// The table called `table` among `options`, made if there is none; `name` is the part of it that is given.
 fn table_of<'a>(
     options: &'a mut Map<String, Value>,
     table: &str,
+    name: &str,
 ) -> Result<&'a mut Map<String, Value>, OptionError> {
     let made = options.entry(table).or_insert_with(|| Map::new().into());
     made.as_object_mut().ok_or_else(|| {
-        OptionError(format!(
-            "{table}: it is given whole and in parts; give parts only, such as {table}.path=/api/*"
-        ))
+        OptionError(format!("{table}: it is given whole and in parts; give parts only, such as {name}=VALUE"))
     })
 }
 
-/// The part of `schema` that is about the option `name`.
-fn property<'a>(schema: &'a Schema, name: &str) -> Option<&'a Value> {
-    schema.get("properties")?.get(name)
+/// The part of `schema` that is about its member `name`: one that it lists, or any where it takes all.
+fn member<'a>(root: &'a Schema, schema: &'a Value, name: &str) -> Option<&'a Value> {
+    let schema = resolved(root, schema);
+    let listed = schema.get("properties").and_then(|properties| properties.get(name));
+    listed.or_else(|| schema.get("additionalProperties").filter(|any| any.is_object()))
 }
 
 /// `text` as a value of the type that `schema`, a part of `root`, asks for.
@@ -125,7 +137,7 @@ fn value(root: &Schema, schema: Option<&Value>, text: &str) -> Result<Value, Opt
         "boolean" => (boolean(trimmed).map(Value::from), "true or false"),
         "integer" => (trimmed.parse::<i64>().ok().map(Value::from), "a whole number"),
         "number" => (trimmed.parse::<f64>().ok().map(Value::from), "a number"),
-        "object" => (None, "it in Python, for text can't hold a table"),
+        "object" => (None, "its parts by dotted names, or a table in Python"),
         _ => (Some(text.into()), "a text"),
     };
     let (value, wanted) = fitting;
@@ -166,6 +178,8 @@ fn kind(schema: &Value) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use schemars::JsonSchema;
     use serde_json::json;
 
@@ -182,6 +196,15 @@ mod tests {
         header: Option<String>,
         kind: Option<Kind>,
         when: Matching,
+        table: Table,
+    }
+
+    #[derive(JsonSchema)]
+    #[allow(dead_code, reason = "only its schema is used")]
+    struct Table {
+        limit: Option<u16>,
+        headers: BTreeMap<String, String>,
+        counts: Option<BTreeMap<String, Vec<u16>>>,
     }
 
     #[derive(JsonSchema)]
@@ -226,8 +249,29 @@ mod tests {
     }
 
     #[test]
+    fn dotted_names_reach_into_tables() {
+        let read = read(&[
+            ("table.limit", "5"),
+            ("table.headers.X-Limit", "5"),
+            ("table.headers.Vary", "a, b"),
+            ("table.counts.a", "1,2"),
+        ]);
+
+        let headers = json!({"X-Limit": "5", "Vary": "a, b"});
+        assert_eq!(read, json!({"table": {"limit": 5, "headers": headers, "counts": {"a": [1, 2]}}}));
+    }
+
+    #[test]
+    fn a_name_with_a_hyphen_is_an_option_only_below_a_dot() {
+        let (_, pairs) = split("a:set.Cache-Control=public, max-age=60,set.X-A=b").expect("a layer");
+
+        assert_eq!(pairs, [("set.Cache-Control", "public, max-age=60"), ("set.X-A", "b")]);
+    }
+
+    #[test]
     fn an_option_that_is_not_known_stays_text() {
         assert_eq!(read(&[("colour", "1")]), json!({"colour": "1"}));
+        assert_eq!(read(&[("colour.red", "1")]), json!({"colour": {"red": "1"}}));
     }
 
     #[test]
@@ -235,7 +279,9 @@ mod tests {
         assert_eq!(refusal(&[("status", "high")]), r#"status: "high" does not fit; give a whole number"#);
         assert_eq!(refusal(&[("quiet", "maybe")]), r#"quiet: "maybe" does not fit; give true or false"#);
         assert_eq!(refusal(&[("ports", "80,x")]), r#"ports: "x" does not fit; give a whole number"#);
-        assert!(refusal(&[("when", "x")]).ends_with("give it in Python, for text can't hold a table"));
+        assert!(
+            refusal(&[("when", "x")]).ends_with("; give its parts by dotted names, or a table in Python")
+        );
     }
 
     #[test]
