@@ -9,7 +9,7 @@ Every layer is a WSGI middleware too: the same ``application`` runs under gunico
 """
 
 from onionskin._core import ConfigurationError, Layer, Onion, __version__
-from onionskin.layers import AllowAddresses, Headers, RequestId
+from onionskin.layers import AllowAddresses, Errors, Headers, RequestId
 from onionskin.serving import serve
 
 AuthenticationMiddleware = AllowAddresses
@@ -19,6 +19,7 @@ __all__ = [
     "AllowAddresses",
     "AuthenticationMiddleware",
     "ConfigurationError",
+    "Errors",
     "Headers",
     "Layer",
     "Onion",

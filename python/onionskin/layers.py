@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AllowAddresses",
+    "Errors",
     "Headers",
     "Matching",
     "RequestId",
@@ -88,6 +89,55 @@ class AllowAddresses(Layer):
             unless=unless,
         )
         return super().__new__(cls, app, "allow_addresses", options)
+
+
+class Errors(Layer):
+    """Answers what went wrong with pages of your own, or with problem details (RFC 9457) for programs.
+
+    Args:
+        app: The application that stands inside. Without one, the layer is called with it later.
+        pages: Paths of pages by what they are for: a status such as ``404``, or ``"4xx"`` and ``"5xx"`` for
+            those that have no page of their own. UTF-8 files that end in ``.html``, ``.htm`` or ``.txt``, up
+            to 1 MiB, which are read at start-up. Errors without a page get a plain one of the house.
+            ``Mapping[str, str]``, default ``{}``.
+        directory: A folder with such pages, called after what they are for: ``404.html``, ``5xx.html``. Its
+            other files are not looked at. ``str | None``, default ``None``.
+        problem_json: Who gets problem details (``application/problem+json``) in place of a page: with
+            ``accept`` the clients that prefer JSON by their ``Accept`` header, with ``always`` everybody,
+            with ``never`` nobody. ``Literal["accept", "always", "never"]``, default ``"accept"``.
+        intercept_app_errors: Whether error responses of the application are replaced too. If not, those that
+            have a body are left as they are. ``bool``, default ``False``.
+        match: The layer is there only for requests that satisfy this condition. ``Matching``, default
+            ``None``.
+        unless: The layer is not there for requests that satisfy this condition. ``Matching``, default
+            ``None``.
+
+    Raises:
+        ConfigurationError: An option is unknown, missing or wrong; the message says what to do.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        app: WSGIApplication | None = None,
+        *,
+        pages: Mapping[str, str] = {},
+        directory: str | None = None,
+        problem_json: Literal["accept", "always", "never"] = "accept",
+        intercept_app_errors: bool = False,
+        match: Matching | None = None,
+        unless: Matching | None = None,
+    ) -> Self:
+        options = _given(
+            pages=pages,
+            directory=directory,
+            problem_json=problem_json,
+            intercept_app_errors=intercept_app_errors,
+            match=match,
+            unless=unless,
+        )
+        return super().__new__(cls, app, "errors", options)
 
 
 class Headers(Layer):

@@ -122,7 +122,7 @@ fn member_of(member: &str) -> Option<(&str, u16)> {
 }
 
 /// A qvalue (RFC 9110 section 12.4.2) in thousandths: `0` to `1`, with up to three decimals.
-fn weight_of(text: &str) -> Option<u16> {
+pub(crate) fn weight_of(text: &str) -> Option<u16> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     if decimals.len() > 3 || !decimals.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;

@@ -20,7 +20,9 @@ use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header};
 use ipnet::IpNet;
-use onion::{AddressRange, Declaration, Layer, Next, OptionError, Phase, Request, RequestExt, Response};
+use onion::{
+    AddressRange, Declaration, Layer, Next, OptionError, Phase, Refusal, Request, RequestExt, Response,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -96,6 +98,7 @@ impl AllowAddresses {
         let mut response = Response::new(self.text.into());
         *response.status_mut() = self.status;
         response.headers_mut().insert(header::CONTENT_TYPE, TEXT_HTML);
+        response.extensions_mut().insert(Refusal);
         response
     }
 }

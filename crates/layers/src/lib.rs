@@ -21,17 +21,19 @@ use serde_json::{Map, Value};
 
 pub mod accept;
 mod fields;
+pub mod media;
 #[cfg(test)]
 mod testing;
 mod trace_context;
 
 mod allow_addresses;
+mod errors;
 mod headers;
 mod request_id;
 
 /// Every layer of the house, in the order of their names.
 pub static LAYERS: &[Declaration] =
-    &[allow_addresses::DECLARATION, headers::DECLARATION, request_id::DECLARATION];
+    &[allow_addresses::DECLARATION, errors::DECLARATION, headers::DECLARATION, request_id::DECLARATION];
 
 /// A layer, ready to be put around a handler with [`onion::wrap_when`].
 pub struct Built {

@@ -62,7 +62,7 @@ pub use fault::Fault;
 pub use layer::{Handler, Layer, Next, wrap, wrap_when};
 pub use matching::{Matching, When};
 pub use options::{Build, Declaration, OptionError, Phase};
-pub use response::{NotFound, ReasonPhrase, plain};
+pub use response::{NotFound, ReasonPhrase, Refusal, plain};
 pub use spool::{SpoolLimits, Spooled, spool};
 pub use supplied::{Find, Supply, Target};
 pub use turn::give_way;

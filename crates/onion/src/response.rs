@@ -12,13 +12,21 @@ use crate::{Handler, Request, Response};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReasonPhrase(pub Bytes);
 
-/// A response of one line of text.
+/// Marks a response in whose body nothing stands but what its status says: a layer or a door gave it in the
+/// application's place. Whoever words errors (`Errors`) may word it anew.
+///
+/// Kept in the response's extensions. Answers of an application, or of a server behind us, do not have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal;
+
+/// A response of one line of text; a [`Refusal`].
 pub fn plain(status: StatusCode, text: &'static str) -> Response {
     let mut response = Response::new(text.into());
     *response.status_mut() = status;
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.extensions_mut().insert(Refusal);
     response
 }
 

@@ -95,13 +95,15 @@ fn option_at_start(text: &str) -> Option<(&str, &str)> {
     let (option, value) = text.split_once('=')?;
     let option = option.trim();
     let is_word = |word: &str, others: &str| {
-        word.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        !word.is_empty()
             && word.chars().all(|letter| letter.is_ascii_alphanumeric() || others.contains(letter))
     };
-    // Hyphens are for the names of headers, below a dot: `max-age=60` goes on with the value before it.
+    // Hyphens are for the names of headers, digits in front for statuses, below a dot: `max-age=60` goes on with the
+    // value before it.
     let mut words = option.split('.');
-    let is_option =
-        words.next().is_some_and(|first| is_word(first, "_")) && words.all(|word| is_word(word, "_-"));
+    let is_name =
+        |first: &str| is_word(first, "_") && !first.starts_with(|letter: char| letter.is_ascii_digit());
+    let is_option = words.next().is_some_and(is_name) && words.all(|word| is_word(word, "_-"));
     is_option.then_some((option, value))
 }
 
@@ -266,6 +268,8 @@ mod tests {
         let (_, pairs) = split("a:set.Cache-Control=public, max-age=60,set.X-A=b").expect("a layer");
 
         assert_eq!(pairs, [("set.Cache-Control", "public, max-age=60"), ("set.X-A", "b")]);
+        let (_, pairs) = split("a:pages.404=a.html,pages.5xx=b.html").expect("a layer");
+        assert_eq!(pairs, [("pages.404", "a.html"), ("pages.5xx", "b.html")]);
     }
 
     #[test]
