@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any
+from wsgiref.validate import validator
 
 import pytest
 
@@ -103,6 +104,17 @@ def test_an_exception_before_a_late_head_comes_out_as_itself(around: Callable[[A
     assert raised.value is fault
     assert start_response.calls == []
     close(answer)
+
+
+def test_no_block_comes_before_start_response_not_even_an_empty_one(around: Callable[[Any], Any]) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        yield b""
+        yield b""
+        start(start_response)
+        yield b"late"
+
+    outcome = run(validator(around(app)))
+    assert (outcome.status, outcome.body) == ("200 OK", b"late")
 
 
 class Failing(Blocks):

@@ -65,7 +65,7 @@ pub use options::{Build, Declaration, OptionError, Phase};
 pub use response::{NotFound, ReasonPhrase, Refusal, plain};
 pub use spool::{SpoolLimits, Spooled, spool};
 pub use supplied::{Find, Supply, Target};
-pub use turn::give_way;
+pub use turn::{give_way, has_given_way};
 pub use units::{Size, Span};
 
 /// A request on its way down the onion.

@@ -1,5 +1,6 @@
 //! Lets other tasks go first.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::mem;
 use std::task::Poll;
@@ -14,8 +15,19 @@ pub async fn give_way() {
         if mem::replace(&mut given, true) {
             return Poll::Ready(());
         }
+        GIVEN.set(true);
         context.waker().wake_by_ref();
         Poll::Pending
     })
     .await;
+}
+
+/// Whether something on this thread has given way since this was last asked: for whoever polls, and has to know a
+/// task that is willing to go on at once from one that was woken while it was on its way to sleep.
+pub fn has_given_way() -> bool {
+    GIVEN.take()
+}
+
+thread_local! {
+    static GIVEN: Cell<bool> = const { Cell::new(false) };
 }

@@ -82,7 +82,7 @@ fn begin(
 /// each step of its iterable is one step of ours.
 async fn finish(mut body: AppIterable, start: &Py<StartResponse>) -> PyResult<Response> {
     while !start.get().was_called() {
-        // `Pending` with the waker called already: the door yields `b""`, and comes back for the next block.
+        // The door returns its iterable, and comes back with the first step.
         give_way().await;
         // An error closes the iterable before it is told: what close() does wrong is told by itself.
         match Python::attach(|py| body.next(py))? {
@@ -102,7 +102,7 @@ async fn finish(mut body: AppIterable, start: &Py<StartResponse>) -> PyResult<Re
     if !written.is_empty() {
         body.put_before(written);
     }
-    Ok(start.get().current_head()?.with_body(Body::foreign(body)))
+    Ok(start.get().offer_head()?.with_body(Body::foreign(body)))
 }
 
 /// The response that stands for what the application raised: for the door to raise again, or for the log.

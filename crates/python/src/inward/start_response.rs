@@ -37,6 +37,8 @@ enum Sent {
     No,
     /// Its first bytes are with the client, or on their way.
     Yes,
+    /// The layers have it: they may have begun to take the body, and a replacement would come too late for them.
+    Offered,
     /// It was given to the `start_response` of the server around us, after the layers had changed it.
     HandedOn { outer: Py<PyAny>, changes: HeaderChanges },
 }
@@ -93,6 +95,15 @@ impl StartResponse {
         self.state().head.clone().ok_or_else(not_called)
     }
 
+    /// The head, for the layers on its way to the server around us.
+    pub(crate) fn offer_head(&self) -> PyResult<Head> {
+        let mut state = self.state();
+        if matches!(state.sent, Sent::No) {
+            state.sent = Sent::Offered;
+        }
+        state.head.clone().ok_or_else(not_called)
+    }
+
     /// Whether the application has used `write()`, and what it wrote is not taken yet.
     pub(crate) fn has_written(&self) -> bool {
         !self.state().written.is_empty()
@@ -133,7 +144,7 @@ impl StartResponse {
                 state.head = Some(head);
                 Ok(())
             }
-            Sent::Yes => {
+            Sent::Yes | Sent::Offered => {
                 drop(state);
                 Err(exception_of(exc_info)?)
             }
@@ -164,7 +175,7 @@ impl StartResponse {
         if block.is_empty() {
             return Ok(());
         }
-        let first = matches!(state.sent, Sent::No);
+        let first = matches!(state.sent, Sent::No | Sent::Offered);
         if first {
             // The application may not replace the head any more, whether its first bytes have left or are kept.
             state.sent = Sent::Yes;

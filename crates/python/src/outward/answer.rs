@@ -84,17 +84,15 @@ impl Answer {
         call: Call,
         mut responding: Responding,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        match call.step(py, |context| responding.as_mut().poll(context)) {
-            None => {
-                self.put(State::Waiting(call, responding));
-                Ok(Some(PyBytes::new(py, b"")))
+        // No block may come before `start_response` is called (PEP 3333), not even an empty one.
+        let response = loop {
+            if let Some(response) = call.step(py, |context| responding.as_mut().poll(context)) {
+                break response;
             }
-            Some(response) => {
-                drop(responding);
-                let body = call.start(py, response)?;
-                self.give(py, call, body)
-            }
-        }
+        };
+        drop(responding);
+        let body = call.start(py, response)?;
+        self.give(py, call, body)
     }
 
     fn give<'py>(

@@ -1,9 +1,9 @@
 //! The outward door: a handler of the house as a WSGI application, under any server.
 //!
 //! It is a small executor. It polls the handler on the thread that called: at the call, and once for each step of the
-//! iterable that it returns. A handler that is `Pending` with its waker called already means "go on at the next
-//! step", and the door yields `b""`; one that is `Pending` without means that something is slow, and the door waits
-//! with the GIL released.
+//! iterable that it returns. A handler that is `Pending` because it gives way (`onion::give_way`) means "go on at the
+//! next step", and the door yields `b""` if it may; one that is `Pending` otherwise means that something is slow, and the door
+//! waits with the GIL released.
 
 mod answer;
 mod input;
@@ -72,9 +72,10 @@ impl Call {
         let waker = Waker::from(Arc::clone(&parked));
         let mut context = Context::from_waker(&waker);
         loop {
+            onion::has_given_way(); // Of an earlier poll, by whomever.
             match poll(&mut context) {
                 Poll::Ready(result) => return Some(result),
-                Poll::Pending if parked.take_woken() => return None,
+                Poll::Pending if onion::has_given_way() => return None,
                 Poll::Pending => py.detach(|| parked.park()),
             }
         }
