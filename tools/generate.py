@@ -1,6 +1,6 @@
 """Writes what follows from the declarations in Rust: the layers' Python classes, and the tables of the pages.
 
-    python tools/generate.py            # writes python/onionskin/layers.py and the tables in docs
+    python tools/generate.py            # writes python/onionskin/layers and the tables in docs
     python tools/generate.py --check    # writes nothing; names the files that are stale, and exits with 1
 
 The layers are declared in crates/layers, the server's options in crates/server/src/config.rs. Of a page,
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-CLASSES = ROOT / "python" / "onionskin" / "layers.py"
+CLASSES = ROOT / "python" / "onionskin" / "layers"
 PAGES = ROOT / "docs" / "layers"
 SERVER_PAGE = ROOT / "docs" / "reference" / "server-options.md"
 WIDTH = 110
@@ -75,8 +75,12 @@ def printed(crate: str, example: str) -> Schema:
 def generated(declared: Schema, server: Schema) -> dict[Path, str]:
     """All files that are generated, with their texts."""
     layers = declared["layers"]
-    files = {CLASSES: module(layers, declared["matching"])}
+    files = {
+        CLASSES / "__init__.py": package(layers),
+        CLASSES / "_common.py": COMMON_MODULE.format(matching=matching_class(declared["matching"])),
+    }
     for layer in layers:
+        files[CLASSES / f"{layer['name']}.py"] = module(layer)
         path = PAGES / f"{layer['name']}.md"
         page = with_summary(path, read(path), layer["summary"])
         files[path] = between(path, page, "options", option_table(layer))
@@ -89,30 +93,46 @@ def generated(declared: Schema, server: Schema) -> dict[Path, str]:
 # The Python classes.
 
 
-def module(layers: list[Schema], matching: Schema) -> str:
-    """The text of python/onionskin/layers.py."""
-    names = [layer["class"] for layer in layers]
-    exported = "".join(f'    "{name}",\n' for name in sorted([*names, "Matching"]))
-    classes = "".join(f"\n\n{python_class(layer)}" for layer in layers)
-    types = " ".join(python_type(option) for layer in layers for option in options_of(layer).values())
-    typing = (
-        "TYPE_CHECKING, Any, Literal, TypedDict" if "Literal[" in types else "TYPE_CHECKING, Any, TypedDict"
+def package(layers: list[Schema]) -> str:
+    """The text of python/onionskin/layers/__init__.py."""
+    imports = "".join(f"from onionskin.layers.{layer['name']} import {layer['class']}\n" for layer in layers)
+    names = sorted(["Matching", *(layer["class"] for layer in layers)])
+    exported = "".join(f'    "{name}",\n' for name in names)
+    return PACKAGE.format(imports=imports, exported=exported)
+
+
+def module(layer: Schema) -> str:
+    """The text of one layer's module."""
+    text = python_class(layer)
+    collections = ", ".join(name for name in ("Mapping", "Sequence") if f"{name}[" in text)
+    typed = f"    from collections.abc import {collections}\n\n" if collections else ""
+    typing = ", ".join(
+        name for name in ("TYPE_CHECKING", "Any", "Literal") if name == "TYPE_CHECKING" or uses(text, name)
     )
-    collections = "Mapping, Sequence" if "Mapping[" in types else "Sequence"
-    return MODULE.format(
-        typing=typing,
-        collections=collections,
-        exported=exported,
-        matching=matching_class(matching),
-        classes=classes,
-    )
+    required = "REQUIRED, Matching, given" if uses(text, "REQUIRED") else "Matching, given"
+    return MODULE.format(typing=typing, common=required, collections=typed, text=text, name=layer["class"])
+
+
+def uses(text: str, name: str) -> bool:
+    """Whether a module's text has this name in its code."""
+    code = re.sub(r'""".*?"""', "", text, flags=re.DOTALL)
+    return re.search(rf"\b{name}\b", code) is not None
 
 
 def python_class(layer: Schema) -> str:
     """The class of one layer."""
     options = options_of(layer)
-    signature = ["cls", "app: WSGIApplication | None = None"]
     positional = layer["positional"]
+    # What stands alone may be given its one option first, without an application before it.
+    alone = bool(positional and layer["stands_alone"])
+    app = f"WSGIApplication | {python_type(options[positional])}" if alone else "WSGIApplication"
+    signature = ["cls", f"app: {app} | None = None"]
+    shift = [
+        "        if app is None or callable(app):",
+        "            inside = app",
+        "        else:",
+        f"            inside, {positional} = None, app",
+    ]
     if positional:
         signature.append(parameter(positional, options[positional]))
     signature.append("*")
@@ -128,17 +148,21 @@ def python_class(layer: Schema) -> str:
         "    def __new__(",
         *(f"        {part}," for part in signature),
         "    ) -> Self:",
-        "        options = _given(",
+        *(shift if alone else []),
+        "        options = given(",
         *(f"            {part}," for part in given),
         "        )",
-        f'        return super().__new__(cls, app, "{layer["name"]}", options)',
+        f'        return super().__new__(cls, {"inside" if alone else "app"}, "{layer["name"]}", options)',
     ]
     return "\n".join(lines) + "\n"
 
 
 def docstring(layer: Schema, options: dict[str, Schema]) -> list[str]:
     """The docstring of one layer's class, in lines."""
-    arguments = ["app: The application that stands inside. Without one, the layer is called with it later."]
+    inside = "Without one, the layer is called with it later."
+    if layer["stands_alone"]:
+        inside = "Without one, the layer is an application by itself; it may be called with one later, too."
+    arguments = [f"app: The application that stands inside. {inside}"]
     arguments += [f"{name}: {sentence(option)} {facts(option)}" for name, option in options.items()]
     arguments += [f"{name}: {text} ``Matching``, default ``None``." for name, text in COMMON.items()]
     raised = "ConfigurationError: An option is unknown, missing or wrong; the message says what to do."
@@ -191,7 +215,11 @@ def python_type(option: Schema) -> str:
     """The Python type that an option takes."""
     kinds = [kind for kind in as_list(option.get("type")) if kind != "null"]
     choices = [python_type(choice) for choice in option.get("anyOf", []) if choice.get("type") != "null"]
-    if "enum" in option and kinds == ["string"]:
+    if option.get("x-supplied") == "application":
+        kind = "WSGIApplication | str"
+    elif kinds == ["object"] and isinstance(option.get("additionalProperties"), dict):
+        kind = f"Mapping[str, {python_type(option['additionalProperties'])}]"
+    elif "enum" in option and kinds == ["string"]:
         kind = f"Literal[{', '.join(map(quoted, filter(None, option['enum'])))}]"
     elif kinds == ["array"]:
         kind = f"Sequence[{python_type(option.get('items', {}))}]"
@@ -202,13 +230,15 @@ def python_type(option: Schema) -> str:
         kind = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}.get(kinds[0], "Any")
     else:
         kind = " | ".join(choices) or "Any"
-    nullable = "default" in option and option["default"] is None
+    nullable = option.get("required") is False and option.get("default") in (None, {})
     return f"{kind} | None" if nullable else kind
 
 
 def python_value(option: Schema) -> str:
     """The default of an option, as Python."""
     value = option.get("default")
+    if value == {}:
+        return "None"
     if isinstance(value, list):
         members = ", ".join(map(quoted, value))
         return f"({members},)" if len(value) == 1 else f"({members})"
@@ -272,8 +302,12 @@ def page_type(option: Schema) -> str:
     kinds = [kind for kind in as_list(option.get("type")) if kind != "null"]
     if "enum" in option:
         return " or ".join(f"`{json.dumps(choice)}`" for choice in option["enum"] if choice is not None)
+    if option.get("x-supplied") == "application":
+        return "application"
     if kinds == ["array"]:
         return f"list of {page_type(option.get('items', {}))}s"
+    if kinds == ["object"] and isinstance(option.get("additionalProperties"), dict):
+        return f"table of {page_type(option['additionalProperties'])}s"
     words = {"string": "text", "boolean": "true or false", "number": "number"}
     if kinds == ["integer"]:
         limits = (option.get("minimum"), option.get("maximum"))
@@ -374,37 +408,56 @@ COMMON = {
     "unless": "The layer is not there for requests that satisfy this condition.",
 }
 
-MODULE = '''\
+PACKAGE = '''\
 """The layers: one class each. Generated by tools/generate.py from the declarations in crates/layers.
 
 A layer is a value. ``AllowAddresses(app, ["10.0.0.0/8"])`` stands around an application;
 ``AllowAddresses(allowed_addresses=["10.0.0.0/8"])`` waits for one, and is called with it.
 """
 
-from __future__ import annotations
-
-from typing import {typing}
-
-from onionskin._core import Layer
-
-if TYPE_CHECKING:
-    from collections.abc import {collections}
-
-    from _typeshed.wsgi import WSGIApplication
-    from typing_extensions import Self
-
+from onionskin.layers._common import Matching
+{imports}
 __all__ = [
 {exported}]
+'''
+
+COMMON_MODULE = '''\
+"""What the layers' classes share. Generated by tools/generate.py from the declarations in crates/layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 REQUIRED: Any = object()
 """Stands for an option that must be given."""
 
 
-{matching}{classes}
+{matching}
 
-def _given(**options: Any) -> dict[str, Any]:
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given."""
     return {{name: value for name, value in options.items() if value is not None and value is not REQUIRED}}
 '''
+
+MODULE = '''\
+"""The layer ``{name}``. Generated by tools/generate.py from its declaration in crates/layers."""
+
+from __future__ import annotations
+
+from typing import {typing}
+
+from onionskin._core import Layer
+from onionskin.layers._common import {common}
+
+if TYPE_CHECKING:
+{collections}    from _typeshed.wsgi import WSGIApplication
+    from typing_extensions import Self
+
+
+{text}'''
 
 if __name__ == "__main__":
     sys.exit(main())

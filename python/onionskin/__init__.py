@@ -8,22 +8,14 @@
 Every layer is a WSGI middleware too: the same ``application`` runs under gunicorn, uWSGI or waitress.
 """
 
+from onionskin import layers
 from onionskin._core import ConfigurationError, Layer, Onion, __version__
-from onionskin.layers import AllowAddresses, Errors, Headers, RequestId
+from onionskin.layers import *  # noqa: F403 - the list of the layers is generated there
+from onionskin.layers import AllowAddresses
 from onionskin.serving import serve
 
 AuthenticationMiddleware = AllowAddresses
 """The address layer under the name that WSGI's tutorials give it."""
 
-__all__ = [
-    "AllowAddresses",
-    "AuthenticationMiddleware",
-    "ConfigurationError",
-    "Errors",
-    "Headers",
-    "Layer",
-    "Onion",
-    "RequestId",
-    "__version__",
-    "serve",
-]
+__all__ = ["AuthenticationMiddleware", "ConfigurationError", "Layer", "Onion", "__version__", "serve"]
+__all__ += layers.__all__

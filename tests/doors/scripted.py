@@ -15,12 +15,18 @@ from doors.stage import SCRIPTS, query, script, tally
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["application", "bodies", "counts", "faults", "heads"]
+__all__ = ["application", "bodies", "counts", "faults", "heads", "mounted"]
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """Runs the script that the path names, whatever follows it."""
     name = environ["PATH_INFO"].split("/")[1]
+    return SCRIPTS[name](environ, start_response)
+
+
+def mounted(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """The same where the script's name was the mount point."""
+    name = (environ["SCRIPT_NAME"] + environ["PATH_INFO"]).split("/")[1]
     return SCRIPTS[name](environ, start_response)
 
 

@@ -25,6 +25,9 @@ SHOWN = {
 }
 
 
+MOUNTED = ["environ", "hello", "echo", "lazy", "cut", "file", "replaced_without_a_first"]
+
+
 @dataclass(frozen=True)
 class Stack:
     """One layer with options, and what a request must bring so that two answers can be compared."""
@@ -46,6 +49,8 @@ STACKS: dict[str, Stack] = {
     "errors": Stack("errors", {}),
     "errors_everywhere": Stack("errors", {"intercept_app_errors": True, "problem_json": "always"}),
     "headers": Stack("headers", {"request": SEEN, "response": SHOWN}),
+    "mount": Stack("mount", {"routes": {f"/{name}": "doors.scripted:mounted" for name in MOUNTED}}),
+    "mount_unstripped": Stack("mount", {"routes": {"/": "doors.scripted:mounted"}, "strip": False}),
     "request_id": Stack("request_id", {"trust_inbound": True}, IDS),
     "request_id_alone": Stack("request_id", {"trust_inbound": True, "traceparent": False}, IDS),
     "request_id_elsewhere": Stack("request_id", {"unless": {"path": "/**"}}, IDS),

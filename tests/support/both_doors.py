@@ -10,6 +10,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 from wsgiref.validate import validator
 
 from onionskin.simple_server import make_server
@@ -62,9 +63,11 @@ def outward(
 ) -> Seen:
     """Through the outward door. ``layered`` puts the layers around the application inside."""
     environ = make_environ(path, method, REMOTE_ADDR=address)
+    environ["PATH_INFO"] = unquote(environ["PATH_INFO"], "latin-1")
     for name, value in headers:
         key = f"HTTP_{name.upper().replace('-', '_')}"
-        environ[key] = f"{environ[key]},{value}" if key in environ else value
+        joined = key in environ and key != "HTTP_HOST"
+        environ[key] = f"{environ[key]},{value}" if joined else value
     inside = Inside(answers)
     outcome = run(validator(layered(validator(inside))), environ)
     return Seen(int(outcome.status[:3]), outcome.headers, outcome.body, inside.environ)
@@ -81,15 +84,18 @@ def native(
 ) -> Seen:
     """Through our server: the layers run without Python."""
     inside = Inside(answers)
+    given = list(headers)
+    host = next((value for name, value in given if name.lower() == "host"), "example.org")
+    others = [(name, value) for name, value in given if name.lower() != "host"]
     with serving(layered(inside)) as place:
-        reply = ask(place, path, method, headers=headers, source=address)
+        reply = ask(place, path, method, headers=others, host=host, source=address)
     return Seen(reply.status, reply.headers, reply.body, inside.environ)
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[tuple[str, int]]:
+def serving(app: Any, threads: int = 1) -> Iterator[tuple[str, int]]:
     """Our server on a thread of this process, while the block runs; gives its address."""
-    with make_server("127.0.0.1", 0, app) as server:
+    with make_server("127.0.0.1", 0, app, threads=threads) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

@@ -13,6 +13,7 @@ fn main() -> serde_json::Result<()> {
                 "class": layer.class,
                 "summary": layer.summary,
                 "phase": format!("{:?}", layer.phase).to_lowercase(),
+                "stands_alone": layer.stands_alone,
                 "positional": layer.positional,
                 "schema": (layer.schema)(),
             })

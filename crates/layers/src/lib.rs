@@ -29,11 +29,17 @@ mod trace_context;
 mod allow_addresses;
 mod errors;
 mod headers;
+mod mount;
 mod request_id;
 
 /// Every layer of the house, in the order of their names.
-pub static LAYERS: &[Declaration] =
-    &[allow_addresses::DECLARATION, errors::DECLARATION, headers::DECLARATION, request_id::DECLARATION];
+pub static LAYERS: &[Declaration] = &[
+    allow_addresses::DECLARATION,
+    errors::DECLARATION,
+    headers::DECLARATION,
+    mount::DECLARATION,
+    request_id::DECLARATION,
+];
 
 /// A layer, ready to be put around a handler with [`onion::wrap_when`].
 pub struct Built {

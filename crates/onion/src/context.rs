@@ -3,12 +3,15 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
+use std::mem;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use http::Uri;
+use http::uri::PathAndQuery;
 
-use crate::Request;
+use crate::{Request, path};
 
 /// One end of a connection. Both fields are `None` for a Unix socket, and where the server told no address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,6 +102,9 @@ pub struct Context {
     /// The part of the path that dispatchers above have used up, decoded (`SCRIPT_NAME`). The request's URI has
     /// the rest.
     pub script_name: Bytes,
+    /// Whether dispatchers have used up all of the path: `PATH_INFO` is empty then. The URI says `/`, for its path
+    /// can't be empty.
+    pub path_is_empty: bool,
     /// What layers tell the application: environ key and value.
     pub told: Vec<(Cow<'static, str>, Value)>,
 }
@@ -111,6 +117,11 @@ pub trait RequestExt {
     fn context_mut(&mut self) -> &mut Context;
     /// The client's address as the server (or a trusted proxy's word) has it.
     fn peer(&self) -> Peer;
+    /// The path below the mount point, percent-encoded as it came; empty right at it.
+    fn path(&self) -> &str;
+    /// Moves the first `length` bytes of [`path`](Self::path) to the script name: what is left is the path below a
+    /// further mount point. They must end before a `/`, or be all of it.
+    fn mount_at(&mut self, length: usize);
     /// Tells the application `value` under `key` of environ; the last word on a key stands.
     fn tell(&mut self, key: impl Into<Cow<'static, str>>, value: Value);
 }
@@ -128,7 +139,67 @@ impl RequestExt for Request {
         self.context().map(|context| context.connection.peer).unwrap_or_default()
     }
 
+    fn path(&self) -> &str {
+        let is_empty = self.context().is_some_and(|context| context.path_is_empty);
+        if is_empty { "" } else { self.uri().path() }
+    }
+
+    fn mount_at(&mut self, length: usize) {
+        if length == 0 {
+            return;
+        }
+        let (used, rest) = self.path().split_at(length);
+        let script_name = path::decode(used).into_owned();
+        let query = self.uri().query().map_or(String::new(), |query| format!("?{query}"));
+        let is_empty = rest.is_empty();
+        let below = if is_empty { format!("/{query}") } else { format!("{rest}{query}") };
+        let below = PathAndQuery::from_maybe_shared(Bytes::from(below)).expect("a part of a path is one");
+        let mut parts = mem::take(self.uri_mut()).into_parts();
+        parts.path_and_query = Some(below);
+        *self.uri_mut() = Uri::from_parts(parts).expect("only the path has changed");
+        let context = self.context_mut();
+        context.script_name = [&*context.script_name, &script_name].concat().into();
+        context.path_is_empty = is_empty;
+    }
+
     fn tell(&mut self, key: impl Into<Cow<'static, str>>, value: Value) {
         self.context_mut().told.push((key.into(), value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Body;
+
+    fn mounted(target: &str, length: usize) -> Request {
+        let mut request = http::Request::builder().uri(target).body(Body::empty()).expect("a request");
+        request.mount_at(length);
+        request
+    }
+
+    #[test]
+    fn what_is_moved_to_the_script_name_is_decoded_and_the_rest_stays_as_it_came() {
+        let request = mounted("/caf%C3%A9/a%20b?x=%20", "/caf%C3%A9".len());
+
+        assert_eq!(&*request.context().expect("made").script_name, "/caf\u{e9}".as_bytes());
+        assert_eq!((request.path(), request.uri().query()), ("/a%20b", Some("x=%20")));
+    }
+
+    #[test]
+    fn right_at_the_mount_point_the_path_is_empty() {
+        let request = mounted("/blog?x=1", 5);
+
+        assert_eq!((request.path(), request.uri()), ("", &Uri::from_static("/?x=1")));
+    }
+
+    #[test]
+    fn mount_points_add_up_and_nothing_moved_changes_nothing() {
+        let mut request = mounted("http://h/a/b/c", 2);
+        request.mount_at(2);
+        request.mount_at(0);
+
+        assert_eq!(&*request.context().expect("made").script_name, b"/a/b");
+        assert_eq!(request.uri(), &Uri::from_static("http://h/c"));
     }
 }

@@ -1,12 +1,12 @@
 //! `match=` and `unless=`: for which requests a layer is there. Every layer takes both; they are compiled once.
 
-use http::{HeaderName, Method, header};
+use http::{HeaderName, Method};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{AddressRange, OptionError, Request, RequestExt, path};
+use crate::{AddressRange, Host, OptionError, Request, RequestExt, path};
 
 /// A condition on requests. Each part that is given must hold; a list holds if one of its members does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -116,14 +116,7 @@ fn parse_header(text: &str) -> Result<(HeaderName, Option<String>), OptionError>
 }
 
 fn host_matches(host: &str, request: &Request) -> bool {
-    let Some(given) = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()) else {
-        return false;
-    };
-    let name = match given.rfind(':') {
-        Some(colon) if !given[colon..].contains(']') => &given[..colon],
-        _ => given,
-    };
-    let name = name.to_ascii_lowercase();
+    let Some(Host { name, .. }) = Host::of(request) else { return false };
     match host.strip_prefix('*') {
         Some(suffix) => name.len() > suffix.len() && name.ends_with(suffix),
         None => name == host,

@@ -56,9 +56,9 @@ impl Supply {
     /// Runs `build` with this supply at hand.
     pub fn at_hand<T>(self, build: impl FnOnce() -> T) -> T {
         let outer = AT_HAND.replace(Some(self));
-        let built = build();
+        let result = build();
         AT_HAND.set(outer);
-        built
+        result
     }
 
     fn target(&self, given: &Value) -> Result<Arc<dyn Handler>, String> {

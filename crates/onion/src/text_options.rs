@@ -139,11 +139,29 @@ fn value(root: &Schema, schema: Option<&Value>, text: &str) -> Result<Value, Opt
         "boolean" => (boolean(trimmed).map(Value::from), "true or false"),
         "integer" => (trimmed.parse::<i64>().ok().map(Value::from), "a whole number"),
         "number" => (trimmed.parse::<f64>().ok().map(Value::from), "a number"),
-        "object" => (None, "its parts by dotted names, or a table in Python"),
+        "object" => match schema.and_then(|schema| schema.get("additionalProperties")) {
+            Some(members) if members.is_object() => return table(root, members, text),
+            _ => (None, "its parts by dotted names, or a table in Python"),
+        },
         _ => (Some(text.into()), "a text"),
     };
     let (value, wanted) = fitting;
     value.ok_or_else(|| OptionError(format!("{text:?} does not fit; give {wanted}")))
+}
+
+/// `KEY=VALUE,KEY=VALUE`, for a table whose keys are not names that a dot can lead to (`/blog=blog:app`).
+fn table(root: &Schema, members: &Value, text: &str) -> Result<Value, OptionError> {
+    let mut table = Map::new();
+    for member in text.split([',', '\n']).map(str::trim).filter(|member| !member.is_empty()) {
+        let (key, text) = member
+            .split_once('=')
+            .ok_or_else(|| OptionError(format!("{member:?} has no value; write KEY=VALUE,KEY=VALUE")))?;
+        let value = value(root, Some(members), text.trim())?;
+        if table.insert(key.trim().to_owned(), value).is_some() {
+            return Err(OptionError(format!("{key:?} is given twice; give it once")));
+        }
+    }
+    Ok(table.into())
 }
 
 fn boolean(text: &str) -> Option<bool> {
@@ -198,6 +216,7 @@ mod tests {
         header: Option<String>,
         kind: Option<Kind>,
         when: Matching,
+        shares: std::collections::BTreeMap<String, u16>,
         table: Table,
     }
 
@@ -270,6 +289,13 @@ mod tests {
         assert_eq!(pairs, [("set.Cache-Control", "public, max-age=60"), ("set.X-A", "b")]);
         let (_, pairs) = split("a:pages.404=a.html,pages.5xx=b.html").expect("a layer");
         assert_eq!(pairs, [("pages.404", "a.html"), ("pages.5xx", "b.html")]);
+    }
+
+    #[test]
+    fn a_table_of_any_keys_may_be_given_whole() {
+        assert_eq!(read(&[("shares", "/a=1, //b.org=2")])["shares"], json!({"/a": 1, "//b.org": 2}));
+        assert!(refusal(&[("shares", "/a")]).contains("\"/a\" has no value; write KEY=VALUE"));
+        assert!(refusal(&[("shares", "/a=1,/a=2")]).contains("\"/a\" is given twice"));
     }
 
     #[test]

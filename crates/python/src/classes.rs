@@ -148,8 +148,8 @@ impl PyLayer {
     }
 }
 
-fn refused(error: OptionError) -> PyErr {
-    ConfigurationError::new_err(error.to_string())
+fn refused(OptionError(message): OptionError) -> PyErr {
+    ConfigurationError::new_err(message)
 }
 
 /// An application as a handler, and as the Python object that the handler holds.

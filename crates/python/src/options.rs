@@ -5,7 +5,7 @@ use std::sync::Arc;
 use onion::{Handler, Supply};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyMapping, PySequence, PyString};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyMapping, PySequence, PyString, PyTuple};
 use serde_json::{Map, Number, Value};
 
 use crate::classes::handler_of;
@@ -89,8 +89,7 @@ where
         let items = mapping.items()?;
         let pairs = items.iter().map(|item| {
             let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
-            // Any key that has a text form: `{404: "missing.html"}`.
-            Ok((key.str()?.to_cow()?.into_owned(), json(&value, other)?))
+            Ok((key_of(&key)?, json(&value, other)?))
         });
         return Ok(Value::Object(pairs.collect::<PyResult<_>>()?));
     }
@@ -99,6 +98,14 @@ where
         return Ok(Value::Array(members.collect::<PyResult<_>>()?));
     }
     other(value)
+}
+
+/// A key as text: of a number its digits (`{404: "missing.html"}`), of a tuple its parts put together
+/// (`{("example.org", "/blog"): app}`).
+fn key_of(key: &Bound<'_, PyAny>) -> PyResult<String> {
+    let Ok(parts) = key.cast::<PyTuple>() else { return Ok(key.str()?.to_cow()?.into_owned()) };
+    let parts = parts.iter().filter(|part| !part.is_none()).map(|part| key_of(&part));
+    parts.collect::<PyResult<Vec<_>>>().map(|parts| parts.concat())
 }
 
 fn unfit(value: &Bound<'_, PyAny>) -> PyErr {

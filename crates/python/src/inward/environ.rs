@@ -66,9 +66,13 @@ impl Environ {
 
     fn set_target(&self, environ: &Bound<'_, PyDict>, parts: &Parts, context: &Context) -> PyResult<()> {
         let (py, names) = (environ.py(), &self.names);
-        let path = path::decode(parts.uri.path());
-        environ
-            .set_item(&names.path_info, if &*path == b"/" { names.slash(py) } else { latin1(py, &path) })?;
+        if !context.path_is_empty {
+            let path = path::decode(parts.uri.path());
+            environ.set_item(
+                &names.path_info,
+                if &*path == b"/" { names.slash(py) } else { latin1(py, &path) },
+            )?;
+        }
         if let Some(query) = parts.uri.query() {
             environ.set_item(&names.query_string, latin1(py, query.as_bytes()))?;
         }

@@ -35,6 +35,7 @@ pub(crate) struct Before {
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) script_name: Bytes,
+    pub(crate) path_is_empty: bool,
     pub(crate) connection: Arc<Connection>,
 }
 
@@ -118,8 +119,10 @@ impl Before {
         if parts.method != self.method {
             environ.set_item("REQUEST_METHOD", parts.method.as_str())?;
         }
-        if parts.uri != self.uri {
-            environ.set_item("PATH_INFO", latin1(py, &onion::path::decode(parts.uri.path())))?;
+        let path_is_empty = parts.extensions.get::<Context>().is_some_and(|context| context.path_is_empty);
+        if parts.uri != self.uri || path_is_empty != self.path_is_empty {
+            let path = if path_is_empty { "" } else { parts.uri.path() };
+            environ.set_item("PATH_INFO", latin1(py, &onion::path::decode(path)))?;
             environ.set_item("QUERY_STRING", latin1(py, parts.uri.query().unwrap_or_default().as_bytes()))?;
         }
         for (name, values) in HeaderChanges::between(&self.headers, &parts.headers).iter() {

@@ -24,6 +24,7 @@ pub(super) fn read(environ: &Bound<'_, PyDict>) -> PyResult<(Request, Arc<Relaye
         headers: headers(environ)?,
         connection: Arc::new(connection(environ)?),
         script_name: script_name.clone(),
+        path_is_empty: value(environ, "PATH_INFO")?.is_empty(),
     };
     let mut request = Request::new(body(environ, &before.headers)?);
     *request.method_mut() = before.method.clone();
@@ -33,6 +34,7 @@ pub(super) fn read(environ: &Bound<'_, PyDict>) -> PyResult<(Request, Arc<Relaye
         connection: Arc::clone(&before.connection),
         target: target(environ, &before.uri)?,
         script_name,
+        path_is_empty: before.path_is_empty,
         told: Vec::new(),
     });
     let relayed = Arc::new(Relayed {

@@ -32,16 +32,14 @@ pub(super) fn handle() -> io::Result<Handle> {
     }
     let made = Box::into_raw(Box::new(Started { process: process::id(), runtime: start()? }));
     // What a parent process had is left as it is: its threads are not here to be ended.
-    match STARTED.compare_exchange(found, made, Ordering::AcqRel, Ordering::Acquire) {
-        // SAFETY: `made` was leaked just now, and is never freed from here on.
-        Ok(_) => Ok(unsafe { &*made }.runtime.handle().clone()),
-        Err(_) => {
-            // SAFETY: `made` came from `Box::into_raw`, and nobody else has seen it.
-            let lost = unsafe { Box::from_raw(made) };
-            lost.runtime.shutdown_background();
-            handle()
-        }
+    if STARTED.compare_exchange(found, made, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        // SAFETY: `made` came from `Box::into_raw`, and nobody else has seen it.
+        let lost = unsafe { Box::from_raw(made) };
+        lost.runtime.shutdown_background();
+        return handle();
     }
+    // SAFETY: `made` was leaked just now, and is never freed from here on.
+    Ok(unsafe { &*made }.runtime.handle().clone())
 }
 
 fn start() -> io::Result<Runtime> {

@@ -1,0 +1,203 @@
+//! `Mount`: several applications side by side, chosen by path, host and method.
+//!
+//! ```
+//! let mount = layers::declaration("mount")?;
+//! let options = serde_json::json!({"routes": {"/blog": "blog:app", "api.example.org": "api:app"}});
+//! # struct App;
+//! # #[onion::async_trait]
+//! # impl onion::Handler for App {
+//! #     async fn call(&self, _: onion::Request) -> onion::Response { onion::Response::default() }
+//! # }
+//! # let load = |_name: &str| -> Result<std::sync::Arc<dyn onion::Handler>, String> { Ok(std::sync::Arc::new(App)) };
+//! let supply = onion::Supply::finding(load); // from a name to the application
+//! let built = supply.at_hand(|| layers::build(mount, options.as_object().cloned().unwrap_or_default()))?;
+//! # Ok::<(), onion::OptionError>(())
+//! ```
+//!
+//! Promises: the most specific route gets the request: an exact host before a wildcard before none, then the longest
+//! path, compared segment by segment and decoded; `SCRIPT_NAME` and `PATH_INFO` put together are what they were.
+//!
+//! It does not change the path otherwise (no slashes are collapsed), and does not look into the applications.
+
+mod hosts;
+mod route;
+mod tree;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use http::{HeaderValue, StatusCode, header};
+use onion::{
+    Declaration, Handler, Layer, Next, OptionError, Phase, Request, RequestExt, Response, Target,
+    async_trait, path, plain,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use hosts::Hosts;
+use route::Route;
+
+pub(crate) const DECLARATION: Declaration = Declaration {
+    name: "mount",
+    class: "Mount",
+    summary: "Several applications side by side, chosen by path, host and method.",
+    phase: Phase::Dispatch,
+    stands_alone: true,
+    positional: Some("routes"),
+    schema: Declaration::schema_of::<Options>,
+    build: |given| Ok(Arc::new(Mount::new(&onion::reading::read(given)?)?)),
+};
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    /// The applications by their routes. A route is a path (`/blog`), a host (`api.example.org`, `*.example.org`,
+    /// `[::1]:8000`), or both (`api.example.org/v1`), and may begin with methods (`POST,PUT /upload`).
+    #[schemars(example = example())]
+    routes: BTreeMap<String, Target>,
+    /// The application for all other requests. It stands in the place of one inside, which answers them otherwise.
+    #[serde(default)]
+    default: Option<Target>,
+    /// Whether the route's path moves from `PATH_INFO` to `SCRIPT_NAME`, as applications expect that are mounted.
+    #[serde(default = "yes")]
+    strip: bool,
+    /// What becomes of a request for a mount point without a slash at its end, `/blog`: `pass` gives it to the
+    /// application, with an empty path, and `redirect` answers `308` to `/blog/`.
+    #[serde(default)]
+    slash: Slash,
+    /// How many calls into an application may run at once, by its route; others wait. Only in our server: a slow
+    /// application then leaves the remaining threads to its neighbours.
+    #[serde(default)]
+    threads: BTreeMap<String, NonZeroU16>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum Slash {
+    #[default]
+    Pass,
+    Redirect,
+}
+
+struct Mount {
+    mounted: Vec<Mounted>,
+    hosts: Hosts,
+    default: Option<Target>,
+    strip: bool,
+    slash: Slash,
+    needs_runtime: bool,
+}
+
+/// One application, and how many calls it may have.
+struct Mounted {
+    handler: Arc<dyn Handler>,
+    permits: Option<Arc<Semaphore>>,
+}
+
+#[async_trait]
+impl Layer for Mount {
+    async fn call(&self, mut request: Request, next: Next<'_>) -> Response {
+        let decoded = path::decode(request.path());
+        let Some(found) = self.hosts.find(&request, &decoded) else {
+            return match &self.default {
+                Some(default) => default.handler().call(request).await,
+                None => next.run(request).await,
+            };
+        };
+        let length = encoded_length(request.path(), found.length);
+        if self.slash == Slash::Redirect && length > 0 && length == request.path().len() {
+            return with_slash(&request);
+        }
+        if self.strip {
+            request.mount_at(length);
+        }
+        self.mounted[found.place].call(request).await
+    }
+
+    fn needs_runtime(&self) -> bool {
+        self.needs_runtime
+    }
+}
+
+impl Mount {
+    fn new(options: &Options) -> Result<Self, OptionError> {
+        let mut hosts = Hosts::default();
+        let mut mounted = Vec::new();
+        for (text, target) in &options.routes {
+            let route = Route::parse(text).map_err(|why| OptionError(format!("routes: {text:?} {why}")))?;
+            hosts.add(route, mounted.len()).map_err(|()| {
+                OptionError(format!("routes: {text:?} is there twice; write each route once"))
+            })?;
+            let permits = options.threads.get(text);
+            mounted.push(Mounted {
+                handler: Arc::clone(target.handler()),
+                permits: permits.map(|most| Arc::new(Semaphore::new(usize::from(most.get())))),
+            });
+        }
+        if let Some(text) = options.threads.keys().find(|text| !options.routes.contains_key(*text)) {
+            return Err(OptionError(format!(
+                "threads: {text:?} is no route; write it as it stands in routes"
+            )));
+        }
+        let handlers = mounted.iter().map(|mounted| &mounted.handler);
+        let needs_runtime = handlers
+            .chain(options.default.as_ref().map(Target::handler))
+            .any(|handler| handler.needs_runtime());
+        let Options { default, strip, slash, .. } = options;
+        Ok(Mount { mounted, hosts, default: default.clone(), strip: *strip, slash: *slash, needs_runtime })
+    }
+}
+
+impl Mounted {
+    /// Passes the request on, when a call may begin. The call lasts to the end of its body.
+    async fn call(&self, request: Request) -> Response {
+        let Some(permits) = self.permits.as_ref().filter(|_| is_native(&request)) else {
+            return self.handler.call(request).await;
+        };
+        let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
+            return plain(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable\n");
+        };
+        let mut response = self.handler.call(request).await;
+        response.body_mut().on_end(|_| drop(permit));
+        response
+    }
+}
+
+/// Whether our own server asks. Through the outward door the threads are another server's.
+fn is_native(request: &Request) -> bool {
+    request.context().is_some_and(|context| context.connection.shared.is_some())
+}
+
+/// How long the part of `encoded` is that `length` decoded bytes stand in.
+fn encoded_length(encoded: &str, length: usize) -> usize {
+    let mut place = 0;
+    for _ in 0..length {
+        place += if encoded.as_bytes()[place] == b'%' { 3 } else { 1 };
+    }
+    place
+}
+
+/// The way to the same mount point with a slash at its end.
+fn with_slash(request: &Request) -> Response {
+    let script_name = request.context().map(|context| path::encode(&context.script_name).into_owned());
+    let query = request.uri().query().map_or(String::new(), |query| format!("?{query}"));
+    let location = format!("{}{}/{query}", script_name.unwrap_or_default(), request.path());
+    let mut response = plain(StatusCode::PERMANENT_REDIRECT, "The address ends with a slash\n");
+    let location = HeaderValue::try_from(location).expect("a path and a query are visible ASCII");
+    response.headers_mut().insert(header::LOCATION, location);
+    response
+}
+
+fn example() -> serde_json::Value {
+    serde_json::json!({"/blog": "blog:app", "api.example.org": "api:app"})
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests;
