@@ -57,8 +57,8 @@ struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let header = "x-request-id".to_owned();
-        Options { header, trust_inbound: false, format: Format::Uuid7, traceparent: true, max_len: LONGEST }
+        let (header, format) = ("x-request-id".to_owned(), Format::Uuid7);
+        Options { header, trust_inbound: false, format, traceparent: true, max_len: LONGEST }
     }
 }
 
@@ -108,10 +108,7 @@ impl RequestId {
     fn see_to_id(&self, request: &mut Request, chance: &Chance) -> HeaderValue {
         let inbound =
             only(request.headers(), &self.header).filter(|id| self.options.trust_inbound && self.is_good(id));
-        let id = match inbound {
-            Some(id) => id.to_owned(),
-            None => chance.id(self.options.format),
-        };
+        let id = inbound.map_or_else(|| chance.id(self.options.format), str::to_owned);
         let value = HeaderValue::from_str(&id).expect("an id is made of visible ASCII");
         request.headers_mut().insert(self.header.clone(), value.clone());
         request.tell("onionskin.request_id", Value::Text(id));
