@@ -57,6 +57,10 @@ class Layer:
         """The layer's name in configuration files and on the command line."""
 
     @property
+    def options(self) -> dict[str, Any]:
+        """The options, as they were given."""
+
+    @property
     def app(self) -> WSGIApplication | None:
         """The application inside, or None."""
 

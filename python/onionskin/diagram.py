@@ -10,17 +10,28 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def skins(app: Any) -> tuple[list[str], Any]:
-    """The names of the layers around an application, from the outside in, and the application itself."""
-    names = []
-    while isinstance(app, _core.Layer) and app.app is not None:
-        names.append(app.name)
-        app = app.app
-    return names, app
+def skins(app: Any) -> list[str]:
+    """The onion, a line each: its layers from the outside in, and below a mount its applications by their routes."""
+    if not isinstance(app, _core.Layer):
+        return [f"({name_of(app)})"]
+    inside: list[str] = []
+    for route, target in app.options.get("routes", {}).items():
+        first, *rest = skins(target)
+        inside += [f"{route} {first}", *rest]
+    below = app.app if app.app is not None else app.options.get("default")
+    if below is not None:
+        inside += skins(below)
+    if not inside:
+        return [f"({app.name})"]
+    lines = [f"({app.name}", *("  " + line for line in inside)]
+    lines[-1] += ")"
+    return lines
 
 
 def name_of(app: Any) -> str:
     """A name for an application that its author would recognise."""
+    if isinstance(app, str):
+        return app
     own = getattr(app, "__qualname__", None)
     if own is None:
         app = type(app)
@@ -33,14 +44,10 @@ def diagram(app: Any, bound: Sequence[str], threads: int) -> str:
 
     onionskin 0.1.0 on http://127.0.0.1:8000, 4 threads
     (allow_addresses
-      (request_id
+      (mount
+        /blog (blog.app)
         (mysite.wsgi.application)))
     """
-    names, leaf = skins(app)
     places = ", ".join(place if place.startswith("unix:") else f"http://{place}" for place in bound)
     calls = "1 thread" if threads == 1 else f"{threads} threads"
-    lines = [f"onionskin {_core.__version__} on {places}, {calls}"]
-    for depth, name in enumerate([*names, name_of(leaf)]):
-        lines.append("  " * depth + "(" + name)
-    lines[-1] += ")" * (len(names) + 1)
-    return "\n".join(lines)
+    return "\n".join([f"onionskin {_core.__version__} on {places}, {calls}", *skins(app)])

@@ -11,7 +11,7 @@ use pyo3::types::{PyDict, PyTuple};
 use serde_json::{Map, Value};
 
 use crate::inward::WsgiApplication;
-use crate::options::{ConfigurationError, options_and_supply, supply};
+use crate::options::{ConfigurationError, options_and_supply, python, supply};
 use crate::outward;
 
 /// One layer of the house. With an application inside it is a WSGI application; without one it is called with the
@@ -21,6 +21,8 @@ pub(crate) struct PyLayer {
     declaration: &'static Declaration,
     layer: Arc<dyn Layer>,
     when: When,
+    /// As they were given, for whoever wants to show them.
+    options: Py<PyDict>,
     inside: Inside,
 }
 
@@ -42,7 +44,7 @@ impl PyLayer {
     #[pyo3(signature = (app, name, options, /))]
     fn new(app: Option<&Bound<'_, PyAny>>, name: &str, options: &Bound<'_, PyAny>) -> PyResult<Self> {
         let mut layer = match options.cast::<PyLayer>() {
-            Ok(shared) => shared.get().unbound(),
+            Ok(shared) => shared.get().unbound(options.py()),
             Err(_) => PyLayer::build(name, options.cast::<PyDict>()?)?,
         };
         if let Some(app) = app {
@@ -75,6 +77,12 @@ impl PyLayer {
         self.declaration.name
     }
 
+    /// The options, as they were given.
+    #[getter]
+    fn options<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.options.bind(py).copy()
+    }
+
     /// The application inside, or None.
     #[getter]
     fn app(&self, py: Python<'_>) -> Option<Py<PyAny>> {
@@ -83,6 +91,7 @@ impl PyLayer {
 
     /// The application may hold its layer again (`app.wsgi_app = Layer(app.wsgi_app)`): a cycle that can be collected.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.options)?;
         self.application().map_or(Ok(()), |application| visit.call(application))
     }
 
@@ -99,33 +108,41 @@ impl PyLayer {
     fn build(name: &str, given: &Bound<'_, PyDict>) -> PyResult<Self> {
         let declaration = layers::declaration(name).map_err(refused)?;
         let (options, supply) = options_and_supply(given)?;
-        PyLayer::of(declaration, options, supply)
+        PyLayer::of(declaration, options, supply, given)
     }
 
     /// A layer as the command line has it: `NAME:option=value,...`.
-    pub(crate) fn from_text(text: &str) -> PyResult<Self> {
+    pub(crate) fn from_text(py: Python<'_>, text: &str) -> PyResult<Self> {
         let (name, pairs) = onion::text_options::split(text).map_err(refused)?;
         let declaration = layers::declaration(name).map_err(refused)?;
         let options = layers::from_text(declaration, pairs).map_err(refused)?;
-        PyLayer::of(declaration, options, supply())
+        let given = python(py, &Value::Object(options.clone()))?;
+        PyLayer::of(declaration, options, supply(), given.cast::<PyDict>()?)
     }
 
-    fn of(declaration: &'static Declaration, options: Map<String, Value>, supply: Supply) -> PyResult<Self> {
+    fn of(
+        declaration: &'static Declaration,
+        options: Map<String, Value>,
+        supply: Supply,
+        given: &Bound<'_, PyDict>,
+    ) -> PyResult<Self> {
         let Built { layer, when } =
             supply.at_hand(|| layers::build(declaration, options)).map_err(refused)?;
-        let built = PyLayer { declaration, layer, when, inside: Inside::Awaited };
-        Ok(built.unbound())
+        let options = given.copy()?.unbind();
+        let built = PyLayer { declaration, layer, when, options, inside: Inside::Awaited };
+        Ok(built.unbound(given.py()))
     }
 
     /// The same layer with no application inside.
-    fn unbound(&self) -> Self {
-        let PyLayer { declaration, layer, when, .. } = self;
+    fn unbound(&self, py: Python<'_>) -> Self {
+        let PyLayer { declaration, layer, when, options, .. } = self;
         let inside = if declaration.stands_alone {
             Inside::Nothing(self.around(Arc::new(NotFound)))
         } else {
             Inside::Awaited
         };
-        PyLayer { declaration, layer: Arc::clone(layer), when: when.clone(), inside }
+        let (layer, when, options) = (Arc::clone(layer), when.clone(), options.clone_ref(py));
+        PyLayer { declaration, layer, when, options, inside }
     }
 
     /// The layer around `inside`.

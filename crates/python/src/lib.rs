@@ -54,8 +54,7 @@ mod _core {
     /// A layer out of its form on the command line: `NAME:option=value,...`. It has no application inside.
     #[pyfunction]
     fn layer_from_text(py: Python<'_>, text: &str) -> PyResult<PyLayer> {
-        let _ = py;
-        PyLayer::from_text(text)
+        PyLayer::from_text(py, text)
     }
 }
 
