@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def skins(app: Any) -> list[str]:
-    """The onion, a line each: its layers from the outside in, and below a mount its applications by their routes."""
+    """The layers from the outside in, a line each; those of a mount stand behind their routes."""
     if not isinstance(app, _core.Layer):
         return [f"({name_of(app)})"]
     inside: list[str] = []
