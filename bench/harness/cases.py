@@ -40,6 +40,11 @@ class Case:
     """The server that ratios are quoted to, besides the best C server."""
     under_load: bool = True
     """False for the memory of an idle server, which no load generator touches."""
+    apps: dict[str, str] = field(default_factory=dict)
+    """Those of the servers that have another application than the rest."""
+
+    def app_of(self, server: str) -> str:
+        return self.apps.get(server, self.app)
 
 
 CASES: dict[str, Case] = {
@@ -61,6 +66,22 @@ CASES: dict[str, Case] = {
     "flask": Case("the smallest Flask application", (*FAST, *SLOW), "flask_hello:app"),
     "django": Case("the smallest Django application", (*FAST, *SLOW), "django_hello:app"),
     "layers5": Case("five Python middlewares around hello", FAST, "layers5:app", path="/api/items"),
+    "layers5_native": Case(
+        "five layers of ours around hello, five Python middlewares, and none",
+        ("onionskin", "onionskin+python", "onionskin+none"),
+        "layers5_native:app",
+        path="/api/items",
+        rival="onionskin+python",
+        apps={"onionskin+python": "layers5:app", "onionskin+none": "apps:hello"},
+    ),
+    "mount": Case(
+        "hello behind a Mount of 3 routes, of 3,000, and of none",
+        ("onionskin", "onionskin+many", "onionskin+none"),
+        "mounts:three",
+        path="/api/items",
+        rival="onionskin+none",
+        apps={"onionskin+many": "mounts:many", "onionskin+none": "apps:hello"},
+    ),
     "deny": Case(
         "403 without Python: AllowAddresses, nginx `deny all`",
         ("onionskin", "nginx"),

@@ -40,6 +40,11 @@ def figure(server: str, name: str) -> Figure:
     return lambda result: result.figure(server, name)
 
 
+def above(ours: str, bare: str, name: str = "cpu_us") -> Figure:
+    """How much more a request costs than without what is measured."""
+    return lambda result: result.difference(ours, bare, name)
+
+
 GOALS = (
     Goal("hello: CPU to the best C server", "hello", best_c_server, 1.0, 0.9, "×"),
     Goal("hello: CPU to granian", "hello", ratio(OURS, "granian"), 0.7, 0.6, "×"),
@@ -51,6 +56,11 @@ GOALS = (
         aim=1.0,
         unit="×",
     ),
+    Goal(
+        "five layers of ours around hello", "layers5_native", above(OURS, "onionskin+none"), 1.5, 1.0, " µs"
+    ),
+    Goal("Mount of 3 routes", "mount", above(OURS, "onionskin+none"), 0.5, unit=" µs"),
+    Goal("Mount of 3,000 routes", "mount", above("onionskin+many", "onionskin+none"), 0.5, unit=" µs"),
     Goal("403 of AllowAddresses: CPU to nginx", "deny", ratio(OURS, "nginx"), 1.0, 0.85, "×"),
     Goal("64 threads: CPU to one thread", "threads64", ratio(OURS64, OURS), 1.2, 1.1, "×"),
     Goal("64 threads: p99 to one thread", "threads64", ratio(OURS64, OURS, "p99_ms"), 1.2, 1.1, "×"),

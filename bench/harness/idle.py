@@ -21,7 +21,7 @@ def measure_idle(name: str, server: str, turn: int) -> Measurement:
     result = Measurement(name, server, turn)
     try:
         bare = bare_interpreter()
-        with Server(server, CASES[name].app) as running:
+        with Server(server, CASES[name].app_of(server)) as running:
             connections = [answered_connection(running.port)]
             connections.pop().close()
             time.sleep(SETTLE)

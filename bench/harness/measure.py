@@ -31,7 +31,7 @@ def measure(name: str, server: str, turn: int, seconds: int) -> Measurement:
     case = CASES[name]
     result = Measurement(name, server, turn)
     try:
-        with Server(server, case.app) as running:
+        with Server(server, case.app_of(server)) as running:
             result.problems = wrong_answers(running.port, case)
             if not result.problems:
                 result.figures, result.problems = under_load(running, case, seconds)

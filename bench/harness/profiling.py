@@ -40,7 +40,7 @@ def main() -> None:
 def profile(server: str, case: str, seconds: int) -> str:
     event = working_event()
     recording = str(WORK / "perf.data")
-    with Server(server, CASES[case].app) as running:
+    with Server(server, CASES[case].app_of(server)) as running:
         if problems := wrong_answers(running.port, CASES[case]):
             sys.exit(f"{server}: {'; '.join(problems)}")
         load = threading.Thread(target=run_load, args=(CASES[case], running.port, seconds + 2))

@@ -59,6 +59,12 @@ class CaseResult:
         ratios = [rounds[0][turn] / rounds[1][turn] for turn in rounds[0] if rounds[1].get(turn)]
         return median(ratios) if ratios else None
 
+    def difference(self, server: str, bare: str, figure: str = "cpu_us") -> float | None:
+        """The median of the differences in each round."""
+        rounds = self._by_round(server, figure), self._by_round(bare, figure)
+        differences = [rounds[0][turn] - rounds[1][turn] for turn in rounds[0] if turn in rounds[1]]
+        return median(differences) if differences else None
+
     def _by_round(self, server: str, figure: str) -> dict[int, float]:
         rows = [row for row in self.measurements if row.server == server and figure in row.figures]
         return {row.round: row.figures[figure] for row in rows}
