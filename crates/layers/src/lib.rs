@@ -30,6 +30,7 @@ mod allow_addresses;
 mod errors;
 mod headers;
 mod mount;
+mod proxy;
 mod request_id;
 
 /// Every layer of the house, in the order of their names.
@@ -38,6 +39,7 @@ pub static LAYERS: &[Declaration] = &[
     errors::DECLARATION,
     headers::DECLARATION,
     mount::DECLARATION,
+    proxy::DECLARATION,
     request_id::DECLARATION,
 ];
 

@@ -53,6 +53,7 @@ mod supplied;
 pub mod text_options;
 mod turn;
 mod units;
+mod upgrade;
 
 pub use address::AddressRange;
 pub use async_trait::async_trait;
@@ -69,6 +70,7 @@ pub use spool::{SpoolLimits, Spooled, spool};
 pub use supplied::{Find, Supply, Target};
 pub use turn::{give_way, has_given_way};
 pub use units::{Size, Span};
+pub use upgrade::{Duplex, Upgrade};
 
 /// A request on its way down the onion.
 pub type Request = http::Request<Body>;

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -192,8 +192,9 @@ impl Accepted {
             peer: self.peer,
             local: self.local,
             scheme: Scheme::Http,
+            can_upgrade: !shared.once,
             shared: shared.given.clone(),
-            kept: OnceLock::new(),
+            ..onion::Connection::default()
         };
         Connection::new(Arc::clone(shared), facts, self.halves)
     }

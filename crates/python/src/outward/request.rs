@@ -1,7 +1,7 @@
 //! From environ to a request.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -120,7 +120,7 @@ fn connection(environ: &Bound<'_, PyDict>) -> PyResult<Connection> {
     let peer = Peer { address: address("REMOTE_ADDR")?, port: port("REMOTE_PORT")? };
     let local = Peer { address: address("SERVER_NAME")?, port: port("SERVER_PORT")? };
     let scheme = if value(environ, "wsgi.url_scheme")? == b"https" { Scheme::Https } else { Scheme::Http };
-    Ok(Connection { peer, local, scheme, shared: None, kept: OnceLock::new() })
+    Ok(Connection { peer, local, scheme, ..Connection::default() })
 }
 
 fn body(environ: &Bound<'_, PyDict>, headers: &HeaderMap) -> PyResult<Body> {

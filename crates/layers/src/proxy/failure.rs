@@ -1,0 +1,142 @@
+//! What can go wrong with a target: what the client is answered, and what the log says.
+
+use std::fmt::{self, Write};
+use std::io;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{Method, StatusCode, Uri};
+use onion::{BodyError, Response, Span, plain};
+
+/// Why there is no response from a target.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// There is no connection, so nothing was sent.
+    Connect(io::Error),
+    /// There was none in time.
+    ConnectTimedOut(Duration),
+    /// The connection ended before a response began.
+    Closed,
+    /// No response in time.
+    TimedOut(Duration),
+    /// The request as a whole took too long.
+    TotalTimedOut(Duration),
+    /// What came was no HTTP response that could be passed on.
+    Malformed(String),
+    /// The client's own upload failed.
+    Upload(BodyError),
+}
+
+impl Failure {
+    /// The answer to the client.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Failure::ConnectTimedOut(_) | Failure::TimedOut(_) | Failure::TotalTimedOut(_) => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+            Failure::Upload(error) => error.status(),
+            _ => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// Whether it is certain that the target has seen nothing of the request.
+    pub(crate) fn is_before_sending(&self) -> bool {
+        matches!(self, Failure::Connect(_) | Failure::ConnectTimedOut(_))
+    }
+
+    /// Whether the target is to blame, rather than the client.
+    pub(crate) fn is_of_the_target(&self) -> bool {
+        !matches!(self, Failure::Upload(_))
+    }
+
+    /// The client's answer, after a line in the log.
+    pub(crate) fn answer(&self, of: &Of, target: &str) -> Response {
+        let status = self.status();
+        if self.is_of_the_target() {
+            of.tell(target, self, Some(status));
+        }
+        let text = match status {
+            StatusCode::BAD_GATEWAY => "Bad Gateway\n",
+            StatusCode::GATEWAY_TIMEOUT => "Gateway Timeout\n",
+            StatusCode::PAYLOAD_TOO_LARGE => "Content Too Large\n",
+            StatusCode::REQUEST_TIMEOUT => "Request Timeout\n",
+            _ => "The request body could not be read\n",
+        };
+        plain(status, text)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let within = |time: &Duration| Span(*time);
+        match self {
+            Failure::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                formatter.write_str("connect: refused")
+            }
+            Failure::Connect(error) => write!(formatter, "connect: {error}"),
+            Failure::ConnectTimedOut(time) => write!(formatter, "connect: nothing within {}", within(time)),
+            Failure::Closed => formatter.write_str("the connection ended without a response"),
+            Failure::TimedOut(time) => write!(formatter, "no response within {}", within(time)),
+            Failure::TotalTimedOut(time) => write!(formatter, "not done within {}", within(time)),
+            Failure::Malformed(what) => write!(formatter, "the response is malformed: {what}"),
+            Failure::Upload(error) => write!(formatter, "the upload failed: {error}"),
+        }
+    }
+}
+
+/// The request that a line in the log is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Of {
+    method: Method,
+    uri: Uri,
+}
+
+impl Of {
+    pub(crate) fn request(parts: &Parts) -> Self {
+        Of { method: parts.method.clone(), uri: parts.uri.clone() }
+    }
+
+    /// One line in the log.
+    pub(crate) fn tell(&self, target: &str, what: &dyn fmt::Display, status: Option<StatusCode>) {
+        let mut line = format!("onionskin: proxy: {target}: {what} ({} {})", self.method, self.uri.path());
+        if let Some(status) = status {
+            // Writing to a String does not fail.
+            let _ = write!(line, " -> {}", status.as_u16());
+        }
+        report(&line);
+    }
+}
+
+/// One line on stderr, whatever it holds.
+pub(crate) fn report(line: &str) {
+    eprintln!("{}", escaped(line));
+}
+
+fn escaped(line: &str) -> String {
+    let mut escaped = String::with_capacity(line.len());
+    for letter in line.chars() {
+        if letter.is_control() {
+            escaped.extend(letter.escape_default());
+        } else {
+            escaped.push(letter);
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_stays_one_line() {
+        assert_eq!(escaped("a\r\nonionskin: b\u{1b}[0m"), "a\\r\\nonionskin: b\\u{1b}[0m");
+    }
+
+    #[test]
+    fn a_refused_connection_is_called_so() {
+        let error = io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert_eq!(Failure::Connect(error).to_string(), "connect: refused");
+        assert_eq!(Failure::TimedOut(Duration::from_secs(60)).to_string(), "no response within 60s");
+    }
+}
