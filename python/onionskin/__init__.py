@@ -10,32 +10,12 @@ Every layer is a WSGI middleware too: the same ``application`` runs under gunico
 
 from onionskin import layers
 from onionskin._core import ConfigurationError, Layer, Onion, __version__
-<<<<<<< HEAD
 from onionskin.layers import *  # noqa: F403 - the list of the layers is generated there
 from onionskin.layers import AllowAddresses
-=======
-from onionskin.layers import AllowAddresses, Errors, Headers, Proxy, RequestId
->>>>>>> 6e7584a (Proxy passes requests on to another server, and its responses back)
 from onionskin.serving import serve
 
 AuthenticationMiddleware = AllowAddresses
 """The address layer under the name that WSGI's tutorials give it."""
 
-<<<<<<< HEAD
 __all__ = ["AuthenticationMiddleware", "ConfigurationError", "Layer", "Onion", "__version__", "serve"]
 __all__ += layers.__all__
-=======
-__all__ = [
-    "AllowAddresses",
-    "AuthenticationMiddleware",
-    "ConfigurationError",
-    "Errors",
-    "Headers",
-    "Layer",
-    "Onion",
-    "Proxy",
-    "RequestId",
-    "__version__",
-    "serve",
-]
->>>>>>> 6e7584a (Proxy passes requests on to another server, and its responses back)

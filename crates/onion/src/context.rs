@@ -123,16 +123,13 @@ pub trait RequestExt {
     fn context_mut(&mut self) -> &mut Context;
     /// The client's address as the server (or a trusted proxy's word) has it.
     fn peer(&self) -> Peer;
-<<<<<<< HEAD
     /// The path below the mount point, percent-encoded as it came; empty right at it.
     fn path(&self) -> &str;
     /// Moves the first `length` bytes of [`path`](Self::path) to the script name: what is left is the path below a
     /// further mount point. They must end before a `/`, or be all of it.
     fn mount_at(&mut self, length: usize);
-=======
     /// Whether the connection of this request can be taken over, by [`Upgrade`](crate::Upgrade).
     fn can_upgrade(&self) -> bool;
->>>>>>> 6e7584a (Proxy passes requests on to another server, and its responses back)
     /// Tells the application `value` under `key` of environ; the last word on a key stands.
     fn tell(&mut self, key: impl Into<Cow<'static, str>>, value: Value);
 }
@@ -150,7 +147,6 @@ impl RequestExt for Request {
         self.context().map(|context| context.connection.peer).unwrap_or_default()
     }
 
-<<<<<<< HEAD
     fn path(&self) -> &str {
         let is_empty = self.context().is_some_and(|context| context.path_is_empty);
         if is_empty { "" } else { self.uri().path() }
@@ -172,10 +168,10 @@ impl RequestExt for Request {
         let context = self.context_mut();
         context.script_name = [&*context.script_name, &script_name].concat().into();
         context.path_is_empty = is_empty;
-=======
+    }
+
     fn can_upgrade(&self) -> bool {
         self.context().is_some_and(|context| context.connection.can_upgrade)
->>>>>>> 6e7584a (Proxy passes requests on to another server, and its responses back)
     }
 
     fn tell(&mut self, key: impl Into<Cow<'static, str>>, value: Value) {

@@ -9,6 +9,7 @@ from onionskin.layers.allow_addresses import AllowAddresses
 from onionskin.layers.errors import Errors
 from onionskin.layers.headers import Headers
 from onionskin.layers.mount import Mount
+from onionskin.layers.proxy import Proxy
 from onionskin.layers.request_id import RequestId
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "Headers",
     "Matching",
     "Mount",
+    "Proxy",
     "RequestId",
 ]

@@ -128,7 +128,8 @@ impl RequestHeads {
     }
 
     fn uri(&self, parts: &Parts, target: &Target) -> Result<Uri, Failure> {
-        let path = parts.uri.path();
+        let at_mount_point = parts.extensions.get::<Context>().is_some_and(|context| context.path_is_empty);
+        let path = if at_mount_point { "" } else { parts.uri.path() };
         let rest = self.stripped(path).unwrap_or(path);
         let mount = if self.keep_prefix { mount_point(parts) } else { String::new() };
         if let (true, Some(same)) = (
