@@ -1,7 +1,7 @@
 """A server that does what it is told to, to the byte: what stands behind a proxy that is tested.
 
-    with upstream(lambda peer: peer.answer(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")) as up:
-        Proxy(target=up.url)
+with upstream(lambda peer: peer.answer(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")) as up:
+    Proxy(target=up.url)
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -128,6 +129,7 @@ class Upstream:
         self.url = url
         self.asked: list[Asked] = []
         self.connections = 0
+        self.closed = 0
         self.open: list[socket.socket] = []
         self.thread = threading.Thread(target=self.accept, daemon=True)
 
@@ -149,7 +151,16 @@ class Upstream:
         with contextlib.suppress(EOFError, OSError), connection:
             while connection.fileno() >= 0:
                 if self.script(peer) is CLOSE:
-                    return
+                    break
+        self.closed += 1
+
+
+def wait_until(holds: Callable[[], bool], timeout: float = PATIENCE) -> None:
+    """Waits for what cannot tell that it has happened."""
+    due = time.monotonic() + timeout
+    while not holds():
+        assert time.monotonic() < due, "waited in vain"
+        time.sleep(0.005)
 
 
 CLOSE = object()
@@ -183,6 +194,6 @@ def upstream(script: Callable[[Peer], object], path: Path | None = None) -> Iter
 
 def response(body: bytes = b"from upstream", status: str = "200 OK", **headers: str) -> bytes:
     """A well-formed response."""
-    fields = {"content_length": str(len(body)), **headers}
+    fields = {"content_type": "text/plain", "content_length": str(len(body)), **headers}
     lines = [f"{name.replace('_', '-').title()}: {value}" for name, value in fields.items()]
     return "\r\n".join([f"HTTP/1.1 {status}", *lines, "", ""]).encode("latin-1") + body

@@ -39,6 +39,7 @@ impl Failure {
         }
     }
 
+    #[expect(dead_code, reason = "Balance asks")]
     /// Whether it is certain that the target has seen nothing of the request.
     pub(crate) fn is_before_sending(&self) -> bool {
         matches!(self, Failure::Connect(_) | Failure::ConnectTimedOut(_))
