@@ -52,7 +52,7 @@ STACKS: dict[str, Stack] = {
     "mount": Stack("mount", {"routes": {f"/{name}": "doors.scripted:mounted" for name in MOUNTED}}),
     "mount_unstripped": Stack("mount", {"routes": {"/": "doors.scripted:mounted"}, "strip": False}),
     "proxy_elsewhere": Stack("proxy", {"target": "http://127.0.0.1:1", "match": {"path": "/elsewhere/**"}}),
-    "proxy_refused": Stack("proxy", {"target": "http://127.0.0.1:1"}),
+    "proxy_refusing": Stack("proxy", {"target": "http://127.0.0.1:1"}),
     "request_id": Stack("request_id", {"trust_inbound": True}, IDS),
     "request_id_alone": Stack("request_id", {"trust_inbound": True, "traceparent": False}, IDS),
     "request_id_elsewhere": Stack("request_id", {"unless": {"path": "/**"}}, IDS),
