@@ -105,7 +105,9 @@ def module(layer: Schema) -> str:
     """The text of one layer's module."""
     text = python_class(layer)
     collections = ", ".join(name for name in ("Mapping", "Sequence") if f"{name}[" in text)
-    typed = f"    from collections.abc import {collections}\n\n" if collections else ""
+    imports = [f"    from collections.abc import {collections}\n"] if collections else []
+    imports += ["    from os import PathLike\n"] if uses(text, "PathLike") else []
+    typed = "".join([*imports, "\n"] if imports else [])
     typing = ", ".join(
         name for name in ("TYPE_CHECKING", "Any", "Literal") if name == "TYPE_CHECKING" or uses(text, name)
     )
@@ -226,6 +228,8 @@ def python_type(option: Schema) -> str:
     elif kinds == ["object"]:
         members = option.get("additionalProperties") or {}
         kind = f"Mapping[str, {python_type(members)}]"
+    elif option.get("format") == "path":
+        kind = "str | PathLike[str]"
     elif kinds:
         kind = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}.get(kinds[0], "Any")
     else:
@@ -308,6 +312,8 @@ def page_type(option: Schema) -> str:
         return f"list of {page_type(option.get('items', {}))}s"
     if kinds == ["object"] and isinstance(option.get("additionalProperties"), dict):
         return f"table of {page_type(option['additionalProperties'])}s"
+    if option.get("format") == "path":
+        return "path"
     words = {"string": "text", "boolean": "true or false", "number": "number"}
     if kinds == ["integer"]:
         limits = (option.get("minimum"), option.get("maximum"))

@@ -6,6 +6,7 @@ A new layer has its row here; test_differential.py fails while it is missing.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import onionskin
@@ -25,6 +26,8 @@ SHOWN = {
 }
 
 
+STATIC = Path(__file__).parent / "static"
+"""Files that have the names of some scripts."""
 MOUNTED = ["environ", "hello", "echo", "lazy", "cut", "file", "replaced_without_a_first"]
 
 
@@ -56,4 +59,8 @@ STACKS: dict[str, Stack] = {
     "request_id": Stack("request_id", {"trust_inbound": True}, IDS),
     "request_id_alone": Stack("request_id", {"trust_inbound": True, "traceparent": False}, IDS),
     "request_id_elsewhere": Stack("request_id", {"unless": {"path": "/**"}}, IDS),
+    "static_files": Stack("static_files", {"root": STATIC, "allow_all_origins": True}),
+    "static_files_compressed": Stack("static_files", {"root": STATIC}, {"Accept-Encoding": "gzip"}),
+    "static_files_in_part": Stack("static_files", {"root": STATIC}, {"Range": "bytes=2-5"}),
+    "static_files_refusing": Stack("static_files", {"root": STATIC, "fallthrough": False}),
 }

@@ -20,8 +20,10 @@ use schemars::{Schema, schema_for};
 use serde_json::{Map, Value};
 
 pub mod accept;
+pub mod conditions;
 mod fields;
 pub mod media;
+pub mod ranges;
 #[cfg(test)]
 mod testing;
 mod trace_context;
@@ -32,6 +34,7 @@ mod headers;
 mod mount;
 mod proxy;
 mod request_id;
+mod static_files;
 
 /// Every layer of the house, in the order of their names.
 pub static LAYERS: &[Declaration] = &[
@@ -41,6 +44,7 @@ pub static LAYERS: &[Declaration] = &[
     mount::DECLARATION,
     proxy::DECLARATION,
     request_id::DECLARATION,
+    static_files::DECLARATION,
 ];
 
 /// A layer, ready to be put around a handler with [`onion::wrap_when`].

@@ -63,7 +63,7 @@ pub use context::{Connection, Context, Peer, RequestExt, Scheme, Value};
 pub use fault::Fault;
 pub use host::Host;
 pub use layer::{Handler, Layer, Next, wrap, wrap_when};
-pub use matching::{Matching, When};
+pub use matching::{Matching, When, glob_matches};
 pub use options::{Build, Declaration, OptionError, Phase};
 pub use response::{NotFound, ReasonPhrase, Refusal, plain};
 pub use spool::{SpoolLimits, Spooled, spool};

@@ -130,11 +130,11 @@ fn header_matches((name, glob): &(HeaderName, Option<String>), request: &Request
     })
 }
 
-/// Whether `text` is of the form `glob`.
+/// Whether `text` is of the form `glob`: `*` stands for any bytes but slashes, `**` for any at all, `?` for one.
 ///
 /// The places of the glob that can be reached are followed byte by byte, so the work is bounded by the product of the
 /// two lengths: the text is the client's to choose.
-fn glob_matches(glob: &[u8], text: &[u8]) -> bool {
+pub fn glob_matches(glob: &[u8], text: &[u8]) -> bool {
     let mut reached = vec![false; glob.len() + 1];
     reached[0] = true;
     skip_stars(glob, &mut reached);

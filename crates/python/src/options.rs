@@ -85,6 +85,9 @@ where
     if value.hasattr("__fspath__")? {
         return json(&value.call_method0("__fspath__")?, other);
     }
+    if value.hasattr("__fspath__")? {
+        return json(&value.call_method0("__fspath__")?, other);
+    }
     if let Ok(mapping) = value.cast::<PyMapping>() {
         let items = mapping.items()?;
         let pairs = items.iter().map(|item| {

@@ -11,6 +11,7 @@ from onionskin.layers.headers import Headers
 from onionskin.layers.mount import Mount
 from onionskin.layers.proxy import Proxy
 from onionskin.layers.request_id import RequestId
+from onionskin.layers.static_files import StaticFiles
 
 __all__ = [
     "AllowAddresses",
@@ -20,4 +21,5 @@ __all__ = [
     "Mount",
     "Proxy",
     "RequestId",
+    "StaticFiles",
 ]
