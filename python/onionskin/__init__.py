@@ -9,7 +9,7 @@ Every layer is a WSGI middleware too: the same ``application`` runs under gunico
 """
 
 from onionskin import layers
-from onionskin._core import ConfigurationError, Layer, Onion, __version__
+from onionskin._core import ConfigurationError, Layer, Onion, SessionMapping, SessionUnavailable, __version__
 from onionskin.layers import *  # noqa: F403 - the list of the layers is generated there
 from onionskin.layers import AllowAddresses
 from onionskin.serving import serve
@@ -17,5 +17,14 @@ from onionskin.serving import serve
 AuthenticationMiddleware = AllowAddresses
 """The address layer under the name that WSGI's tutorials give it."""
 
-__all__ = ["AuthenticationMiddleware", "ConfigurationError", "Layer", "Onion", "__version__", "serve"]
+__all__ = [
+    "AuthenticationMiddleware",
+    "ConfigurationError",
+    "Layer",
+    "Onion",
+    "SessionMapping",
+    "SessionUnavailable",
+    "__version__",
+    "serve",
+]
 __all__ += layers.__all__

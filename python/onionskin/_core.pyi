@@ -1,6 +1,15 @@
 """The native part of onionskin: the doors between Rust and Python, the layers' base class, and the server."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import (
+    Callable,
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    MutableMapping,
+    ValuesView,
+)
 from typing import Any, final, overload
 
 from _typeshed import OptExcInfo
@@ -16,6 +25,8 @@ __all__ = [
     "Layer",
     "Onion",
     "Server",
+    "SessionMapping",
+    "SessionUnavailable",
     "StartResponse",
     "__version__",
     "declarations",
@@ -98,6 +109,51 @@ class Server:
 
     def close(self) -> None:
         """Give up the sockets of a server that does not serve."""
+
+class SessionUnavailable(RuntimeError):
+    """The session can't be had, for its store does not answer. The request will be answered 503."""
+
+@final
+class SessionMapping(MutableMapping[str, Any]):
+    """The values that last from request to request: a mapping of texts to JSON values.
+
+    It is read when it is first used, and saved before the head of the response goes out if it has changed, be
+    it deep inside a value.
+    """
+
+    def __len__(self) -> int: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __getitem__(self, key: str, /) -> Any: ...
+    def __setitem__(self, key: str, value: Any, /) -> None: ...
+    def __delitem__(self, key: str, /) -> None: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def get(self, key: str, default: Any = None, /) -> Any: ...
+    def keys(self) -> KeysView[str]: ...
+    def values(self) -> ValuesView[Any]: ...
+    def items(self) -> ItemsView[str, Any]: ...
+    def pop(self, key: str, /, *default: Any) -> Any: ...
+    def popitem(self) -> tuple[str, Any]: ...
+    def clear(self) -> None: ...
+    def update(self, other: Any = None, /, **values: Any) -> None: ...
+    def setdefault(self, key: str, default: Any = None, /) -> Any: ...
+    def rotate(self) -> None:
+        """Go on with the same values under a new id: when somebody logs in, or gets more rights."""
+
+    def invalidate(self) -> None:
+        """End the session, in the store too, and go on with an empty one: when somebody logs out."""
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the client came without a session, or with none that is still good."""
+
+    @property
+    def modified(self) -> bool:
+        """Whether there is something to save."""
+
+    @property
+    def id(self) -> str:
+        """What the session is called in stores and logs. It opens nothing, and changes with ``rotate()``."""
 
 # What applications and servers meet at the doors. None of these is made by hand, but for FileWrapper.
 

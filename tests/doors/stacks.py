@@ -5,6 +5,7 @@ A new layer has its row here; test_differential.py fails while it is missing.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ SHOWN = {
 STATIC = Path(__file__).parent / "static"
 """Files that have the names of some scripts."""
 MOUNTED = ["environ", "hello", "echo", "lazy", "cut", "file", "replaced_without_a_first"]
+SECRET = "for-tests-only: kP2vN8xQ4mT7wR1zL5cB9hF3jD6gS0yA"
+SESSIONS = Path(tempfile.gettempdir()) / "onionskin-tests-sessions.sqlite"
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ STACKS: dict[str, Stack] = {
     "request_id": Stack("request_id", {"trust_inbound": True}, IDS),
     "request_id_alone": Stack("request_id", {"trust_inbound": True, "traceparent": False}, IDS),
     "request_id_elsewhere": Stack("request_id", {"unless": {"path": "/**"}}, IDS),
+    "session": Stack("session", {"secret": [SECRET]}, {"Cookie": "__Host-sid=rubbish"}),
+    "session_in_sqlite": Stack("session", {"secret": [SECRET], "store": f"sqlite:{SESSIONS}"}),
     "static_files": Stack("static_files", {"root": STATIC, "allow_all_origins": True}),
     "static_files_compressed": Stack("static_files", {"root": STATIC}, {"Accept-Encoding": "gzip"}),
     "static_files_in_part": Stack("static_files", {"root": STATIC}, {"Range": "bytes=2-5"}),

@@ -34,7 +34,10 @@ mod headers;
 mod mount;
 mod proxy;
 mod request_id;
+mod session;
 mod static_files;
+
+pub use session::{Contents, OpenSession, Unavailable};
 
 /// Every layer of the house, in the order of their names.
 pub static LAYERS: &[Declaration] = &[
@@ -44,6 +47,7 @@ pub static LAYERS: &[Declaration] = &[
     mount::DECLARATION,
     proxy::DECLARATION,
     request_id::DECLARATION,
+    session::DECLARATION,
     static_files::DECLARATION,
 ];
 

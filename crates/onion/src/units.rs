@@ -71,8 +71,14 @@ fn measure(text: &str, units: &[(&str, f64)]) -> Option<f64> {
 
 impl fmt::Display for Span {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.subsec_millis() {
-            0 => write!(formatter, "{}s", self.0.as_secs()),
+        match (self.0.subsec_millis(), self.0.as_secs()) {
+            (0, seconds) if seconds >= 86400 && seconds % 86400 == 0 => {
+                write!(formatter, "{}d", seconds / 86400)
+            }
+            (0, seconds) if seconds >= 3600 && seconds % 3600 == 0 => {
+                write!(formatter, "{}h", seconds / 3600)
+            }
+            (0, seconds) => write!(formatter, "{seconds}s"),
             _ => write!(formatter, "{}ms", self.0.as_millis()),
         }
     }
@@ -165,6 +171,8 @@ mod tests {
     #[test]
     fn a_measure_is_shown_as_it_may_be_written() {
         assert_eq!(Span::seconds(30).to_string(), "30s");
+        assert_eq!(Span::seconds(7200).to_string(), "2h");
+        assert_eq!(Span::seconds(7 * 86400).to_string(), "7d");
         assert_eq!(Size(100 << 20).to_string(), "100MiB");
     }
 }

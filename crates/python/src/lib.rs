@@ -3,11 +3,13 @@
 mod changes;
 mod classes;
 mod inward;
+mod live;
 mod log;
 mod options;
 mod outward;
 mod permits;
 mod serving;
+mod session;
 mod spares;
 mod strings;
 mod threads;
@@ -32,9 +34,12 @@ mod _core {
     use crate::outward::Answer;
     #[pymodule_export]
     use crate::serving::PyServer;
+    #[pymodule_export]
+    use crate::session::{SessionMapping, SessionUnavailable};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::session::register(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 

@@ -11,6 +11,7 @@ from onionskin.layers.headers import Headers
 from onionskin.layers.mount import Mount
 from onionskin.layers.proxy import Proxy
 from onionskin.layers.request_id import RequestId
+from onionskin.layers.session import Session
 from onionskin.layers.static_files import StaticFiles
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "Mount",
     "Proxy",
     "RequestId",
+    "Session",
     "StaticFiles",
 ]

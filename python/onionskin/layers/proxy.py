@@ -47,7 +47,7 @@ class Proxy(Layer):
         total_timeout: How long a request may take as a whole; nothing means without a bound. ``str | None``,
             default ``None``.
         websocket_timeout: How long a WebSocket connection may be silent until it is closed. ``str``, default
-            ``"3600s"``.
+            ``"1h"``.
         pool: How many connections to a target are kept for further requests. ``int``, default ``32``.
         pool_timeout: How long such a connection is kept at most. It should be less than the target's own
             time. ``str``, default ``"15s"``.
@@ -84,7 +84,7 @@ class Proxy(Layer):
         first_byte_timeout: str = "60s",
         read_timeout: str = "60s",
         total_timeout: str | None = None,
-        websocket_timeout: str = "3600s",
+        websocket_timeout: str = "1h",
         pool: int = 32,
         pool_timeout: str = "15s",
         max_body: str | None = None,

@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use super::input::Input;
+use crate::live;
 use crate::strings::{HeaderKeys, latin1};
 use crate::wsgi::Fixed;
 
@@ -152,7 +153,7 @@ pub(crate) fn set_told(environ: &Bound<'_, PyDict>, key: &str, value: &Value) ->
         Value::Text(text) => environ.set_item(key, text),
         Value::Flag(flag) => environ.set_item(key, flag),
         Value::Integer(integer) => environ.set_item(key, integer),
-        Value::Live(live) => match live.downcast_ref::<Py<PyAny>>() {
+        Value::Live(live) => match live::object(environ.py(), live)? {
             Some(object) => environ.set_item(key, object),
             None => Ok(()),
         },

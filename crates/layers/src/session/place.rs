@@ -1,0 +1,46 @@
+//! Where sessions are kept: the option `store`, read.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use onion::OptionError;
+
+use super::sqlite::Sqlite;
+use super::store::Store;
+use super::valkey::Valkey;
+
+/// The store that `given` names, or `None` for the cookie itself. Nothing is connected yet.
+pub(super) fn store(given: &str, timeout: Duration) -> Result<Option<Arc<dyn Store>>, OptionError> {
+    if given == "cookie" {
+        return Ok(None);
+    }
+    if let Some(path) = given.strip_prefix("sqlite:") {
+        return Ok(Some(Arc::new(Sqlite::new(file(path)?, timeout))));
+    }
+    if SERVERS.iter().any(|scheme| given.starts_with(scheme)) {
+        return Ok(Some(Arc::new(Valkey::new(given, timeout)?)));
+    }
+    // What was given is not shown: it may hold a password.
+    let scheme = given.split([':', '/', '@']).next().unwrap_or_default();
+    Err(OptionError(format!(
+        "store: {scheme:?} is no kind of store; give cookie, sqlite:/path/to/file or redis://host:port/database"
+    )))
+}
+
+fn file(path: &str) -> Result<&Path, OptionError> {
+    let shown = path;
+    let path = Path::new(path.strip_prefix("//").filter(|rest| rest.starts_with('/')).unwrap_or(path));
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if !path.is_absolute() || path.file_name().is_none() {
+        return Err(OptionError(format!("store: {shown:?} is no absolute path; give sqlite:/path/to/file")));
+    }
+    match directory {
+        Some(directory) if directory.is_dir() => Ok(path),
+        _ => Err(OptionError(format!(
+            "store: there is no directory for {shown:?}; make it, or give another path"
+        ))),
+    }
+}
+
+const SERVERS: [&str; 4] = ["redis://", "valkey://", "redis+unix://", "unix://"];

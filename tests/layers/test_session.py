@@ -1,0 +1,452 @@
+"""Session: values that last from request to request."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import onionskin
+from onionskin import Session
+from support.both_doors import serving
+from support.client import Reply, ask, connected, read_all, read_until
+from support.wsgi import make_environ, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Ask = Callable[..., Reply]
+
+pytestmark = pytest.mark.smoke
+
+SECRET = "for-tests-only: kP2vN8xQ4mT7wR1zL5cB9hF3jD6gS0yA"
+
+
+class Client:
+    """A browser of one tab: it asks an application through one of the doors, and keeps its cookies."""
+
+    def __init__(self, door: str, view: Callable[..., Any], **options: Any) -> None:
+        self.door = door
+        self.app = Session(application(view), secret=[SECRET], **options)
+        self.cookies: dict[str, str] = {}
+
+    def ask(self, path: str = "/") -> Reply:
+        """One request."""
+        cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        headers = [("Cookie", cookie)] if cookie else []
+        if self.door == "native":
+            with serving(self.app) as place:
+                reply = ask(place, path, headers=headers)
+        else:
+            outcome = run(self.app, make_environ(path, HTTP_COOKIE=cookie or None))
+            status, reason = outcome.status.split(" ", 1)
+            reply = Reply(int(status), reason, outcome.headers, outcome.body, True)
+        for cookie in reply.get_all("Set-Cookie"):
+            name, _, value = cookie.partition(";")[0].partition("=")
+            if "Max-Age=0" in cookie:
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = value
+        return reply
+
+
+def application(view: Callable[..., Any]) -> Any:
+    """What ``view`` gives for a session and a path, shown, is the answer."""
+
+    def call(environ: dict[str, Any], start_response: Any) -> Any:
+        answer = view(environ["onionskin.session"], environ["PATH_INFO"])
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [repr(answer).encode()]
+
+    return call
+
+
+@pytest.fixture(params=["native", "outward"])
+def door(request: pytest.FixtureRequest) -> str:
+    """Through our server, and as a middleware."""
+    return str(request.param)
+
+
+@pytest.fixture(params=["cookie", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Each store that needs nothing but this process."""
+    return "cookie" if request.param == "cookie" else f"sqlite:{tmp_path / 'sessions'}"
+
+
+@pytest.fixture
+def client(door: str, store: str) -> Callable[..., Client]:
+    """Makes a client of an application that does what ``view`` does."""
+    return lambda view, **options: Client(door, view, **{"store": store, **options})
+
+
+def test_values_last_from_request_to_request(client: Callable[..., Client]) -> None:
+    def count(session: Any, path: str) -> int:
+        session["n"] = session.get("n", 0) + 1
+        return int(session["n"])
+
+    browser = client(count)
+    assert [browser.ask().text for _ in range(3)] == ["1", "2", "3"]
+
+
+def test_an_untouched_session_leaves_the_response_alone(client: Callable[..., Client]) -> None:
+    browser = client(lambda session, path: session)
+    browser.cookies["__Host-sid"] = "rubbish"
+    reply = browser.ask()
+    assert (reply.get("Vary"), reply.get("Cache-Control"), reply.get("Set-Cookie")) == (None, None, None)
+    assert reply.text == "<SessionMapping, not read yet>"
+
+
+def test_a_read_session_varies_by_cookie_and_is_private(client: Callable[..., Client]) -> None:
+    reply = client(lambda session, path: "user" in session).ask()
+    assert (reply.get("Vary"), reply.get("Cache-Control")) == ("Cookie", "private")
+    assert reply.get("Set-Cookie") is None
+
+
+def test_changes_deep_inside_are_saved(client: Callable[..., Client]) -> None:
+    def view(session: Any, path: str) -> Any:
+        session.setdefault("cart", {"items": []})["items"].append(path)
+        return session["cart"], session.modified
+
+    browser = client(view)
+    browser.ask("/a")
+    assert browser.ask("/b").text == "({'items': ['/a', '/b']}, True)"
+
+
+VALUES = {
+    "none": None,
+    "booleans": [True, False],
+    "integers": [0, -1, 2**63, -(10**40)],
+    "floats": [0.1, 1e300, -0.0, 5e-324, 1e16, 3.0],
+    "texts": ["", "ünïcödé \U0001f9c5", '\0\x1f"\\/\u2028'],
+    "nested": {"a": {"b": [{"c": {}}, []]}},
+    "": "an empty key",
+}
+
+
+def test_every_json_value_comes_back_as_it_was(client: Callable[..., Client]) -> None:
+    seen: list[Any] = []
+
+    def view(session: Any, path: str) -> None:
+        if path == "/set":
+            session.update(VALUES)
+        seen.append(dict(session))
+
+    browser = client(view)
+    browser.ask("/set")
+    assert browser.ask("/get").get("Set-Cookie") is None
+    assert seen == [VALUES, VALUES]
+    assert repr(seen[1]) == repr(VALUES)
+
+
+def test_a_tuple_comes_back_as_a_list(client: Callable[..., Client]) -> None:
+    browser = client(lambda session, path: session.setdefault("pair", (1, 2)))
+    assert [browser.ask().text, browser.ask().text] == ["(1, 2)", "[1, 2]"]
+
+
+def endless() -> list[Any]:
+    """A list that holds itself."""
+    endless: list[Any] = []
+    endless.append(endless)
+    return endless
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ({1, 2}, "session['cart']: <class 'set'> is no JSON value"),
+        ([0, {"at": b""}], "session['cart'][1]['at']: <class 'bytes'> is no JSON value"),
+        (float("nan"), "session['cart']: NaN is no JSON value"),
+        ({1: 2}, "session['cart']: it has a key of <class 'int'>, and keys are texts"),
+        ("\ud800", "session['cart']: a text with lone surrogates is no JSON value"),
+        (endless(), "it is nested more than 100 deep"),
+    ],
+)
+def test_what_is_not_json_is_refused_at_once_with_its_place(
+    client: Callable[..., Client], value: Any, place: str
+) -> None:
+    def view(session: Any, path: str) -> None:
+        for assign in (
+            session.__setitem__,
+            session.setdefault,
+            lambda key, value: session.update({key: value}),
+        ):
+            with pytest.raises(TypeError, match=re.escape(place)):
+                assign("cart", value)
+        assert "cart" not in session
+
+    assert client(view).ask().status == 200
+
+
+def test_a_key_that_is_no_text_is_refused(client: Callable[..., Client]) -> None:
+    def view(session: Any, path: str) -> None:
+        with pytest.raises(TypeError, match="a session's keys are texts"):
+            session[1] = "one"
+
+    assert client(view).ask().status == 200
+
+
+def test_what_becomes_unfit_later_is_an_error_and_not_lost(
+    client: Callable[..., Client], capfd: pytest.CaptureFixture[str]
+) -> None:
+    reply = client(lambda session, path: session.setdefault("cart", []).append(object())).ask()
+    assert (reply.status, reply.get("Set-Cookie")) == (500, None)
+    assert (
+        "session: it can't be saved: session['cart'][0]: <class 'object'> is no JSON"
+        in capfd.readouterr().err
+    )
+
+
+def test_it_is_a_mutable_mapping(client: Callable[..., Client]) -> None:
+    def view(session: Any, path: str) -> None:
+        assert isinstance(session, MutableMapping)
+        assert isinstance(session, onionskin.SessionMapping)
+        session.update({"a": 1}, b=2)
+        session.update([("c", 3)])
+        assert session == {"a": 1, "b": 2, "c": 3} == dict(session)
+        assert (list(session), list(session.keys()), len(session)) == (["a", "b", "c"], ["a", "b", "c"], 3)
+        assert (list(session.values()), next(iter(session.items()))) == ([1, 2, 3], ("a", 1))
+        assert (session.get("x"), session.get("x", 5), session.pop("c"), session.pop("x", None)) == (
+            None,
+            5,
+            3,
+            None,
+        )
+        with pytest.raises(KeyError, match="x"):
+            session["x"]
+        with pytest.raises(KeyError, match="x"):
+            session.pop("x")
+        with pytest.raises(KeyError):
+            del session["x"]
+        del session["a"]
+        assert session.popitem() == ("b", 2)
+        assert not session
+        assert session != {"a": 1}
+        with pytest.raises(TypeError):
+            hash(session)
+
+    assert client(view).ask().status == 200
+
+
+def test_rotation_keeps_the_values_under_another_id(client: Callable[..., Client]) -> None:
+    def view(session: Any, path: str) -> Any:
+        before = session.id
+        if path == "/log-in":
+            session.rotate()
+        session["user"] = "ada"
+        return before, session.id, session.is_new
+
+    browser = client(view)
+    browser.ask()
+    old = dict(browser.cookies)
+    first, second, is_new = eval(browser.ask("/log-in").text)
+    assert (first != second, is_new, len(first)) == (True, False, 64)
+    assert browser.cookies != old
+    assert eval(browser.ask().text)[0] == second
+
+
+def test_invalidation_makes_the_client_a_stranger(client: Callable[..., Client]) -> None:
+    def view(session: Any, path: str) -> Any:
+        if path == "/log-in":
+            session["user"] = "ada"
+        if path == "/log-out":
+            session.invalidate()
+        return dict(session), session.is_new
+
+    browser = client(view)
+    assert browser.ask("/log-in").text == "({'user': 'ada'}, True)"
+    assert browser.ask().text == "({'user': 'ada'}, False)"
+    assert browser.ask("/log-out").text == "({}, True)"
+    assert (browser.cookies, browser.ask().text) == ({}, "({}, True)")
+
+
+def test_a_session_that_was_ended_in_a_store_is_ended_for_whoever_has_its_cookie(
+    door: str, tmp_path: Path
+) -> None:
+    def view(session: Any, path: str) -> Any:
+        if path == "/log-out":
+            session.invalidate()
+        elif path == "/log-in":
+            session["user"] = "ada"
+        return session.get("user")
+
+    browser = Client(door, view, store=f"sqlite:{tmp_path / 'sessions'}")
+    browser.ask("/log-in")
+    stolen = dict(browser.cookies)
+    browser.ask("/log-out")
+    browser.cookies = stolen
+    assert browser.ask().text == "None"
+
+
+def test_a_session_that_loses_its_last_value_is_none_any_more(client: Callable[..., Client]) -> None:
+    browser = client(
+        lambda session, path: session.clear() if path == "/clear" else session.setdefault("a", 1)
+    )
+    browser.ask()
+    browser.ask("/clear")
+    assert browser.cookies == {}
+
+
+def test_a_cookie_that_was_tampered_with_is_anonymous_and_told_in_the_log(
+    client: Callable[..., Client], capfd: pytest.CaptureFixture[str]
+) -> None:
+    browser = client(lambda session, path: session.setdefault("user", path))
+    browser.ask("/ada")
+    value = browser.cookies["__Host-sid"]
+    browser.cookies["__Host-sid"] = value[:-1] + ("A" if value[-1] != "A" else "B")
+    capfd.readouterr()
+    assert browser.ask("/mallory").text == "'/mallory'"
+    log = capfd.readouterr().err
+    assert log.startswith("onionskin: session: a cookie was not sealed here")
+    assert log.endswith("it is anonymous, on GET /mallory\n")
+    assert value not in log
+
+
+def change(session: Any) -> None:
+    """A change that nobody is told of."""
+    session["cart"].append("too late")
+
+
+def set_twice(session: Any) -> None:
+    """Two changes that are seen as they are made."""
+    session["a"] = 1
+    session["b"] = 1
+
+
+@pytest.mark.parametrize(("before", "late"), [(True, change), (True, set_twice), (False, set_twice)])
+def test_what_is_changed_after_the_head_is_told_in_the_log_once(
+    door: str, before: bool, late: Callable[[Any], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    head_is_out = threading.Event()
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        session = environ["onionskin.session"]
+        if before:
+            session["cart"] = []
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        yield b"first"
+        assert head_is_out.wait(10)
+        late(session)
+        yield b"second"
+
+    layered = Session(lambda environ, start_response: app(environ, start_response), secret=SECRET)
+    if door == "native":
+        with serving(layered) as place, connected(place) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            read_until(connection, b"first")
+            head_is_out.set()
+            assert b"second" in read_all(connection)
+    else:
+        head_is_out.set()
+        assert run(layered).body == b"firstsecond"
+    assert capfd.readouterr().err.count("changed when the head had gone already") == 1
+
+
+def test_what_a_failing_application_changed_is_not_saved(
+    client: Callable[..., Client], capfd: pytest.CaptureFixture[str]
+) -> None:
+    def view(session: Any, path: str) -> Any:
+        session["user"] = path
+        if path == "/fault":
+            raise RuntimeError("in the application")
+        return session["user"]
+
+    browser = client(view)
+    browser.ask("/ada")
+    cookies = dict(browser.cookies)
+    if browser.door == "native":
+        assert browser.ask("/fault").status == 500
+    else:
+        with pytest.raises(RuntimeError, match="in the application"):
+            browser.ask("/fault")
+    assert browser.cookies == cookies
+    assert "it is not saved, for the application answered 500" in capfd.readouterr().err
+
+
+def broken(door: str, path: Path, view: Callable[..., Any], **options: Any) -> Client:
+    """A client with a good cookie of a store that has gone."""
+    client = Client(door, lambda session, path: session.setdefault("user", "ada"), store=f"sqlite:{path}")
+    client.ask()
+    del client.app
+    for file in path.parent.iterdir():
+        file.unlink()
+    path.mkdir()
+    client.app = Session(application(view), secret=SECRET, store=f"sqlite:{path}", **options)
+    return client
+
+
+def test_a_store_that_is_down_is_refused(
+    door: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def view(session: Any, path: str) -> Any:
+        try:
+            return session.get("user")
+        except onionskin.SessionUnavailable:
+            return "whatever the application makes of it"
+
+    reply = broken(door, tmp_path / "sessions", view).ask()
+    assert (reply.status, reply.text) == (503, "The session can't be had at the moment; try again later\n")
+    assert "the store can't be read" in capfd.readouterr().err
+
+
+def test_an_application_may_go_on_without_its_store(door: str, tmp_path: Path) -> None:
+    def view(session: Any, path: str) -> Any:
+        return session.setdefault("user", "nobody")
+
+    browser = broken(door, tmp_path / "sessions", view, on_store_error="anonymous")
+    reply = browser.ask()
+    assert (reply.status, reply.text, reply.get("Set-Cookie")) == (200, "'nobody'", None)
+
+
+def test_a_file_of_sessions_is_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "sessions"
+    Client("outward", lambda session, path: session.setdefault("user", "ada"), store=f"sqlite:{path}").ask()
+    assert path.stat().st_mode & 0o777 == 0o600
+    written = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert len(written) > 1000
+    assert b"ada" not in written
+
+
+def test_the_cookie_is_as_the_options_say(door: str) -> None:
+    options = {
+        "name": "s",
+        "secure": False,
+        "http_only": False,
+        "same_site": "strict",
+        "domain": "example.org",
+    }
+    reply = Client(
+        door, lambda session, path: session.setdefault("a", 1), path="/x", persistent=True, **options
+    ).ask()
+    cookie = reply.get("Set-Cookie") or ""
+    assert re.fullmatch(r"s=[\w-]+; Path=/x; Domain=example\.org; SameSite=Strict; Max-Age=7200", cookie)
+
+
+@pytest.mark.parametrize("secret", ["changeme", ["x" * 64], []])
+def test_a_weak_secret_is_refused_and_not_shown(secret: Any) -> None:
+    with pytest.raises(onionskin.ConfigurationError, match=r"session: secret") as refusal:
+        Session(secret=secret)
+    assert "changeme" not in str(refusal.value)
+
+
+def test_a_session_passes_python_in_between(door: str) -> None:
+    class Between:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+            environ["onionskin.session"]["between"] = True
+            return self.app(environ, start_response)
+
+    def inside(environ: dict[str, Any], start_response: Any) -> Any:
+        environ["onionskin.session"]["inside"] = True
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [repr(dict(environ["onionskin.session"])).encode()]
+
+    browser = Client(door, lambda session, path: None)
+    browser.app = Session(Between(onionskin.RequestId(inside)), secret=SECRET)
+    assert browser.ask().text == "{'between': True, 'inside': True}"
+    assert len(browser.cookies) == 1
