@@ -57,6 +57,7 @@ fn encode() -> u128 {
         keep_alive: true,
         date: b"Sun, 06 Nov 1994 08:49:37 GMT",
         server: Some("onionskin"),
+        upgrade: None,
     };
     let mut out = Vec::with_capacity(1024);
     best(|| {

@@ -40,6 +40,8 @@ pub struct ResponseHead<'a> {
     pub date: &'a [u8; 29],
     /// The name of the server, for answers without a Server; checked where it is configured.
     pub server: Option<&'a str>,
+    /// For `101 Switching Protocols`: the protocol that the connection goes over to.
+    pub upgrade: Option<&'a HeaderValue>,
 }
 
 /// Why a response head was not written: the application's fault, to be answered with 500.
@@ -74,6 +76,11 @@ pub fn encode_head(out: &mut Vec<u8>, head: &ResponseHead<'_>) -> Result<(BodyEn
         }
     }
     plan.write(out);
+    if let (StatusCode::SWITCHING_PROTOCOLS, Some(protocol)) = (head.status, head.upgrade) {
+        out.extend_from_slice(b"Connection: upgrade\r\nUpgrade: ");
+        out.extend_from_slice(protocol.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
     out.extend_from_slice(b"\r\n");
     Ok((plan.encoder, plan.keep_alive))
 }

@@ -18,6 +18,7 @@ fn head(headers: &HeaderMap) -> ResponseHead<'_> {
         keep_alive: true,
         date: DATE,
         server: None,
+        upgrade: None,
     }
 }
 

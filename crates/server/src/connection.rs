@@ -3,11 +3,12 @@
 use std::any::Any;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
 use http::{StatusCode, Version};
 use http1::{BodyDecoder, Decoded, Framing, HeadParser, Rejection, RequestHead};
-use onion::{Body, Context, Handler, Request, Response, give_way, plain};
+use onion::{Body, Context, Handler, Request, Response, Upgrade, give_way, plain};
 use tokio::time::timeout;
 
 use crate::Config;
@@ -18,6 +19,8 @@ use crate::outbox::Flusher;
 use crate::respond::{Asked, Broken, Responder};
 use crate::stop::StopHandle;
 use crate::stream::{ReadHalf, WriteHalf};
+use crate::tunnel;
+use crate::watch::Watch;
 
 /// What all connections of a server share.
 pub(crate) struct Shared {
@@ -137,17 +140,47 @@ impl Connection {
 
     /// The response to one request. Tells whether the connection may be kept.
     async fn answer(&mut self, mut asked: Asked, request: Request) -> Result<bool, Broken> {
-        let response = self.shared.handler.call(request).await;
+        let mut watch = Watch::new(&mut self.reader, &self.exchange, &self.facts);
+        let response = watch.during(self.shared.handler.call(request)).await?;
         // What the client was not asked to send may come or not: the connection's state is unknown.
         let awaited = self.exchange.settle();
         asked.keep_alive &= !awaited && !self.shared.stop.is_stopping();
-        if self.reader.is_some() {
-            return self.responder().respond(&asked, response).await;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            // Boxed, so that other requests do not carry the room for it.
+            return Box::pin(self.switch(&asked, response)).await;
         }
-        let returned = self.exchange.take_back();
+        let returned = if self.reader.is_some() { None } else { self.exchange.take_back() };
         asked.keep_alive &= !returned.as_ref().is_some_and(Returned::is_lost);
-        let keep_alive = self.responder().respond(&asked, response).await?;
+        let keep_alive = self.respond(&asked, response).await?;
+        if self.facts.leaves_with_client.load(Relaxed) {
+            self.facts.leaves_with_client.store(false, Relaxed);
+        }
+        if self.reader.is_some() {
+            return Ok(keep_alive);
+        }
         Ok(self.regain_reader(returned, keep_alive).await && keep_alive)
+    }
+
+    async fn respond(&mut self, asked: &Asked, response: Response) -> Result<bool, Broken> {
+        let responder = Responder {
+            exchange: &self.exchange,
+            flusher: &self.shared.flusher,
+            patience: self.shared.config.write_timeout.0,
+        };
+        let watch = Watch::new(&mut self.reader, &self.exchange, &self.facts);
+        responder.respond(asked, response, watch).await
+    }
+
+    /// The end of HTTP on this connection: whoever answered so gets it.
+    async fn switch(&mut self, asked: &Asked, response: Response) -> Result<bool, Broken> {
+        let upgrade = response.extensions().get::<Upgrade>().cloned();
+        let keep_alive = self.respond(asked, response).await?;
+        if let (Some(upgrade), Some(reader)) = (upgrade, self.reader.take()) {
+            let longest = self.shared.config.graceful_timeout.0 / 2;
+            tunnel::run(&upgrade, reader, Arc::clone(&self.exchange), &self.shared.stop, longest).await;
+            return Err(Broken);
+        }
+        Ok(keep_alive)
     }
 
     /// The request that belongs to `head`, with what is known of its body.
@@ -215,15 +248,7 @@ impl Connection {
         *response.body_mut() = format!("{}\n", rejection.reason).into();
         let asked = Asked { method: http::Method::GET, version: Version::HTTP_11, keep_alive: false };
         // If it can't be sent, nobody is there to be told.
-        let _ = self.responder().respond(&asked, response).await;
-    }
-
-    fn responder(&self) -> Responder<'_> {
-        Responder {
-            exchange: &self.exchange,
-            flusher: &self.shared.flusher,
-            patience: self.shared.config.write_timeout.0,
-        }
+        let _ = self.respond(&asked, response).await;
     }
 
     /// Closes so that the client gets the last response: what it still sends is read for a short while, since a

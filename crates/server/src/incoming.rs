@@ -118,6 +118,13 @@ impl Exchange {
         self.returned.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// The reading side, if the body was read to its end.
+    pub(crate) fn take_back_whole(&self) -> Option<Reader> {
+        let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
+        let whole = returned.take_if(|returned| !returned.failed && returned.decoder.is_complete())?;
+        Some(whole.reader)
+    }
+
     fn send_continue(&self) -> io::Result<()> {
         if !self.settle() {
             return Ok(());

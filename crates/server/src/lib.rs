@@ -26,6 +26,8 @@ mod respond;
 mod stay;
 mod stop;
 mod stream;
+mod tunnel;
+mod watch;
 
 pub use accept::Server;
 pub use config::Config;

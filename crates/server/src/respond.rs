@@ -10,14 +10,16 @@ use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use http::header::UPGRADE;
 use http::{Method, StatusCode, Version};
 use http1::{BodyEncoder, ResponseHead};
 use onion::body::Kind;
-use onion::{Body, FileRange, ReasonPhrase, Response, plain};
+use onion::{Body, FileRange, ReasonPhrase, Response, Upgrade, plain};
 use tokio::time::timeout;
 
 use crate::incoming::Exchange;
 use crate::outbox::{Flusher, Next, Outbox};
+use crate::watch::{Gone, Watch};
 
 /// What the answer must know of its request.
 #[derive(Clone, Debug)]
@@ -31,6 +33,12 @@ pub(crate) struct Asked {
 /// The connection can't be used any further.
 #[derive(Debug)]
 pub(crate) struct Broken;
+
+impl From<Gone> for Broken {
+    fn from(_: Gone) -> Self {
+        Broken
+    }
+}
 
 impl From<io::Error> for Broken {
     fn from(_: io::Error) -> Self {
@@ -49,7 +57,12 @@ pub(crate) struct Responder<'a> {
 
 impl Responder<'_> {
     /// Writes `response`. Tells whether the connection may be kept.
-    pub(crate) async fn respond(&self, asked: &Asked, response: Response) -> Result<bool, Broken> {
+    pub(crate) async fn respond(
+        &self,
+        asked: &Asked,
+        response: Response,
+        mut watch: Watch<'_>,
+    ) -> Result<bool, Broken> {
         let mut out = Scratch::take();
         let (parts, body) = response.into_parts();
         let reason = parts.extensions.get::<ReasonPhrase>().map(|reason| &*reason.0);
@@ -63,24 +76,25 @@ impl Responder<'_> {
             keep_alive: asked.keep_alive,
             date: &date_now(),
             server: Some(SERVER),
+            upgrade: parts.extensions.get::<Upgrade>().and_then(|_| parts.headers.get(UPGRADE)),
         };
         match http1::encode_head(&mut out.0, &head) {
             Ok((encoder, keep_alive)) => {
                 onion::reuse::give_headers(parts.headers);
-                self.send_body(&mut out.0, encoder, body).await?;
+                self.send_body(&mut out.0, encoder, body, &mut watch).await?;
                 Ok(keep_alive)
             }
             Err(error) => {
                 report(&format!("the response to {} cannot be sent: {error}", asked.method));
                 drop(body);
                 out.0.clear();
-                self.refuse(&mut out.0, asked).await
+                self.refuse(&mut out.0, asked, &mut watch).await
             }
         }
     }
 
     /// The answer in place of a response that HTTP/1 has no form for.
-    async fn refuse(&self, out: &mut Vec<u8>, asked: &Asked) -> Result<bool, Broken> {
+    async fn refuse(&self, out: &mut Vec<u8>, asked: &Asked, watch: &mut Watch<'_>) -> Result<bool, Broken> {
         let refusal = plain(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n");
         let head = ResponseHead {
             status: refusal.status(),
@@ -92,9 +106,10 @@ impl Responder<'_> {
             keep_alive: false,
             date: &date_now(),
             server: Some(SERVER),
+            upgrade: None,
         };
         let (encoder, _) = http1::encode_head(out, &head).map_err(|_| Broken)?;
-        self.send_body(out, encoder, refusal.into_body()).await?;
+        self.send_body(out, encoder, refusal.into_body(), watch).await?;
         Ok(false)
     }
 
@@ -103,6 +118,7 @@ impl Responder<'_> {
         out: &mut Vec<u8>,
         mut encoder: BodyEncoder,
         mut body: Body,
+        watch: &mut Watch<'_>,
     ) -> Result<(), Broken> {
         if matches!(encoder, BodyEncoder::Empty) {
             drop(body);
@@ -118,7 +134,7 @@ impl Responder<'_> {
             let range = range.clone();
             return self.send_file(out, range, body).await;
         }
-        match self.send_blocks(out, &mut encoder, &mut body).await {
+        match self.send_blocks(out, &mut encoder, &mut body, watch).await {
             Ok(()) => Ok(()),
             Err(broken) => {
                 if matches!(encoder, BodyEncoder::UntilClose) {
@@ -167,6 +183,7 @@ impl Responder<'_> {
         out: &mut Vec<u8>,
         encoder: &mut BodyEncoder,
         body: &mut Body,
+        watch: &mut Watch<'_>,
     ) -> Result<(), Broken> {
         let mut outbox = None;
         loop {
@@ -176,7 +193,7 @@ impl Responder<'_> {
                     Poll::Ready(block) => block,
                     Poll::Pending => {
                         self.send_off(out, outbox.as_deref()).await?;
-                        next.await
+                        watch.during(next).await?
                     }
                 }
             };

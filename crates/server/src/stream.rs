@@ -80,6 +80,14 @@ impl WriteHalf {
         }
     }
 
+    /// Ready when the socket takes more.
+    pub(crate) fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.socket {
+            WriteSocket::Tcp(half) => half.as_ref().poll_write_ready(context),
+            WriteSocket::Unix(half) => half.as_ref().poll_write_ready(context),
+        }
+    }
+
     /// Sends a part of a file without taking it into memory, as far as the socket takes it now.
     #[cfg(target_os = "linux")]
     pub(crate) fn try_send_file(&self, range: &mut FileRange) -> io::Result<usize> {
