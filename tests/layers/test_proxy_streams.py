@@ -323,9 +323,9 @@ def test_a_stop_ends_a_websocket_soon(echoing: int) -> None:
 
 def test_a_silent_websocket_is_closed(echoing: int) -> None:
     app = Proxy(target=f"http://127.0.0.1:{echoing}", websocket_timeout="200ms")
-    with serving(app) as (host, port), websocket(f"ws://{host}:{port}/") as connection:
-        with pytest.raises(ConnectionClosed):
-            connection.recv(10)
+    closed = pytest.raises(ConnectionClosed)
+    with serving(app) as (host, port), websocket(f"ws://{host}:{port}/") as connection, closed:
+        connection.recv(10)
 
 
 def test_a_websocket_has_no_way_through_wsgi(echoing: int) -> None:
