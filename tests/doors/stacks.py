@@ -52,6 +52,8 @@ STACKS: dict[str, Stack] = {
     "allow_addresses": Stack("allow_addresses", {"allowed_addresses": LOCAL}),
     "allow_addresses_refusing": Stack("allow_addresses", {"allowed_addresses": ["192.0.2.1"]}),
     "allow_addresses_hiding": Stack("allow_addresses", {"allowed_addresses": ["192.0.2.1"], "status": 404}),
+    "compress": Stack("compress", {"min_size": 1}, {"Accept-Encoding": "gzip"}),
+    "compress_unwanted": Stack("compress", {"min_size": 1}),
     "errors": Stack("errors", {}),
     "errors_everywhere": Stack("errors", {"intercept_app_errors": True, "problem_json": "always"}),
     "headers": Stack("headers", {"request": SEEN, "response": SHOWN}),

@@ -34,8 +34,9 @@ class Gate:
 
     def open(self) -> None:
         """Lets those go on that have reached the gate."""
-        for connection in self.connections:
-            connection.sendall(b"!")
+        while self.connections:
+            with self.connections.pop() as connection:
+                connection.sendall(b"!")
 
     def __enter__(self) -> Self:
         return self

@@ -29,6 +29,7 @@ mod testing;
 mod trace_context;
 
 mod allow_addresses;
+mod compress;
 mod errors;
 mod headers;
 mod mount;
@@ -42,6 +43,7 @@ pub use session::{Contents, OpenSession, Unavailable};
 /// Every layer of the house, in the order of their names.
 pub static LAYERS: &[Declaration] = &[
     allow_addresses::DECLARATION,
+    compress::DECLARATION,
     errors::DECLARATION,
     headers::DECLARATION,
     mount::DECLARATION,

@@ -59,6 +59,11 @@ pub trait Foreign: Send + 'static {
         None
     }
 
+    /// All of it, if it is in memory; it is then at its end.
+    fn take_whole(&mut self) -> Option<Bytes> {
+        None
+    }
+
     /// The way back to the concrete type, for the door that made it.
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
 
@@ -204,7 +209,8 @@ impl Body {
         let bytes = match &mut self.kind {
             Kind::Empty => Bytes::new(),
             Kind::Bytes(bytes) => mem::take(bytes),
-            _ => return None,
+            Kind::Foreign(foreign) => foreign.take_whole()?,
+            Kind::File(_) | Kind::Stream(_) => return None,
         };
         self.complete();
         Some(bytes)

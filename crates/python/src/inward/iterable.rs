@@ -1,6 +1,7 @@
 //! The iterable that an application returned, as a body that nobody has touched yet.
 
 use std::any::Any;
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -9,7 +10,7 @@ use onion::{BodyError, Foreign, ThreadBound};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyIterator};
+use pyo3::types::{PyBytes, PyIterator, PyList, PyTuple};
 
 use crate::log::Of;
 use crate::permits::Permit;
@@ -64,6 +65,24 @@ impl AppIterable {
         Ok(self.iterable.clone_ref(py))
     }
 
+    /// All blocks, if they are in memory: what is left of a list or tuple, which can neither be closed nor waited for.
+    fn whole(&mut self, py: Python<'_>) -> Option<Bytes> {
+        if self.iterator.is_some() || self.closed {
+            return None;
+        }
+        let iterable = self.iterable.bind(py);
+        let blocks = match iterable.cast_exact::<PyList>() {
+            Ok(list) => list.to_tuple(),
+            Err(_) => iterable.cast_exact::<PyTuple>().ok()?.clone(),
+        };
+        // What is no bytes is found, and told, when it is its turn.
+        let blocks = blocks.iter_borrowed().map(|block| Some(share(&*block.cast::<PyBytes>().ok()?)));
+        let mut blocks = blocks.collect::<Option<Vec<_>>>()?;
+        self.closed = true;
+        blocks.splice(..0, self.first.take());
+        Some(if let [only] = &mut blocks[..] { mem::take(only) } else { blocks.concat().into() })
+    }
+
     /// The next block, `None` at the end. It may be empty.
     pub(crate) fn next(&mut self, py: Python<'_>) -> PyResult<Option<Bytes>> {
         if let Some(first) = self.first.take() {
@@ -81,7 +100,7 @@ impl AppIterable {
 
     /// Calls the iterable's `close()`, unless that was done.
     pub(crate) fn close(&mut self, py: Python<'_>) -> PyResult<()> {
-        if std::mem::replace(&mut self.closed, true) {
+        if mem::replace(&mut self.closed, true) {
             return Ok(());
         }
         self.iterator = None;
@@ -136,6 +155,10 @@ impl Foreign for AppIterable {
                 Poll::Ready(Some(Err(BodyError::Producer(Box::new(error)))))
             }
         })
+    }
+
+    fn take_whole(&mut self) -> Option<Bytes> {
+        attached(|py| self.whole(py))
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
