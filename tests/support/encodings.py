@@ -36,6 +36,16 @@ def decoder(encoding: str | None) -> Decoder:
     return decode
 
 
+def is_whole(body: bytes, encoding: str | None) -> bool:
+    """Whether a body ends as its coding has it; only gzip is asked so far."""
+    if encoding is None:
+        return True
+    assert encoding == "gzip", encoding
+    stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    stream.decompress(body)
+    return stream.eof
+
+
 def decoded(body: bytes, encoding: str | None) -> bytes:
     """What can be decoded of a body."""
     return decoder(encoding)(body)

@@ -147,7 +147,7 @@ impl Encoded {
                 Poll::Ready(Ok(Some(Step::Out(Vec::new()))))
             }
             Poll::Ready(None) if self.left.is_some_and(|left| left > 0) => {
-                Poll::Ready(Err(failed(Broken("it is shorter than its Content-Length"))))
+                Poll::Ready(Err(failed(Broken("the application gave less body than its Content-Length"))))
             }
             Poll::Ready(None) => {
                 let out = self.put_in(encoder, Bytes::new(), Then::Finish);
