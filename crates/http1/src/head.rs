@@ -5,11 +5,12 @@
 //!    two calls, and is read once it is complete.
 //! 3. The head's bytes are split off the buffer and shared by target and header values ([`build`]).
 
-use std::mem::{self, MaybeUninit};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use smallvec::SmallVec;
 
 use crate::body::Framing;
 use crate::fields::{Conclusion, Facts};
@@ -64,11 +65,7 @@ pub struct RequestHead {
 pub struct HeadParser {
     limits: Limits,
     scan: Scan,
-    /// Where the fields of the head stand; kept so that it is allocated once a connection.
-    fields: Vec<Field>,
     rejected: Option<Rejection>,
-    /// What the next head's fields go into.
-    headers: HeaderMap,
 }
 
 impl HeadParser {
@@ -77,39 +74,53 @@ impl HeadParser {
         Self { limits: Limits { headers: limits.headers.min(MAX_FIELDS), ..limits }, ..Self::default() }
     }
 
-    /// Gives an empty header map for the next head's fields: one that was used before has its memory already.
-    pub fn reuse(&mut self, headers: HeaderMap) {
-        debug_assert!(headers.is_empty(), "only an empty map can take another head's fields");
-        self.headers = headers;
-    }
-
     /// Takes one request head off the front of `buffer`. `Ok(None)`: it is not complete yet, call again when the
     /// buffer has grown. After a rejection every further call gives the same.
     pub fn parse(&mut self, buffer: &mut BytesMut) -> Result<Option<RequestHead>, Rejection> {
+        self.parse_into(buffer, HeaderMap::new)
+    }
+
+    /// The same, with the fields in the empty map that `headers` gives: one that was used before has its memory
+    /// already.
+    pub fn parse_into(
+        &mut self,
+        buffer: &mut BytesMut,
+        headers: impl FnOnce() -> HeaderMap,
+    ) -> Result<Option<RequestHead>, Rejection> {
         if let Some(rejection) = self.rejected {
             return Err(rejection);
         }
-        let outcome = self.take(buffer);
+        let outcome = self.take(buffer, headers);
         self.rejected = outcome.as_ref().err().copied();
-        self.fields.shrink_to(ORDINARY_FIELDS);
         outcome
     }
 
     #[inline]
-    fn take(&mut self, buffer: &mut BytesMut) -> Result<Option<RequestHead>, Rejection> {
+    fn take(
+        &mut self,
+        buffer: &mut BytesMut,
+        headers: impl FnOnce() -> HeaderMap,
+    ) -> Result<Option<RequestHead>, Rejection> {
+        if buffer.is_empty() {
+            return Ok(None);
+        }
+        let mut fields = Fields::new();
         if self.scan.is_fresh()
-            && let Ok(Some(outline)) = read(buffer, &self.limits, &mut self.fields)
+            && let Ok(Some(outline)) = read(buffer, &self.limits, &mut fields)
         {
-            return build(buffer, outline, &self.fields, mem::take(&mut self.headers)).map(Some);
+            return build(buffer, outline, &fields, headers()).map(Some);
         }
         let Some(end) = self.scan.advance(buffer, &self.limits)? else { return Ok(None) };
-        let Some(outline) = read(&buffer[..end], &self.limits, &mut self.fields)? else {
+        let Some(outline) = read(&buffer[..end], &self.limits, &mut fields)? else {
             return Err(Rejection::bad_request("malformed head"));
         };
         self.scan = Scan::default();
-        build(buffer, outline, &self.fields, mem::take(&mut self.headers)).map(Some)
+        build(buffer, outline, &fields, headers()).map(Some)
     }
 }
+
+/// Where the fields of a head stand. On the stack, as far as most requests need it.
+type Fields = SmallVec<[Field; 32]>;
 
 /// Where one field stands in the head.
 #[derive(Debug)]
@@ -130,7 +141,7 @@ struct Outline {
 }
 
 /// Reads a head, without taking it. `None`: not complete, or not within the limits.
-fn read(buffer: &[u8], limits: &Limits, fields: &mut Vec<Field>) -> Result<Option<Outline>, Rejection> {
+fn read(buffer: &[u8], limits: &Limits, fields: &mut Fields) -> Result<Option<Outline>, Rejection> {
     let mut slots = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut []);
     let parsed = request.parse_with_uninit_headers(buffer, &mut slots[..limits.headers]);
@@ -168,7 +179,7 @@ fn read(buffer: &[u8], limits: &Limits, fields: &mut Vec<Field>) -> Result<Optio
 fn read_fields<'a>(
     buffer: &[u8],
     headers: &[httparse::Header<'a>],
-    fields: &mut Vec<Field>,
+    fields: &mut Fields,
 ) -> Result<Facts<'a>, Rejection> {
     let mut facts = Facts::default();
     fields.clear();
@@ -243,9 +254,6 @@ fn syntax_rejection(error: httparse::Error) -> Rejection {
         }
     }
 }
-
-/// How many fields' places an idle connection keeps room for.
-const ORDINARY_FIELDS: usize = 32;
 
 const BAD_NAME: Rejection = Rejection::bad_request("malformed header name");
 const BAD_VALUE: Rejection = Rejection::bad_request("malformed header value");

@@ -6,7 +6,7 @@ use std::fmt;
 use std::mem;
 use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
 use http::Uri;
@@ -15,7 +15,7 @@ use http::uri::PathAndQuery;
 use crate::{Request, path};
 
 /// One end of a connection. Both fields are `None` for a Unix socket, and where the server told no address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Peer {
     /// The IP address.
     pub address: Option<IpAddr>,
@@ -24,7 +24,7 @@ pub struct Peer {
 }
 
 /// The scheme that the client used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Scheme {
     /// `http`
     #[default]
@@ -61,7 +61,7 @@ pub struct Connection {
     pub shared: Option<Arc<dyn Any + Send + Sync>>,
     /// A place for whoever wants to keep something for the requests to come, once a connection: the inward door
     /// keeps its prepared environ here.
-    pub kept: OnceLock<Box<dyn Any + Send + Sync>>,
+    pub kept: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 impl fmt::Debug for Connection {
@@ -99,7 +99,7 @@ impl fmt::Debug for Value {
 }
 
 /// The one entry in a request's extensions that every request of the house has.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Context {
     /// The connection.
     pub connection: Arc<Connection>,
@@ -113,6 +113,21 @@ pub struct Context {
     pub path_is_empty: bool,
     /// What layers tell the application: environ key and value.
     pub told: Vec<(Cow<'static, str>, Value)>,
+}
+
+impl Context {
+    /// The context of a request that has just come in.
+    pub fn new(connection: Arc<Connection>, target: Bytes) -> Self {
+        Context { connection, target, script_name: Bytes::new(), path_is_empty: false, told: Vec::new() }
+    }
+}
+
+/// That of a request that came on no connection, as tests make them.
+impl Default for Context {
+    fn default() -> Self {
+        static NONE: LazyLock<Arc<Connection>> = LazyLock::new(Arc::default);
+        Context::new(Arc::clone(&NONE), Bytes::new())
+    }
 }
 
 /// Short ways to a request's [`Context`].

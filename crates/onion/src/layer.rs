@@ -55,7 +55,7 @@ impl<'a> Next<'a> {
 }
 
 /// A response to come.
-type Answer<'a> = Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
 
 /// Puts `layer` around `handler`.
 pub fn wrap(layer: Arc<dyn Layer>, handler: Arc<dyn Handler>) -> Arc<dyn Handler> {

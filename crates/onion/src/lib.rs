@@ -62,7 +62,7 @@ pub use bound::{ThreadBound, thread_is_bound};
 pub use context::{Connection, Context, Peer, RequestExt, Scheme, Value};
 pub use fault::Fault;
 pub use host::Host;
-pub use layer::{Handler, Layer, Next, wrap, wrap_when};
+pub use layer::{Answer, Handler, Layer, Next, wrap, wrap_when};
 pub use matching::{Matching, When, glob_matches};
 pub use options::{Build, Declaration, OptionError, Phase};
 pub use response::{NotFound, ReasonPhrase, Refusal, plain};

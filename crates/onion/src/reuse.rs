@@ -8,12 +8,15 @@ use std::cell::RefCell;
 use http::request::Parts;
 use http::{Extensions, HeaderMap};
 
+use crate::Context;
+
 thread_local! {
     static SPARE: RefCell<Spare> = const { RefCell::new(Spare { headers: Vec::new(), extensions: Vec::new() }) };
 }
 
 struct Spare {
     headers: Vec<HeaderMap>,
+    /// Each with one entry, an empty [`Context`]: the place for the next one's.
     extensions: Vec<Extensions>,
 }
 
@@ -22,9 +25,14 @@ pub fn headers() -> HeaderMap {
     SPARE.with_borrow_mut(|spare| spare.headers.pop()).unwrap_or_default()
 }
 
-/// Empty extensions.
-pub fn extensions() -> Extensions {
-    SPARE.with_borrow_mut(|spare| spare.extensions.pop()).unwrap_or_default()
+/// Extensions that hold `context`, and nothing else.
+pub fn extensions(context: Context) -> Extensions {
+    let mut extensions = SPARE.with_borrow_mut(|spare| spare.extensions.pop()).unwrap_or_default();
+    match extensions.get_mut::<Context>() {
+        Some(place) => *place = context,
+        None => drop(extensions.insert(context)),
+    }
+    extensions
 }
 
 /// Gives back a header map that is done with.
@@ -41,13 +49,15 @@ pub fn give_headers(mut headers: HeaderMap) {
 
 /// Gives back the parts of a request that is done with.
 pub fn give_parts(mut parts: Parts) {
-    parts.extensions.clear();
+    give_headers(parts.headers);
+    let alone = parts.extensions.len() == 1;
+    let Some(context) = parts.extensions.get_mut::<Context>().filter(|_| alone) else { return };
+    *context = Context::default();
     SPARE.with_borrow_mut(|spare| {
         if spare.extensions.len() < MOST {
             spare.extensions.push(parts.extensions);
         }
     });
-    give_headers(parts.headers);
 }
 
 /// So many of each are kept, by each thread.
@@ -68,10 +78,23 @@ mod tests {
         used.insert(HOST, HeaderValue::from_static("example.org"));
         give_headers(used);
         let mut request = http::Request::new(());
+        let context = Context { target: "/used".into(), ..Context::default() };
+        request.extensions_mut().insert(context);
+        give_parts(request.into_parts().0);
+
+        let again = extensions(Context { target: "/new".into(), ..Context::default() });
+        assert!(headers().is_empty());
+        assert_eq!(again.get::<Context>().expect("the new one").target, "/new");
+        assert_eq!(again.len(), 1);
+    }
+
+    #[test]
+    fn nothing_else_of_a_request_comes_out_again() {
+        let mut request = http::Request::new(());
+        request.extensions_mut().insert(Context::default());
         request.extensions_mut().insert(7_u8);
         give_parts(request.into_parts().0);
 
-        assert!(headers().is_empty());
-        assert!(extensions().is_empty());
+        assert!(extensions(Context::default()).get::<u8>().is_none());
     }
 }

@@ -4,11 +4,11 @@ use std::any::Any;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::Poll;
+use std::task::{self, Poll, ready};
 
 use http::{StatusCode, Version};
 use http1::{BodyDecoder, Decoded, Framing, HeadParser, Rejection, RequestHead};
-use onion::{Body, Context, Handler, Request, Response, Upgrade, give_way, plain};
+use onion::{Answer, Body, Context, Handler, Request, Response, Upgrade, give_way, plain};
 use tokio::time::timeout;
 
 use crate::Config;
@@ -16,7 +16,7 @@ use crate::config::{DRAIN, DRAINING, LINGER, LINGER_MOST, LINGER_PAUSE};
 use crate::deadline::Deadline;
 use crate::incoming::{Exchange, Incoming, Reader, Returned};
 use crate::outbox::Flusher;
-use crate::respond::{Asked, Broken, Responder};
+use crate::respond::{Asked, Broken, Responder, Responding};
 use crate::stop::StopHandle;
 use crate::stream::{ReadHalf, WriteHalf};
 use crate::tunnel;
@@ -44,12 +44,8 @@ pub(crate) struct Connection {
 }
 
 /// What came of waiting for a request.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a request is what nearly always comes; boxing it would cost each"
-)]
-enum Arrival {
-    Request(Asked, Request),
+enum Arrival<'a> {
+    Request(Asked, Answer<'a>),
     Rejected(Rejection),
     Over,
 }
@@ -72,22 +68,24 @@ impl Connection {
 
     /// Serves the connection's requests until it ends.
     pub(crate) async fn serve(mut self) {
-        let mut first = true;
+        let shared = Arc::clone(&self.shared);
+        // The time for the first head began with the connection.
+        let mut begun = true;
         loop {
-            match self.next_request(first).await {
+            match poll_fn(|context| self.poll_request(context, &mut begun, &*shared.handler)).await {
                 Arrival::Over => return,
                 Arrival::Rejected(rejection) => {
                     self.reject(rejection).await;
                     return self.linger().await;
                 }
-                Arrival::Request(asked, request) => match self.answer(asked, request).await {
+                Arrival::Request(asked, answer) => match self.answer(asked, answer).await {
                     Err(Broken) => return,
                     Ok(false) if self.shared.once => return,
                     Ok(false) => return self.linger().await,
                     Ok(true) => {}
                 },
             }
-            first = false;
+            begun = false;
             let reader =
                 self.reader.as_mut().expect("an exchange that keeps the connection gives the reader back");
             if reader.buffer.is_empty() {
@@ -100,48 +98,64 @@ impl Connection {
         }
     }
 
-    /// Waits for the next request.
-    async fn next_request(&mut self, first: bool) -> Arrival {
-        let Some(reader) = &mut self.reader else { return Arrival::Over };
-        let mut begun = first;
+    /// Waits for the next request, and has `handler` begin its answer.
+    ///
+    /// No `async fn`: so the request goes from the parser to the handler by way of the stack, which is warm. What an
+    /// `async fn` holds is in the connection's own memory, cold after the other connections' requests.
+    fn poll_request<'h>(
+        &mut self,
+        context: &mut task::Context<'_>,
+        begun: &mut bool,
+        handler: &'h dyn Handler,
+    ) -> Poll<Arrival<'h>> {
+        let request = ready!(self.poll_head(context, begun)).and_then(|head| match head {
+            Some(head) => self.request(head).map(Some),
+            None => Ok(None),
+        });
+        Poll::Ready(match request {
+            Ok(Some((asked, request))) => Arrival::Request(asked, handler.call(request)),
+            Ok(None) => Arrival::Over,
+            Err(rejection) => Arrival::Rejected(rejection),
+        })
+    }
+
+    /// Waits for the head of the next request; `None` at the connection's end.
+    fn poll_head(
+        &mut self,
+        context: &mut task::Context<'_>,
+        begun: &mut bool,
+    ) -> Poll<Result<Option<RequestHead>, Rejection>> {
+        let Some(reader) = &mut self.reader else { return Poll::Ready(Ok(None)) };
         loop {
-            if !reader.buffer.is_empty() {
-                self.parser.reuse(onion::reuse::headers());
+            if let Some(head) = self.parser.parse_into(&mut reader.buffer, onion::reuse::headers)? {
+                return Poll::Ready(Ok(Some(head)));
             }
-            match self.parser.parse(&mut reader.buffer) {
-                Err(rejection) => return Arrival::Rejected(rejection),
-                Ok(Some(head)) => {
-                    return self.request(head).unwrap_or_else(Arrival::Rejected);
-                }
-                Ok(None) => {}
-            }
-            if !begun && !reader.buffer.is_empty() {
-                begun = true;
+            if !*begun && !reader.buffer.is_empty() {
+                *begun = true;
                 reader.deadline.set(self.shared.config.header_timeout.0);
             }
-            let filled = poll_fn(|context| match reader.poll_fill(context) {
-                Poll::Ready(filled) => Poll::Ready(Some(filled)),
-                Poll::Pending if reader.buffer.is_empty() && self.shared.stop.is_stopping() => {
-                    Poll::Ready(None)
+            match reader.poll_fill(context) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(_) => return Poll::Ready(Ok(None)),
+                Poll::Pending if reader.buffer.is_empty() => {
+                    if !self.shared.stop.is_stopping() {
+                        ready!(reader.deadline.poll(context));
+                    }
+                    return Poll::Ready(Ok(None));
                 }
-                Poll::Pending => reader.deadline.poll(context).map(|()| None),
-            });
-            match filled.await {
-                Some(Ok(0) | Err(_)) => return Arrival::Over,
-                Some(Ok(_)) => {}
-                None if reader.buffer.is_empty() => return Arrival::Over,
-                None => {
+                Poll::Pending => {
+                    ready!(reader.deadline.poll(context));
                     let reason = "the request head did not arrive in time";
-                    return Arrival::Rejected(Rejection { status: StatusCode::REQUEST_TIMEOUT, reason });
+                    return Poll::Ready(Err(Rejection { status: StatusCode::REQUEST_TIMEOUT, reason }));
                 }
             }
         }
     }
 
     /// The response to one request. Tells whether the connection may be kept.
-    async fn answer(&mut self, mut asked: Asked, request: Request) -> Result<bool, Broken> {
+    async fn answer(&mut self, mut asked: Asked, answer: Answer<'_>) -> Result<bool, Broken> {
         let mut watch = Watch::new(&mut self.reader, &self.exchange, &self.facts);
-        let response = watch.during(self.shared.handler.call(request)).await?;
+        let response = watch.during(answer).await?;
         // What the client was not asked to send may come or not: the connection's state is unknown.
         let awaited = self.exchange.settle();
         asked.keep_alive &= !awaited && !self.shared.stop.is_stopping();
@@ -150,7 +164,7 @@ impl Connection {
             return Box::pin(self.switch(&asked, response)).await;
         }
         let returned = if self.reader.is_some() { None } else { self.exchange.take_back() };
-        asked.keep_alive &= !returned.as_ref().is_some_and(Returned::is_lost);
+        asked.keep_alive &= !returned.as_ref().is_some_and(|returned| returned.is_lost());
         let keep_alive = self.respond(&asked, response).await?;
         if self.facts.leaves_with_client.load(Relaxed) {
             self.facts.leaves_with_client.store(false, Relaxed);
@@ -161,14 +175,15 @@ impl Connection {
         Ok(self.regain_reader(returned, keep_alive).await && keep_alive)
     }
 
-    async fn respond(&mut self, asked: &Asked, response: Response) -> Result<bool, Broken> {
+    /// Writes `response`. Tells whether the connection may be kept.
+    fn respond(&mut self, asked: &Asked, response: Response) -> Responding<'_> {
         let responder = Responder {
             exchange: &self.exchange,
             flusher: &self.shared.flusher,
             patience: self.shared.config.write_timeout.0,
         };
         let watch = Watch::new(&mut self.reader, &self.exchange, &self.facts);
-        responder.respond(asked, response, watch).await
+        responder.respond(asked, response, watch)
     }
 
     /// The end of HTTP on this connection: whoever answered so gets it.
@@ -184,7 +199,7 @@ impl Connection {
     }
 
     /// The request that belongs to `head`, with what is known of its body.
-    fn request(&mut self, head: RequestHead) -> Result<Arrival, Rejection> {
+    fn request(&mut self, head: RequestHead) -> Result<(Asked, Request), Rejection> {
         let body = self.body(&head)?;
         let asked = Asked {
             method: head.method.clone(),
@@ -196,13 +211,9 @@ impl Connection {
         *request.uri_mut() = head.uri;
         *request.version_mut() = head.version;
         *request.headers_mut() = head.headers;
-        *request.extensions_mut() = onion::reuse::extensions();
-        request.extensions_mut().insert(Context {
-            connection: Arc::clone(&self.facts),
-            target: head.target,
-            ..Context::default()
-        });
-        Ok(Arrival::Request(asked, request))
+        let context = Context::new(Arc::clone(&self.facts), head.target);
+        *request.extensions_mut() = onion::reuse::extensions(context);
+        Ok((asked, request))
     }
 
     fn body(&mut self, head: &RequestHead) -> Result<Body, Rejection> {
@@ -231,7 +242,7 @@ impl Connection {
     }
 
     /// Takes the reading side back from the request's body, and reads on to the end of the body if little is left.
-    async fn regain_reader(&mut self, returned: Option<Returned>, keep_alive: bool) -> bool {
+    async fn regain_reader(&mut self, returned: Option<Box<Returned>>, keep_alive: bool) -> bool {
         let Some(mut returned) = returned.or_else(|| self.exchange.take_back()) else { return false };
         let drained = keep_alive
             && !returned.is_lost()

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -11,7 +11,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 #[derive(Debug)]
 pub(crate) struct Deadline {
     due: Instant,
-    // Set to `due` or before it: a timer that wakes too early is set anew, one that is due later is never late.
+    /// When the timer wakes: at `due` or before it. One that wakes too early is set anew, so none is ever late.
+    alarm: Instant,
+    /// Whether `due` was moved on before the alarm, with nothing having been waited for since.
+    moved: bool,
+    /// Whom the timer wakes.
+    waker: Option<Waker>,
     timer: Pin<Box<Sleep>>,
 }
 
@@ -19,25 +24,42 @@ impl Deadline {
     /// A deadline `after` from now.
     pub(crate) fn new(after: Duration) -> Self {
         let due = Instant::now() + after;
-        Deadline { due, timer: Box::pin(sleep_until(due)) }
+        Deadline { due, alarm: due, moved: false, waker: None, timer: Box::pin(sleep_until(due)) }
     }
 
     /// Moves the deadline to `after` from now.
     pub(crate) fn set(&mut self, after: Duration) {
-        self.due = Instant::now() + after;
-        if self.due < self.timer.deadline() {
-            self.timer.as_mut().reset(self.due);
+        let now = Instant::now();
+        self.due = now + after;
+        if self.due < self.alarm {
+            self.reset();
+        } else {
+            self.moved = now < self.alarm;
         }
     }
 
     /// Ready when the time is up.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        // The timer had not gone off when the deadline was moved on: if it has since, it has woken this task.
+        // It is not asked, since its memory is cold, and asking it would cost more than all the rest of the wait.
+        if std::mem::take(&mut self.moved)
+            && self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()))
+        {
+            return Poll::Pending;
+        }
+        self.waker.clone_from(&Some(context.waker().clone()));
         loop {
             ready!(self.timer.as_mut().poll(context));
             if Instant::now() >= self.due {
                 return Poll::Ready(());
             }
-            self.timer.as_mut().reset(self.due);
+            self.reset();
         }
+    }
+
+    fn reset(&mut self) {
+        self.alarm = self.due;
+        self.moved = false;
+        self.timer.as_mut().reset(self.due);
     }
 }

@@ -68,7 +68,8 @@ pub(crate) struct Exchange {
     // Some until it is dropped.
     writer: Option<WriteHalf>,
     interim: AtomicU8,
-    returned: Mutex<Option<Returned>>,
+    // Boxed: most requests have no body that arrives, and this is in each one's way.
+    returned: Mutex<Option<Box<Returned>>>,
 }
 
 /// What an [`Incoming`] gives back when it is done with.
@@ -114,7 +115,7 @@ impl Exchange {
     }
 
     /// The reading side, if the body is done with it.
-    pub(crate) fn take_back(&self) -> Option<Returned> {
+    pub(crate) fn take_back(&self) -> Option<Box<Returned>> {
         self.returned.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -233,7 +234,7 @@ impl Drop for Incoming {
     fn drop(&mut self) {
         let reader = self.reader.take().expect("the reader is given back here only");
         let decoder = mem::replace(&mut self.decoder, BodyDecoder::new(http1::Framing::None));
-        let returned = Returned { reader, decoder, failed: self.failed };
+        let returned = Box::new(Returned { reader, decoder, failed: self.failed });
         *self.exchange.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(returned);
     }
 }

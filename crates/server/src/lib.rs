@@ -23,6 +23,7 @@ mod incoming;
 mod listen;
 mod outbox;
 mod respond;
+mod sending;
 mod stay;
 mod stop;
 mod stream;

@@ -1,19 +1,16 @@
 //! From a request to the environ of PEP 3333: a copy of a prepared dict, and what differs from request to request.
 //!
-//! Copying a dict of constants and setting what changes costs a third of filling a new one; the dict that is
-//! copied is prepared once a connection, with the client's address.
-
-use std::net::IpAddr;
-use std::sync::Arc;
+//! Copying a dict of constants and setting what changes costs a third of filling a new one.
 
 use http::header::{CONTENT_LENGTH, COOKIE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
-use onion::{Connection, Context, Peer, Value, path};
+use onion::{Context, Value, path};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use super::input::Input;
+use super::templates::Templates;
 use crate::live;
 use crate::strings::{HeaderKeys, latin1};
 use crate::wsgi::Fixed;
@@ -22,18 +19,14 @@ use crate::wsgi::Fixed;
 pub(crate) struct Environ {
     keys: HeaderKeys,
     names: Names,
-    /// What is the same for all requests.
-    template: Py<PyDict>,
+    templates: Templates,
 }
-
-/// The dict of one connection.
-struct Prepared(Py<PyDict>);
 
 impl Environ {
     /// `fixed` is what the server knows of itself.
     pub(crate) fn new(py: Python<'_>, fixed: Fixed) -> PyResult<Self> {
-        let template = fixed.template(py)?;
-        Ok(Environ { keys: HeaderKeys::new(py), names: Names::new(py), template: template.unbind() })
+        let templates = Templates::new(fixed.template(py)?.unbind());
+        Ok(Environ { keys: HeaderKeys::new(py), names: Names::new(py), templates })
     }
 
     /// The environ for one request. `input` is `None` for a request without body.
@@ -44,8 +37,11 @@ impl Environ {
         context: &Context,
         input: Option<(Bound<'py, Input>, Option<u64>)>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let environ = self.prepared(py, &context.connection)?.bind(py).copy()?;
+        let environ = self.templates.of(py, &context.connection)?.bind(py).copy()?;
         let names = &self.names;
+        if let Some(port) = context.connection.peer.port {
+            environ.set_item(&names.remote_port, latin1(py, itoa::Buffer::new().format(port).as_bytes()))?;
+        }
         environ.set_item(&names.request_method, names.method(py, &parts.method))?;
         self.set_target(&environ, parts, context)?;
         if parts.version == Version::HTTP_10 {
@@ -116,35 +112,11 @@ impl Environ {
         }
         Ok(())
     }
-
-    /// The connection's dict, made with its first request that reaches Python.
-    fn prepared<'a>(&self, py: Python<'_>, connection: &'a Arc<Connection>) -> PyResult<&'a Py<PyDict>> {
-        if connection.kept.get().is_none() {
-            let environ = self.template.bind(py).copy()?;
-            set_connection(&environ, connection)?;
-            // Whoever was first has made the same.
-            let _ = connection.kept.set(Box::new(Prepared(environ.unbind())));
-        }
-        let kept = connection.kept.get().and_then(|kept| kept.downcast_ref::<Prepared>());
-        Ok(&kept.expect("only this door keeps something with a connection of our server").0)
-    }
 }
 
 /// What joins the values of a field that came several times: `; ` for Cookie (RFC 9113 section 8.2.3), else `,`.
 pub(crate) fn joiner(name: &HeaderName) -> &'static [u8] {
     if name == COOKIE { b"; " } else { b"," }
-}
-
-/// The keys that tell of the connection.
-pub(crate) fn set_connection(environ: &Bound<'_, PyDict>, connection: &Connection) -> PyResult<()> {
-    let Peer { address, port } = connection.peer;
-    environ.set_item("REMOTE_ADDR", address.map_or(String::new(), |address: IpAddr| address.to_string()))?;
-    environ.set_item("REMOTE_PORT", port.map_or(String::new(), |port| port.to_string()))?;
-    environ.set_item("wsgi.url_scheme", connection.scheme.as_str())?;
-    let Peer { address, port } = connection.local;
-    // Never empty (PEP 3333): a Unix socket has no address of its own.
-    environ.set_item("SERVER_NAME", address.map_or("localhost".to_owned(), |address| address.to_string()))?;
-    environ.set_item("SERVER_PORT", port.map_or("80".to_owned(), |port| port.to_string()))
 }
 
 /// Puts what a layer told the application into environ.
@@ -163,6 +135,7 @@ pub(crate) fn set_told(environ: &Bound<'_, PyDict>, key: &str, value: &Value) ->
 /// The keys and values that come up in every request, as interned strings.
 struct Names {
     request_method: Py<PyString>,
+    remote_port: Py<PyString>,
     script_name: Py<PyString>,
     path_info: Py<PyString>,
     query_string: Py<PyString>,
@@ -181,6 +154,7 @@ impl Names {
         let intern = |text| PyString::intern(py, text).unbind();
         Names {
             request_method: intern("REQUEST_METHOD"),
+            remote_port: intern("REMOTE_PORT"),
             script_name: intern("SCRIPT_NAME"),
             path_info: intern("PATH_INFO"),
             query_string: intern("QUERY_STRING"),

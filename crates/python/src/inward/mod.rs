@@ -9,6 +9,7 @@ mod iterable;
 mod native;
 mod relayed;
 mod start_response;
+mod templates;
 mod writing;
 
 pub(crate) use application::{Raised, WsgiApplication};

@@ -11,8 +11,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::application::{Untold, raised};
-use super::environ::{joiner, set_connection, set_told};
+use super::environ::{joiner, set_told};
 use super::iterable::{CloseFault, Keeper};
+use super::templates::set_connection;
 use super::{AppIterable, Input, StartResponse, WsgiApplication};
 use crate::changes::HeaderChanges;
 use crate::log::Of;

@@ -30,13 +30,8 @@ pub(super) fn read(environ: &Bound<'_, PyDict>) -> PyResult<(Request, Arc<Relaye
     *request.method_mut() = before.method.clone();
     *request.uri_mut() = before.uri.clone();
     *request.headers_mut() = before.headers.clone();
-    request.extensions_mut().insert(Context {
-        connection: Arc::clone(&before.connection),
-        target: target(environ, &before.uri)?,
-        script_name,
-        path_is_empty: before.path_is_empty,
-        told: Vec::new(),
-    });
+    let context = Context::new(Arc::clone(&before.connection), target(environ, &before.uri)?);
+    request.extensions_mut().insert(Context { script_name, path_is_empty: before.path_is_empty, ..context });
     let relayed = Arc::new(Relayed {
         environ: environ.clone().unbind(),
         before,

@@ -1,0 +1,176 @@
+//! The bodies that have to be waited for: files, and what comes block by block.
+
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use http1::BodyEncoder;
+use onion::body::Kind;
+use onion::{Body, FileRange};
+use tokio::time::timeout;
+
+use crate::outbox::{Next, Outbox};
+use crate::respond::{Broken, COPY_MOST, Responder, report, tell_overrun};
+use crate::watch::Watch;
+
+impl Responder<'_> {
+    /// Writes the head, which is in `out`, and a body that is not in memory.
+    pub(crate) async fn send_body(
+        self,
+        out: &mut Vec<u8>,
+        mut encoder: BodyEncoder,
+        mut body: Body,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), Broken> {
+        #[cfg(target_os = "linux")]
+        if let (Kind::File(range), BodyEncoder::Length(declared)) = (body.kind(), &encoder)
+            && *declared == range.length
+        {
+            let range = range.clone();
+            return self.send_file(out, range, body).await;
+        }
+        match self.send_blocks(out, &mut encoder, &mut body, watch).await {
+            Ok(()) => Ok(()),
+            Err(broken) => {
+                if matches!(encoder, BodyEncoder::UntilClose) {
+                    // Where the close ends the body, a regular one would make it look whole.
+                    self.exchange.writer().abort();
+                }
+                Err(broken)
+            }
+        }
+    }
+
+    /// A body that comes in blocks. The first leaves with the head, at once: most bodies have no other. Those that come
+    /// at once after it leave together; a body that lets itself be waited for sends off what it gave so far.
+    async fn send_blocks(
+        &self,
+        out: &mut Vec<u8>,
+        encoder: &mut BodyEncoder,
+        body: &mut Body,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), Broken> {
+        let mut outbox = None;
+        loop {
+            let block = {
+                let mut next = pin!(body.next_block());
+                match poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
+                    Poll::Ready(block) => block,
+                    Poll::Pending => {
+                        self.send_off(out, outbox.as_deref()).await?;
+                        watch.during(next).await?
+                    }
+                }
+            };
+            let framed = match &block {
+                None => break,
+                Some(Err(_)) => {
+                    self.send_off(out, outbox.as_deref()).await?;
+                    return Err(Broken);
+                }
+                Some(Ok(block)) if block.is_empty() => continue,
+                Some(Ok(block)) => encoder.encode(block),
+            };
+            let parts = [framed.prefix(), framed.block, framed.suffix];
+            if !out.is_empty() && framed.block.len() <= COPY_MOST {
+                for part in parts {
+                    out.extend_from_slice(part);
+                }
+                self.send_off(out, None).await?;
+            } else if framed.block.len() > COPY_MOST {
+                self.send_off(out, outbox.as_deref()).await?;
+                self.write(&parts).await?;
+            } else {
+                let outbox = outbox.get_or_insert_with(|| Outbox::new(Arc::clone(self.exchange)));
+                if outbox.gather(&parts, self.flusher)? == Next::Write {
+                    self.flush(outbox).await?;
+                }
+            }
+            if framed.overrun {
+                tell_overrun(true);
+                break;
+            }
+        }
+        self.send_off(out, outbox.as_deref()).await?;
+        self.finish(encoder).await
+    }
+
+    /// Writes what has not left yet: the head, or what is gathered.
+    async fn send_off(&self, out: &mut Vec<u8>, outbox: Option<&Outbox>) -> Result<(), Broken> {
+        if !out.is_empty() {
+            self.write(&[out]).await?;
+            out.clear();
+        }
+        match outbox {
+            Some(outbox) => self.flush(outbox).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn flush(&self, outbox: &Outbox) -> Result<(), Broken> {
+        let gathered = outbox.take();
+        self.write(&[&gathered]).await?;
+        outbox.give_back(gathered);
+        Ok(())
+    }
+
+    pub(crate) async fn finish(&self, encoder: &mut BodyEncoder) -> Result<(), Broken> {
+        match encoder.finish() {
+            Ok(end) => self.write(&[end]).await,
+            Err(underrun) => {
+                report(&underrun.to_string());
+                Err(Broken)
+            }
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    async fn send_file(&self, out: &[u8], mut range: FileRange, mut body: Body) -> Result<(), Broken> {
+        self.write(&[out]).await?;
+        while range.length > 0 {
+            match self.exchange.writer().try_send_file(&mut range) {
+                Ok(0) => {
+                    report("a file became shorter while it was sent");
+                    return Err(Broken);
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait().await?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(Broken),
+            }
+        }
+        body.complete();
+        Ok(())
+    }
+
+    /// Writes all of `blocks`, as one where the socket takes it.
+    pub(crate) async fn write(&self, blocks: &[&[u8]]) -> Result<(), Broken> {
+        let mut slices = [IoSlice::new(&[]); MOST_BLOCKS];
+        let mut count = 0;
+        for block in blocks.iter().filter(|block| !block.is_empty()) {
+            slices[count] = IoSlice::new(block);
+            count += 1;
+        }
+        let mut rest = &mut slices[..count];
+        while !rest.is_empty() {
+            match self.exchange.writer().try_write(rest) {
+                Ok(0) => return Err(Broken),
+                Ok(written) => IoSlice::advance_slices(&mut rest, written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait().await?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(Broken),
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait(&self) -> Result<(), Broken> {
+        timeout(self.patience, self.exchange.writer().writable()).await.map_err(|_| Broken)??;
+        Ok(())
+    }
+}
+
+/// Head, chunk size, block, end of the chunk.
+const MOST_BLOCKS: usize = 4;
