@@ -100,7 +100,7 @@ impl Layer for Proxy {
         match self.upstream.exchange(&parts, &mut body, &mut due).await {
             Ok(answer) => {
                 let response = respond(answer, &self.upstream, &self.heads, &parts, due).await;
-                onion::reuse::give_parts(parts);
+                onion::reuse::give_back(parts.headers, parts.extensions);
                 response
             }
             Err(failure) => failure.answer(&Of::request(&parts), self.upstream.name()),

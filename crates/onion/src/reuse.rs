@@ -5,7 +5,6 @@
 
 use std::cell::RefCell;
 
-use http::request::Parts;
 use http::{Extensions, HeaderMap};
 
 use crate::Context;
@@ -47,15 +46,15 @@ pub fn give_headers(mut headers: HeaderMap) {
     }
 }
 
-/// Gives back the parts of a request that is done with.
-pub fn give_parts(mut parts: Parts) {
-    give_headers(parts.headers);
-    let alone = parts.extensions.len() == 1;
-    let Some(context) = parts.extensions.get_mut::<Context>().filter(|_| alone) else { return };
+/// Gives back what a request has that is done with.
+pub fn give_back(headers: HeaderMap, mut extensions: Extensions) {
+    give_headers(headers);
+    let alone = extensions.len() == 1;
+    let Some(context) = extensions.get_mut::<Context>().filter(|_| alone) else { return };
     *context = Context::default();
     SPARE.with_borrow_mut(|spare| {
         if spare.extensions.len() < MOST {
-            spare.extensions.push(parts.extensions);
+            spare.extensions.push(extensions);
         }
     });
 }
@@ -80,7 +79,8 @@ mod tests {
         let mut request = http::Request::new(());
         let context = Context { target: "/used".into(), ..Context::default() };
         request.extensions_mut().insert(context);
-        give_parts(request.into_parts().0);
+        let (parts, ()) = request.into_parts();
+        give_back(parts.headers, parts.extensions);
 
         let again = extensions(Context { target: "/new".into(), ..Context::default() });
         assert!(headers().is_empty());
@@ -93,7 +93,8 @@ mod tests {
         let mut request = http::Request::new(());
         request.extensions_mut().insert(Context::default());
         request.extensions_mut().insert(7_u8);
-        give_parts(request.into_parts().0);
+        let (parts, ()) = request.into_parts();
+        give_back(parts.headers, parts.extensions);
 
         assert!(extensions(Context::default()).get::<u8>().is_none());
     }

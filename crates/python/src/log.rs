@@ -1,6 +1,5 @@
 //! The log of the application's faults: to `sys.stderr`, with the traceback.
 
-use http::request::Parts;
 use http::{Method, Uri};
 use pyo3::prelude::*;
 
@@ -12,8 +11,8 @@ pub(crate) struct Of {
 }
 
 impl Of {
-    pub(crate) fn request(parts: &Parts) -> Self {
-        Of { method: parts.method.clone(), uri: parts.uri.clone() }
+    pub(crate) fn call(method: &Method, uri: &Uri) -> Self {
+        Of { method: method.clone(), uri: uri.clone() }
     }
 
     /// One line that says what happened on which request, and the traceback, to `sys.stderr`.

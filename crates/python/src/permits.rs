@@ -91,8 +91,8 @@ impl Permits {
     }
 
     /// Waits for a permit.
-    pub(crate) fn acquire(self: &Arc<Self>) -> Acquire {
-        Acquire { permits: Arc::clone(self), place: None }
+    pub(crate) fn acquire(self: Arc<Self>) -> Acquire {
+        Acquire { permits: Some(self), place: None }
     }
 
     /// One tick of the watchdog.
@@ -211,21 +211,19 @@ impl Drop for Permit {
 
 /// A permit to come.
 pub(crate) struct Acquire {
-    permits: Arc<Permits>,
+    // Until it goes over to the permit.
+    permits: Option<Arc<Permits>>,
     place: Option<Arc<Mutex<Waiting>>>,
 }
 
-impl Future for Acquire {
-    type Output = Permit;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Permit> {
-        let permits = Arc::clone(&self.permits);
+impl Acquire {
+    fn poll_tick(&mut self, permits: &Permits, context: &Context<'_>) -> Poll<u64> {
         if let Some(place) = &self.place {
             let mut waiting = lock(place);
             if let Some(tick) = waiting.permit.take() {
                 drop(waiting);
                 self.place = None;
-                return Poll::Ready(Permit { permits, tick });
+                return Poll::Ready(tick);
             }
             waiting.waker.clone_from(context.waker());
             return Poll::Pending;
@@ -234,8 +232,7 @@ impl Future for Acquire {
         if gate.waiting.is_empty()
             && let Some(tick) = permits.begin(&mut gate)
         {
-            drop(gate);
-            return Poll::Ready(Permit { permits, tick });
+            return Poll::Ready(tick);
         }
         let waiting = Waiting { waker: context.waker().clone(), permit: None, abandoned: false };
         let place = Arc::new(Mutex::new(waiting));
@@ -246,16 +243,31 @@ impl Future for Acquire {
     }
 }
 
+impl Future for Acquire {
+    type Output = Permit;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Permit> {
+        let permits = self.permits.take().expect("it is not polled again once it has given its permit");
+        match self.poll_tick(&permits, context) {
+            Poll::Ready(tick) => Poll::Ready(Permit { permits, tick }),
+            Poll::Pending => {
+                self.permits = Some(permits);
+                Poll::Pending
+            }
+        }
+    }
+}
+
 impl Drop for Acquire {
     fn drop(&mut self) {
-        let Some(place) = self.place.take() else { return };
+        let (Some(place), Some(permits)) = (self.place.take(), self.permits.take()) else { return };
         let granted = {
             let mut waiting = lock(&place);
             waiting.abandoned = true;
             waiting.permit.take()
         };
         if let Some(tick) = granted {
-            self.permits.end(tick);
+            permits.end(tick);
         }
     }
 }

@@ -21,6 +21,19 @@ pub(crate) fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString>
     }
 }
 
+/// The `str` of a text that is known to be ASCII: nothing has to be looked at.
+pub(crate) fn ascii<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyString> {
+    debug_assert!(text.is_ascii(), "{text:?} is not ASCII");
+    // SAFETY: a new str of so many characters up to 127 has room for just that many bytes, which nobody has seen yet;
+    // null, when memory is exhausted, becomes a panic in `from_owned_ptr`.
+    unsafe {
+        let length = ffi::Py_ssize_t::try_from(text.len()).expect("a str is no longer than isize::MAX");
+        let made = Bound::from_owned_ptr(py, ffi::PyUnicode_New(length, 127));
+        ffi::PyUnicode_DATA(made.as_ptr()).cast::<u8>().copy_from_nonoverlapping(text.as_ptr(), text.len());
+        made.cast_into_unchecked()
+    }
+}
+
 /// The bytes that `text` stands for.
 pub(crate) fn bytes_of<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u8]>> {
     if let Some(ascii) = ascii_of(text) {

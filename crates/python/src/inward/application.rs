@@ -70,7 +70,7 @@ impl Handler for WsgiApplication {
         if let Some(relayed) = Self::relayed_of(&request) {
             return Box::pin(relayed::call(self, relayed, request));
         }
-        Box::pin(native::call(self, request))
+        native::call(self, request)
     }
 }
 

@@ -3,16 +3,15 @@
 //! Copying a dict of constants and setting what changes costs a third of filling a new one.
 
 use http::header::{CONTENT_LENGTH, COOKIE, TRANSFER_ENCODING};
-use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
-use onion::{Context, Value, path};
+use onion::{Context, Request, Value, path};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use super::input::Input;
 use super::templates::Templates;
 use crate::live;
-use crate::strings::{HeaderKeys, latin1};
+use crate::strings::{HeaderKeys, ascii, latin1};
 use crate::wsgi::Fixed;
 
 /// What makes environs for the requests of one server.
@@ -33,18 +32,18 @@ impl Environ {
     pub(crate) fn build<'py>(
         &self,
         py: Python<'py>,
-        parts: &Parts,
+        request: &Request,
         context: &Context,
         input: Option<(Bound<'py, Input>, Option<u64>)>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let environ = self.templates.of(py, &context.connection)?.bind(py).copy()?;
         let names = &self.names;
         if let Some(port) = context.connection.peer.port {
-            environ.set_item(&names.remote_port, latin1(py, itoa::Buffer::new().format(port).as_bytes()))?;
+            environ.set_item(&names.remote_port, ascii(py, itoa::Buffer::new().format(port)))?;
         }
-        environ.set_item(&names.request_method, names.method(py, &parts.method))?;
-        self.set_target(&environ, parts, context)?;
-        if parts.version == Version::HTTP_10 {
+        environ.set_item(&names.request_method, names.method(py, request.method()))?;
+        self.set_target(&environ, request, context)?;
+        if request.version() == Version::HTTP_10 {
             environ.set_item(&names.server_protocol, "HTTP/1.0")?;
         }
         let length = match input {
@@ -54,23 +53,23 @@ impl Environ {
                 length
             }
         };
-        self.set_headers(&environ, &parts.headers, length)?;
+        self.set_headers(&environ, request.headers(), length)?;
         for (key, value) in &context.told {
             set_told(&environ, key, value)?;
         }
         Ok(environ)
     }
 
-    fn set_target(&self, environ: &Bound<'_, PyDict>, parts: &Parts, context: &Context) -> PyResult<()> {
+    fn set_target(&self, environ: &Bound<'_, PyDict>, request: &Request, context: &Context) -> PyResult<()> {
         let (py, names) = (environ.py(), &self.names);
         if !context.path_is_empty {
-            let path = path::decode(parts.uri.path());
+            let path = path::decode(request.uri().path());
             environ.set_item(
                 &names.path_info,
                 if &*path == b"/" { names.slash(py) } else { latin1(py, &path) },
             )?;
         }
-        if let Some(query) = parts.uri.query() {
+        if let Some(query) = request.uri().query() {
             environ.set_item(&names.query_string, latin1(py, query.as_bytes()))?;
         }
         if !context.script_name.is_empty() {

@@ -1,14 +1,17 @@
 //! The application called by our server: inline, on the thread of the runtime that parsed the request.
 
 use std::fs::File;
+use std::future::Future;
 use std::io;
+use std::mem;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT};
-use http::request::Parts;
 use onion::{
-    Body, BodyError, Context, Request, Response, SpoolLimits, Spooled, ThreadBound, plain, reuse, spool,
+    Body, BodyError, Context, Request, RequestExt, Response, SpoolLimits, Spooled, ThreadBound, plain, reuse,
+    spool,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
@@ -28,9 +31,10 @@ pub(crate) struct Native {
 }
 
 impl Native {
-    /// What the server that a request came to needs, if it is ours.
-    pub(super) fn of(context: &Context) -> Option<&Self> {
-        context.connection.shared.as_deref()?.downcast_ref()
+    /// What the server that a request came to needs, if it is ours; with the request's context.
+    pub(super) fn of(request: &Request) -> Option<(&Self, &Context)> {
+        let context = request.context()?;
+        Some((context.connection.shared.as_deref()?.downcast_ref()?, context))
     }
 }
 
@@ -44,32 +48,39 @@ pub(super) enum Arrived {
 }
 
 /// Calls `application`.
-pub(super) async fn call(application: &WsgiApplication, request: Request) -> Response {
-    let (parts, mut body) = request.into_parts();
-    let Some(context) = parts.extensions.get::<Context>() else { return no_server() };
-    let Some(server) = Native::of(context) else { return no_server() };
-    let arrived = match body.take_bytes() {
-        Some(bytes) if bytes.is_empty() => Arrived::Nothing,
-        Some(bytes) => Arrived::Memory(bytes),
-        None if parts.headers.contains_key(EXPECT) => Arrived::Live(body),
-        // Boxed, so that the common request doesn't carry the room for it.
-        None => match Box::pin(arrive(body, server.spool)).await {
-            Ok(arrived) => arrived,
-            Err(error) => return refuse(&error),
-        },
-    };
-    let permit = server.permits.acquire().await;
-    if application.may_write() {
-        return Box::pin(writing::call(application, parts, arrived, permit)).await;
-    }
-    let response = attached(|py| {
-        begin(py, application, (server, context), &parts, arrived, permit).unwrap_or_else(|error| {
-            Of::request(&parts).tell(py, "the application raised", &error);
-            raised(error, None)
-        })
-    });
-    reuse::give_parts(parts);
-    response
+///
+/// No `async fn`: that would move the request once more, from where it is handed in to where it is kept.
+pub(super) fn call<'a>(
+    application: &'a WsgiApplication,
+    mut request: Request,
+) -> Pin<Box<dyn Future<Output = Response> + Send + 'a>> {
+    Box::pin(async move {
+        let Some((server, _)) = Native::of(&request) else { return no_server() };
+        let (permits, limits) = (Arc::clone(&server.permits), server.spool);
+        let mut body = mem::take(request.body_mut());
+        let arrived = match body.take_bytes() {
+            Some(bytes) if bytes.is_empty() => Arrived::Nothing,
+            Some(bytes) => Arrived::Memory(bytes),
+            None if request.headers().contains_key(EXPECT) => Arrived::Live(body),
+            // Boxed, so that the common request doesn't carry the room for it.
+            None => match Box::pin(arrive(body, limits)).await {
+                Ok(arrived) => arrived,
+                Err(error) => return refuse(&error),
+            },
+        };
+        let permit = permits.acquire().await;
+        if application.may_write() {
+            return Box::pin(writing::call(application, request, arrived, permit)).await;
+        }
+        let response = attached(|py| {
+            begin(py, application, &request, arrived, permit).unwrap_or_else(|error| {
+                Of::call(request.method(), request.uri()).tell(py, "the application raised", &error);
+                raised(error, None)
+            })
+        });
+        reuse::give_back(mem::take(request.headers_mut()), mem::take(request.extensions_mut()));
+        response
+    })
 }
 
 /// Waits for the body, so that a slow client holds no thread.
@@ -96,12 +107,11 @@ fn refuse(error: &BodyError) -> Response {
 fn begin(
     py: Python<'_>,
     application: &WsgiApplication,
-    to: (&Native, &Context),
-    parts: &Parts,
+    request: &Request,
     arrived: Arrived,
     permit: Permit,
 ) -> PyResult<Response> {
-    let environ = environ(py, to, parts, arrived)?;
+    let environ = environ(py, request, arrived)?;
     let start = Bound::new(py, StartResponse::new(None))?;
     let iterable = application.callable().bind(py).call1((environ, &start))?;
     if start.get().has_written() {
@@ -113,17 +123,21 @@ fn begin(
     if let Some(body) = file_body(&iterable, start.get())? {
         return Ok(start.get().send_head()?.with_body(body));
     }
-    let keeper = Keeper::Server { of: Of::request(parts), _permit: permit, _bound: ThreadBound::here() };
+    let keeper = Keeper::Server {
+        of: Of::call(request.method(), request.uri()),
+        _permit: permit,
+        _bound: ThreadBound::here(),
+    };
     stream(py, AppIterable::new(iterable.unbind(), keeper), start.get())
 }
 
 /// The environ, with what there is of the body.
 pub(super) fn environ<'py>(
     py: Python<'py>,
-    (server, context): (&Native, &Context),
-    parts: &Parts,
+    request: &Request,
     arrived: Arrived,
 ) -> PyResult<Bound<'py, PyDict>> {
+    let (server, context) = Native::of(request).expect("only requests of our server are answered here");
     let input = match arrived {
         Arrived::Nothing => None,
         Arrived::Memory(bytes) => {
@@ -133,7 +147,7 @@ pub(super) fn environ<'py>(
         Arrived::File(file, length) => Some((Bound::new(py, Input::file(file))?, Some(length))),
         Arrived::Live(body) => Some((Bound::new(py, Input::live(body))?, None)),
     };
-    server.environ.build(py, parts, context, input)
+    server.environ.build(py, request, context, input)
 }
 
 /// The body, if it is all there: a list or tuple of bytes, the common answer. Neither can be closed or be waited for.

@@ -110,7 +110,7 @@ async fn finish(mut body: AppIterable, start: &Py<StartResponse>) -> PyResult<Re
 /// The response that stands for what the application raised: for the door to raise again, or for the log.
 fn failed(relayed: &Relayed, parts: &Parts, error: PyErr) -> Response {
     let environ = Python::attach(|py| relayed.environ.clone_ref(py));
-    raised(error, Some(Untold { of: Of::request(parts), environ }))
+    raised(error, Some(Untold { of: Of::call(&parts.method, &parts.uri), environ }))
 }
 
 impl Before {

@@ -11,9 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::request::Parts;
 use http_body::Frame;
-use onion::{Body, BodyError, Context as Facts, Response, ThreadBound};
+use onion::{Body, BodyError, Request, Response, ThreadBound};
 use pyo3::exceptions::PyConnectionResetError;
 use pyo3::prelude::*;
 use tokio::sync::{mpsc, oneshot};
@@ -22,7 +21,7 @@ use tokio::task::spawn_blocking;
 use super::application::raised;
 use super::head::Head;
 use super::iterable::Keeper;
-use super::native::{Arrived, Native, environ, file_body, whole_body};
+use super::native::{Arrived, environ, file_body, whole_body};
 use super::{AppIterable, StartResponse, WsgiApplication};
 use crate::log::Of;
 use crate::permits::Permit;
@@ -31,7 +30,7 @@ use crate::threads::attached;
 /// Calls `application`; the response comes as soon as its head is settled.
 pub(super) async fn call(
     application: &WsgiApplication,
-    parts: Parts,
+    request: Request,
     arrived: Arrived,
     permit: Permit,
 ) -> Response {
@@ -41,8 +40,8 @@ pub(super) async fn call(
     let outlet = Outlet { answer: Some(answer), blocks: None, wrote: Arc::clone(&wrote) };
     spawn_blocking(move || {
         attached(|py| {
-            let mut producer = Producer { outlet: None, of: Of::request(&parts) };
-            producer.run(py, &callable, &parts, arrived, permit, outlet);
+            let mut producer = Producer { outlet: None, of: Of::call(request.method(), request.uri()) };
+            producer.run(py, &callable, &request, arrived, permit, outlet);
             drop(callable);
         });
     });
@@ -64,18 +63,16 @@ impl Producer {
         &mut self,
         py: Python<'_>,
         callable: &Py<PyAny>,
-        parts: &Parts,
+        request: &Request,
         arrived: Arrived,
         permit: Permit,
         outlet: Outlet,
     ) {
-        let Some(context) = parts.extensions.get::<Facts>() else { return };
-        let Some(server) = Native::of(context) else { return };
         let start = match Bound::new(py, StartResponse::new(Some(Box::new(outlet)))) {
             Ok(start) => start,
             Err(error) => return error.write_unraisable(py, None),
         };
-        let produced = environ(py, (server, context), parts, arrived)
+        let produced = environ(py, request, arrived)
             .and_then(|environ| callable.bind(py).call1((environ, &start)))
             .and_then(|iterable| {
                 self.outlet = start.get().take_outlet();
