@@ -59,6 +59,10 @@ STACKS: dict[str, Stack] = {
     "headers": Stack("headers", {"request": SEEN, "response": SHOWN}),
     "mount": Stack("mount", {"routes": {f"/{name}": "doors.scripted:mounted" for name in MOUNTED}}),
     "mount_unstripped": Stack("mount", {"routes": {"/": "doors.scripted:mounted"}, "strip": False}),
+    "balance_elsewhere": Stack(
+        "balance", {"targets": ["http://127.0.0.1:1"], "match": {"path": "/elsewhere/**"}}
+    ),
+    "balance_refusing": Stack("balance", {"targets": ["http://127.0.0.1:1", "http://127.0.0.1:2"]}),
     "proxy_elsewhere": Stack("proxy", {"target": "http://127.0.0.1:1", "match": {"path": "/elsewhere/**"}}),
     "proxy_refusing": Stack("proxy", {"target": "http://127.0.0.1:1"}),
     "request_id": Stack("request_id", {"trust_inbound": True}, IDS),

@@ -30,6 +30,7 @@ mod trace_context;
 
 mod allow_addresses;
 mod compress;
+mod balance;
 mod errors;
 mod headers;
 mod mount;
@@ -44,6 +45,7 @@ pub use session::{Contents, OpenSession, Unavailable};
 pub static LAYERS: &[Declaration] = &[
     allow_addresses::DECLARATION,
     compress::DECLARATION,
+    balance::DECLARATION,
     errors::DECLARATION,
     headers::DECLARATION,
     mount::DECLARATION,

@@ -14,18 +14,18 @@
 //! It does not cache, and it does not decide who may ask: other layers do.
 
 mod connect;
-mod failure;
-mod link;
-mod options;
+pub(crate) mod failure;
+pub(crate) mod link;
+pub(crate) mod options;
 mod pool;
-mod relay;
-mod request_head;
+pub(crate) mod relay;
+pub(crate) mod request_head;
 mod response_head;
 mod rewrite;
-mod target;
+pub(crate) mod target;
 mod tunnel;
 mod upload;
-mod upstream;
+pub(crate) mod upstream;
 mod wire;
 
 use std::sync::Arc;

@@ -39,12 +39,6 @@ impl Failure {
         }
     }
 
-    #[expect(dead_code, reason = "Balance asks")]
-    /// Whether it is certain that the target has seen nothing of the request.
-    pub(crate) fn is_before_sending(&self) -> bool {
-        matches!(self, Failure::Connect(_) | Failure::ConnectTimedOut(_))
-    }
-
     /// Whether the target is to blame, rather than the client.
     pub(crate) fn is_of_the_target(&self) -> bool {
         !matches!(self, Failure::Upload(_))
