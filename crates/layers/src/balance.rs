@@ -15,6 +15,7 @@
 mod budget;
 mod health;
 mod member;
+mod options;
 mod policy;
 mod sticky;
 
@@ -23,16 +24,12 @@ use std::time::Instant;
 
 use http::header::SET_COOKIE;
 use http::request::Parts;
-use onion::{
-    Context, Declaration, End, Layer, Next, OptionError, Phase, Request, Response, Span, async_trait,
-};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use onion::{Context, Declaration, End, Layer, Next, OptionError, Phase, Request, Response, async_trait};
 use serde_json::{Map, Value};
 
 use crate::proxy::failure::{Failure, Of};
 use crate::proxy::link::Due;
-use crate::proxy::options::{self, Forwarding};
+use crate::proxy::options::{Forwarding, schema, take};
 use crate::proxy::request_head::RequestHeads;
 use crate::proxy::target::Target;
 use crate::proxy::upstream::{Answer, Upstream};
@@ -40,7 +37,8 @@ use crate::proxy::{leave_with_client, refusal, respond};
 use budget::Budget;
 use health::Health;
 use member::{Busy, Member};
-use policy::{Chooser, Key, Policy};
+use options::Options;
+use policy::{Chooser, Key};
 
 pub(crate) const DECLARATION: Declaration = Declaration {
     name: "balance",
@@ -49,74 +47,9 @@ pub(crate) const DECLARATION: Declaration = Declaration {
     phase: Phase::Dispatch,
     positional: Some("targets"),
     stands_alone: true,
-    schema: || options::schema(Declaration::schema_of::<Options>()),
+    schema: || schema(Declaration::schema_of::<Options>()),
     build: |given| Ok(Arc::new(Balance::new(given)?)),
 };
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Options {
-    /// The servers, each as a target of `Proxy`: `http://HOST:PORT`, `https://HOST` or `unix:PATH`.
-    #[schemars(example = &["http://10.0.0.1:9000", "http://10.0.0.2:9000"])]
-    targets: Vec<String>,
-    /// How one is chosen: `p2c` (the less busy of two that chance picks), `round_robin` (one after the other), or
-    /// `hash` (the same for the same `hash_by`, as long as it is well).
-    #[serde(default = "default_policy")]
-    policy: Policy,
-    /// What `hash` goes by: `client` (the client's address), `path`, or the name of a header.
-    #[serde(default = "default_hash_by")]
-    hash_by: String,
-    /// A cookie of this name keeps a client with its target, as long as that is well. Nothing means that there is none.
-    #[serde(default)]
-    sticky: Option<String>,
-    /// After so many failures within `fail_time`, a target rests. 0 means that it never does.
-    #[serde(default = "default_max_fails")]
-    max_fails: u32,
-    /// How long failures are counted, and how long a target rests then.
-    #[serde(default = "default_fail_time")]
-    fail_time: Span,
-    /// A path that every target is asked for from time to time; what is no 2xx or 3xx takes the target out, until it
-    /// answers so again. Nothing means that targets are not asked.
-    #[serde(default)]
-    health_path: Option<String>,
-    /// How often they are asked.
-    #[serde(default = "default_health_every")]
-    health_every: Span,
-    /// How many targets a request is tried on, at most. Only what can do no harm is tried again.
-    #[serde(default = "default_tries")]
-    tries: u8,
-    /// How many requests may be tried again, in percent of all; ten more after quiet times.
-    #[serde(default = "default_retry_budget")]
-    retry_budget: u8,
-}
-
-fn default_policy() -> Policy {
-    Policy::P2c
-}
-
-fn default_hash_by() -> String {
-    "client".to_owned()
-}
-
-fn default_max_fails() -> u32 {
-    3
-}
-
-fn default_fail_time() -> Span {
-    Span::seconds(10)
-}
-
-fn default_health_every() -> Span {
-    Span::seconds(10)
-}
-
-fn default_tries() -> u8 {
-    2
-}
-
-fn default_retry_budget() -> u8 {
-    20
-}
 
 struct Balance {
     heads: Arc<RequestHeads>,
@@ -131,7 +64,7 @@ struct Balance {
 
 impl Balance {
     fn new(mut given: Map<String, Value>) -> Result<Self, OptionError> {
-        let forwarding = Arc::new(options::take(&mut given)?);
+        let forwarding = Arc::new(take(&mut given)?);
         let options: Options = onion::reading::read(given)?;
         if options.targets.is_empty() {
             return Err(OptionError("targets: the list is empty; give one target at least".to_owned()));
