@@ -29,8 +29,8 @@ mod testing;
 mod trace_context;
 
 mod allow_addresses;
-mod compress;
 mod balance;
+mod compress;
 mod errors;
 mod headers;
 mod mount;
@@ -44,8 +44,8 @@ pub use session::{Contents, OpenSession, Unavailable};
 /// Every layer of the house, in the order of their names.
 pub static LAYERS: &[Declaration] = &[
     allow_addresses::DECLARATION,
-    compress::DECLARATION,
     balance::DECLARATION,
+    compress::DECLARATION,
     errors::DECLARATION,
     headers::DECLARATION,
     mount::DECLARATION,

@@ -6,8 +6,8 @@ A layer is a value. ``AllowAddresses(app, ["10.0.0.0/8"])`` stands around an app
 
 from onionskin.layers._common import Matching
 from onionskin.layers.allow_addresses import AllowAddresses
-from onionskin.layers.compress import Compress
 from onionskin.layers.balance import Balance
+from onionskin.layers.compress import Compress
 from onionskin.layers.errors import Errors
 from onionskin.layers.headers import Headers
 from onionskin.layers.mount import Mount
@@ -18,8 +18,8 @@ from onionskin.layers.static_files import StaticFiles
 
 __all__ = [
     "AllowAddresses",
-    "Compress",
     "Balance",
+    "Compress",
     "Errors",
     "Headers",
     "Matching",
