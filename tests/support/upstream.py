@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -123,7 +124,14 @@ class Peer:
 class Upstream:
     """Listens, and has each connection served by ``script`` on a thread of its own, over and over again."""
 
-    def __init__(self, script: Callable[[Peer], object], listener: socket.socket, url: str) -> None:
+    def __init__(
+        self,
+        script: Callable[[Peer], object],
+        listener: socket.socket,
+        url: str,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self.tls = tls
         self.script = script
         self.listener = listener
         self.url = url
@@ -147,8 +155,12 @@ class Upstream:
 
     def serve(self, connection: socket.socket) -> None:
         """One connection, until either side is done."""
-        peer = Peer(connection, self)
-        with contextlib.suppress(EOFError, OSError), connection:
+        with contextlib.suppress(EOFError, OSError), contextlib.ExitStack() as stack:
+            stack.enter_context(connection)
+            if self.tls is not None:
+                connection = stack.enter_context(self.tls.wrap_socket(connection, server_side=True))
+                self.open.append(connection)
+            peer = Peer(connection, self)
             while connection.fileno() >= 0:
                 if self.script(peer) is CLOSE:
                     break
@@ -168,17 +180,20 @@ CLOSE = object()
 
 
 @contextlib.contextmanager
-def upstream(script: Callable[[Peer], object], path: Path | None = None) -> Iterator[Upstream]:
-    """An upstream on a free port, or on a Unix socket at ``path``."""
+def upstream(
+    script: Callable[[Peer], object], path: Path | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[Upstream]:
+    """An upstream on a free port, with TLS if it is given, or on a Unix socket at ``path``."""
     if path is None:
         listener = socket.create_server(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        port = listener.getsockname()[1]
+        url = f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}"
     else:
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(path))
         listener.listen()
         url = f"unix:{path}"
-    up = Upstream(script, listener, url)
+    up = Upstream(script, listener, url, tls)
     up.thread.start()
     try:
         yield up
