@@ -18,10 +18,20 @@ pub(crate) fn check(host: &[u8]) -> Result<(), Rejection> {
 }
 
 fn check_name(host: &[u8]) -> bool {
-    let is_name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    let end = host.iter().position(|byte| !is_name_byte(byte)).unwrap_or(host.len());
+    let end = host.iter().position(|byte| !NAME_BYTES[usize::from(*byte)]).unwrap_or(host.len());
     end > 0 && check_port(&host[end..])
 }
+
+/// The bytes of a name, computed once: every request has a host.
+static NAME_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        byte += 1;
+    }
+    table
+};
 
 fn check_literal(literal: &[u8]) -> bool {
     let Some(end) = memchr::memchr(b']', literal) else { return false };

@@ -9,8 +9,7 @@
 
 use std::fmt;
 
-use http::header::{CONTENT_LENGTH, HeaderName};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
 use crate::encoder::BodyEncoder;
 use crate::names;
@@ -56,13 +55,13 @@ pub enum HeadError {
 /// Writes the response head at the end of `out`, which is left alone on an error, and decides how the body is
 /// framed and whether the connection can go on.
 pub fn encode_head(out: &mut Vec<u8>, head: &ResponseHead<'_>) -> Result<(BodyEncoder, bool), HeadError> {
-    let declared = declared_length(head.headers)?;
     check_reason(head.reason)?;
-    let plan = Plan::new(head, declared);
-
+    let start = out.len();
     out.reserve(256);
     write_status_line(out, head.status, head.reason);
     let given = write_fields(out, head.headers);
+    let declared = given.declared_length().inspect_err(|_| out.truncate(start))?;
+    let plan = Plan::new(head, declared);
     if !head.status.is_informational() {
         if !given.date {
             out.extend_from_slice(b"Date: ");
@@ -136,16 +135,6 @@ impl Plan {
     }
 }
 
-/// The application's Content-Length: one field with one number, or none.
-fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, HeadError> {
-    let mut values = headers.get_all(CONTENT_LENGTH).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => decimal(value.as_bytes()).map(Some).ok_or(HeadError::ContentLength),
-        (Some(_), Some(_)) => Err(HeadError::ContentLength),
-    }
-}
-
 fn check_reason(reason: Option<&[u8]>) -> Result<(), HeadError> {
     let is_text = |reason: &[u8]| reason.iter().copied().all(is_text_byte);
     if reason.is_none_or(is_text) { Ok(()) } else { Err(HeadError::Reason) }
@@ -165,16 +154,34 @@ fn write_status_line(out: &mut Vec<u8>, status: StatusCode, reason: Option<&[u8]
 }
 
 /// Which of the fields that the house would add were given.
-struct Given {
+#[derive(Default)]
+struct Given<'a> {
     date: bool,
     server: bool,
+    content_length: Option<&'a HeaderValue>,
+    second_content_length: bool,
 }
 
-fn write_fields(out: &mut Vec<u8>, headers: &HeaderMap) -> Given {
-    let mut given = Given { date: false, server: false };
+impl Given<'_> {
+    /// The application's Content-Length: one field with one number, or none.
+    fn declared_length(&self) -> Result<Option<u64>, HeadError> {
+        match self.content_length {
+            None => Ok(None),
+            Some(_) if self.second_content_length => Err(HeadError::ContentLength),
+            Some(value) => decimal(value.as_bytes()).map(Some).ok_or(HeadError::ContentLength),
+        }
+    }
+}
+
+fn write_fields<'a>(out: &mut Vec<u8>, headers: &'a HeaderMap) -> Given<'a> {
+    let mut given = Given::default();
     for (name, value) in headers {
         match role(name) {
             Role::Ours => continue,
+            Role::ContentLength => {
+                given.second_content_length |= given.content_length.replace(value).is_some();
+                continue;
+            }
             Role::Date => given.date = true,
             Role::Server => given.server = true,
             Role::Plain => {}
@@ -195,6 +202,8 @@ fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
 enum Role {
     /// Written by [`Plan`] alone, or never (RFC 9110 section 7.6.1): the application cannot speak for the connection.
     Ours,
+    /// [`Plan`] writes it too, and has to know what the application said.
+    ContentLength,
     Date,
     Server,
     Plain,
@@ -204,12 +213,12 @@ fn role(name: &HeaderName) -> Role {
     match name.as_str() {
         "date" => Role::Date,
         "server" => Role::Server,
+        "content-length" => Role::ContentLength,
         "te"
         | "trailer"
         | "upgrade"
         | "connection"
         | "keep-alive"
-        | "content-length"
         | "proxy-connection"
         | "transfer-encoding"
         | "proxy-authenticate"
