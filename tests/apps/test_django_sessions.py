@@ -1,0 +1,104 @@
+"""Django's sessions kept by Session, under every kind of server."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.browser import browser
+from support.servers import TESTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import httpx
+
+    from support.servers import Servers
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the site's databases."""
+    directory = tmp_path_factory.mktemp("django-sessions")
+    variables = {**os.environ, "DJANGO_DIRECTORY": str(directory), "PYTHONPATH": str(TESTS)}
+    made = "import apps.django_sessions; apps.django_sessions.prepare()"
+    subprocess.run([sys.executable, "-c", made], env=variables, check=True, timeout=60)
+    return directory
+
+
+@pytest.fixture
+def site(servers: Servers, kind: str, data: Path) -> Iterator[httpx.Client]:
+    """A browser, so to speak."""
+    server = servers.get(kind, "apps.django_sessions:application", DJANGO_DIRECTORY=str(data))
+    with browser(server) as client:
+        yield client
+
+
+def token(page: str) -> str:
+    """The token of a form."""
+    found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+    assert found is not None, page
+    return found[1]
+
+
+def log_in(site: httpx.Client, password: str = "lovelace") -> str:
+    """The page that follows."""
+    login = site.get("/admin/login/?next=/admin/")
+    fields = {"username": "ada", "password": password, "csrfmiddlewaretoken": token(login.text)}
+    return site.post("/admin/login/?next=/admin/", data=fields, follow_redirects=True).text
+
+
+def test_logging_in_rotates_the_session_and_logging_out_ends_it(site: httpx.Client) -> None:
+    site.get("/cart", params={"item": "a"})
+    before = dict(site.cookies)
+    assert "Site administration" in log_in(site)
+    inside = dict(site.cookies)
+    assert before["sid"] != inside["sid"]
+    assert site.get("/cart", params={"item": "b"}).json()["cart"] == ["a", "b"]
+
+    page = site.get("/admin/").text
+    site.post("/admin/logout/", data={"csrfmiddlewaretoken": token(page)})
+    assert site.get("/admin/").status_code == 302
+    for old in (before, inside):
+        # Whoever has copied a cookie has nothing.
+        site.cookies.clear()
+        site.cookies.update(old)
+        assert site.get("/cart", params={"item": "c"}).json()["cart"] == ["c"]
+
+
+def test_a_wrong_password_does_not_open_the_admin(site: httpx.Client) -> None:
+    assert "Please enter the correct" in log_in(site, "wrong")
+    assert site.get("/admin/").status_code == 302
+
+
+def test_one_adds_a_group_and_is_told_so_by_a_message_from_the_session(site: httpx.Client) -> None:
+    log_in(site)
+    name = f"group of {os.urandom(8).hex()}"
+    fields = {"name": name, "csrfmiddlewaretoken": token(site.get("/admin/auth/group/add/").text)}
+    added = site.post("/admin/auth/group/add/", data=fields, follow_redirects=True).text
+    assert "was added successfully" in added
+    assert "was added successfully" not in site.get("/admin/auth/group/").text
+
+
+def test_a_page_that_does_not_use_its_session_has_no_trace_of_it(site: httpx.Client) -> None:
+    site.get("/cart", params={"item": "a"})
+    headers = site.get("/untouched").headers
+    assert not {"vary", "set-cookie", "cache-control"} & set(headers)
+
+
+def test_a_session_key_is_there_once_something_is_kept(site: httpx.Client) -> None:
+    assert site.get("/keys").json() == {"before": None, "after": None}
+    created = site.get("/keys", params={"create": "1"}).json()["after"]
+    assert len(created) == 64
+    assert site.get("/keys").json() == {"before": created, "after": created}
+    assert created not in str(site.cookies)
+
+
+def test_an_expiry_of_its_own_is_refused(site: httpx.Client) -> None:
+    assert site.get("/expiry").text.startswith("how long a session lasts is said by the layer")
