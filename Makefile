@@ -95,7 +95,7 @@ smoke: $(VENV)/.tools ## the tests marked so, on the other Pythons that are inst
 	@sh tools/smoke.sh $(BIN)
 
 .PHONY: fuzz
-fuzz: ## a minute of fuzzing the request parser
+fuzz: ## a minute of fuzzing what parses the bytes of clients
 	@sh tools/fuzz.sh
 
 .PHONY: clean

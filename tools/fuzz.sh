@@ -1,5 +1,5 @@
 #!/bin/sh
-# A minute of bytes that nobody would write, through the request parser. Part of `make check`.
+# A minute of bytes that nobody would write, through what parses the bytes of clients. Part of `make check`.
 set -eu
 
 if ! cargo +nightly --version >/dev/null 2>&1; then
@@ -10,6 +10,12 @@ if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
     echo 'fuzz: NOT run: cargo-fuzz is missing (cargo install --locked cargo-fuzz)' >&2
     exit "${CHECK_ALL:-0}"
 fi
-mkdir -p fuzz/corpus/request
-exec cargo +nightly fuzz run request fuzz/corpus/request fuzz/seeds/request -- \
-    -max_total_time="${FUZZ_SECONDS:-60}" -verbosity=0 -print_funcs=0 -print_final_stats=1
+# The targets share the time.
+targets=$(sed -n 's/^name = "\(.*\)"$/\1/p' fuzz/Cargo.toml | grep -v '^fuzz$')
+seconds=$((${FUZZ_SECONDS:-60} / $(echo "$targets" | wc -l)))
+for target in $targets; do
+    echo "fuzz: $target, $seconds s"
+    mkdir -p "fuzz/corpus/$target" "fuzz/seeds/$target"
+    cargo +nightly fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
+        -max_total_time="$seconds" -verbosity=0 -print_funcs=0 -print_final_stats=1
+done

@@ -1,4 +1,4 @@
-"""Session in its stores: shared by processes, changed by many at once, killed meanwhile, down and up again."""
+"""Session in its stores: shared by processes, changed by many at once, killed meanwhile, and down."""
 
 from __future__ import annotations
 
