@@ -87,8 +87,8 @@ check-dependencies:
 	@sh tools/dependencies.sh
 
 .PHONY: wheels
-wheels: $(VENV)/.extension ## a wheel for .venv's Python and a source distribution, in dist
-	$(BIN)/maturin build --quiet --release --interpreter $(BIN)/python --sdist --out dist
+wheels: $(VENV)/.extension ## a wheel for .venv's Python and a source distribution, in dist (PROFILE=no: quicker)
+	PROFILE=$(PROFILE) sh tools/wheel.sh $(BIN) --sdist --out dist
 
 .PHONY: smoke
 smoke: $(VENV)/.tools ## the tests marked so, on the other Pythons that are installed

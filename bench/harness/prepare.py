@@ -77,10 +77,10 @@ def compile_floor() -> None:
 
 
 def install_onionskin() -> None:
-    say("building onionskin in release mode")
+    say("building onionskin in release mode, by a profile: some minutes")
     with tempfile.TemporaryDirectory() as folder:
-        maturin = [str(BIN / "maturin"), "build", "--release", "--quiet"]
-        subprocess.run([*maturin, "--interpreter", str(PYTHON), "--out", folder], cwd=PROJECT, check=True)
+        wheel = ["sh", str(PROJECT / "tools" / "wheel.sh"), str(BIN), "--out", folder]
+        subprocess.run(wheel, cwd=PROJECT, check=True)
         pip("install", "--force-reinstall", *(str(wheel) for wheel in Path(folder).glob("*.whl")))
 
 
