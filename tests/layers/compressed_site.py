@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 import flask
 
-from onionskin import Compress
+from onionskin import Compress, Headers
 from support.gate import wait_at
 
 if TYPE_CHECKING:
@@ -106,6 +106,19 @@ def times(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
             return
 
 
+def reader(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """A page that shows the events as they come, and the length of the big page."""
+    start_response("200 OK", [HTML])
+    gate = dict(parse_qsl(environ["QUERY_STRING"]))["gate"]
+    script = f"""
+        const source = new EventSource("/events?gate={int(gate)}");
+        source.onmessage = event => document.title += " " + event.data;
+        source.onerror = () => source.close();
+        fetch("/big_blocks").then(big => big.text()).then(text => document.body.dataset.length = text.length);
+    """
+    return [b"<!doctype html><body><script>", script.encode(), b"</script><p>", b"onion " * 500]
+
+
 def broken(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
     start_response("200 OK", [HTML])
     yield PAGE
@@ -138,6 +151,7 @@ PAGES: dict[str, Callable[[dict[str, Any], Any], Iterable[bytes]]] = {
         tagged,
         events,
         times,
+        reader,
         broken,
         too_short,
         endless,
@@ -145,6 +159,10 @@ PAGES: dict[str, Callable[[dict[str, Any], Any], Iterable[bytes]]] = {
 }
 
 compressed = Compress(application)
+# Over plain HTTP a browser asks for gzip alone; these make it take the others.
+forced_br = Headers(compressed, request={"set": {"Accept-Encoding": "br"}})
+forced_zstd = Headers(compressed, request={"set": {"Accept-Encoding": "zstd"}})
+forced_gzip = Headers(compressed, request={"set": {"Accept-Encoding": "gzip"}})
 preferring_gzip = Compress(application, encodings=["gzip", "br"])
 
 site = flask.Flask(__name__)

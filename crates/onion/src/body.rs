@@ -64,6 +64,11 @@ pub trait Foreign: Send + 'static {
         None
     }
 
+    /// Whether the next block may be long in coming, so that nobody should hold back the last one meanwhile.
+    fn may_pause(&self) -> bool {
+        true
+    }
+
     /// The way back to the concrete type, for the door that made it.
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
 

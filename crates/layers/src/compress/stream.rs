@@ -56,7 +56,12 @@ pub(super) fn has_pool() -> bool {
 impl Encoded {
     /// `inner` as `encoder` has it. It must be `declared` bytes long, if anybody said so.
     pub(super) fn new(inner: Body, encoder: Encoder, declared: Option<u64>) -> Self {
-        let may_pause = !matches!(inner.kind(), Kind::Bytes(_) | Kind::File(_));
+        let may_pause = match inner.kind() {
+            Kind::Empty | Kind::Bytes(_) | Kind::File(_) => false,
+            // It may have something of Python's inside.
+            Kind::Stream(_) => true,
+            Kind::Foreign(foreign) => foreign.may_pause(),
+        };
         let state = State::Reading(encoder);
         Encoded { inner, left: declared, may_pause, rest: Bytes::new(), kept: 0, state }
     }

@@ -119,6 +119,25 @@ impl AppIterable {
     }
 }
 
+/// Whether an iterable reads a regular file: an open one, or the file wrapper of some server around one.
+fn is_file(iterable: &Bound<'_, PyAny>) -> bool {
+    let is_regular = |file: &Bound<'_, PyAny>| -> PyResult<bool> {
+        let mode: u32 = file
+            .py()
+            .import("os")?
+            .call_method1("stat", (file.call_method0("fileno")?,))?
+            .getattr("st_mode")?
+            .extract()?;
+        Ok(mode & REGULAR_MASK == REGULAR)
+    };
+    let inside = iterable.getattr_opt("filelike").ok().flatten();
+    is_regular(inside.as_ref().unwrap_or(iterable)).unwrap_or(false)
+}
+
+/// `S_IFMT` and `S_IFREG`.
+const REGULAR_MASK: u32 = 0o170_000;
+const REGULAR: u32 = 0o100_000;
+
 /// The bytes of one block.
 pub(crate) fn block_of(block: &Bound<'_, PyAny>) -> PyResult<Bytes> {
     let block = block.cast::<PyBytes>().map_err(|_| {
@@ -159,6 +178,10 @@ impl Foreign for AppIterable {
 
     fn take_whole(&mut self) -> Option<Bytes> {
         attached(|py| self.whole(py))
+    }
+
+    fn may_pause(&self) -> bool {
+        attached(|py| !is_file(self.iterable.bind(py)))
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
