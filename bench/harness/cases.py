@@ -112,6 +112,17 @@ CASES: dict[str, Case] = {
     "deny_python": Case(
         "403 from a Python middleware", FAST, "guarded:deny", status=403, answer=b"403 Forbidden"
     ),
+    "session": Case(
+        "a new session with a counter in a cookie: by Session, by Flask's session, by Beaker, and none",
+        ("onionskin", "onionskin+flask", "onionskin+beaker", "onionskin+none"),
+        "sessions:ours",
+        rival="onionskin+flask",
+        apps={
+            "onionskin+flask": "sessions:flask",
+            "onionskin+beaker": "sessions:beaker",
+            "onionskin+none": "apps:hello",
+        },
+    ),
     "threads64": Case("hello with 64 threads", ("onionskin", *THREADS64), rival="granian-bt64"),
     "slow10": Case(
         "an application that sleeps 10 ms, 64 threads", THREADS64, "apps:slow10", rival="granian-bt64"
