@@ -45,6 +45,16 @@ def above(ours: str, bare: str, name: str = "cpu_us") -> Figure:
     return lambda result: result.difference(ours, bare, name)
 
 
+def added(ours: str, rival: str, bare: str) -> Figure:
+    """What ours adds to the bare application, as a share of what the rival adds."""
+
+    def share(result: CaseResult) -> float | None:
+        own, other = result.difference(ours, bare, "cpu_us"), result.difference(rival, bare, "cpu_us")
+        return own / other if own is not None and other else None
+
+    return share
+
+
 GOALS = (
     Goal("hello: CPU to the best C server", "hello", best_c_server, 1.0, 0.9, "×"),
     Goal("hello: CPU to granian", "hello", ratio(OURS, "granian"), 0.7, 0.6, "×"),
@@ -62,6 +72,13 @@ GOALS = (
     Goal("Mount of 3 routes", "mount", above(OURS, "onionskin+none"), 0.5, unit=" µs"),
     Goal("Mount of 3,000 routes", "mount", above("onionskin+many", "onionskin+none"), 0.5, unit=" µs"),
     Goal("403 of AllowAddresses: CPU to nginx", "deny", ratio(OURS, "nginx"), 1.0, 0.85, "×"),
+    Goal(
+        "a session in a cookie: CPU to Flask's session",
+        "session",
+        added(OURS, "onionskin+flask", "onionskin+none"),
+        aim=0.2,
+        unit="×",
+    ),
     Goal("64 threads: CPU to one thread", "threads64", ratio(OURS64, OURS), 1.2, 1.1, "×"),
     Goal("64 threads: p99 to one thread", "threads64", ratio(OURS64, OURS, "p99_ms"), 1.2, 1.1, "×"),
     Goal(
