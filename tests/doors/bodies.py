@@ -178,6 +178,15 @@ def write_and_list(environ: dict[str, Any], start_response: Any) -> Iterable[byt
 
 
 @script
+def write_much(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """More than is kept in memory."""
+    write = start_response("200 OK", [TEXT])
+    for number in range(50):
+        write(b"%06d" % number * 15_000)
+    return Counted(environ, [b"", b"then ", b"iterated"])
+
+
+@script
 def write_slowly(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """The call goes on only when the test has seen what was written."""
     start_response("200 OK", [TEXT])(b"first|")

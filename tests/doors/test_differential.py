@@ -38,6 +38,7 @@ REQUESTS: dict[str, tuple[str, str, list[tuple[str, str]], bytes | None]] = {
     "empty": ("GET", "/empty", [], None),
     "lazy": ("GET", "/lazy", [], None),
     "write": ("GET", "/write", [], None),
+    "write much": ("GET", "/write_much", [], None),
     "reason": ("GET", "/other_reason", [], None),
     "cookies": ("GET", "/cookies", [("Cookie", "a=1; b=2")], None),
     "latin-1": ("GET", "/latin1", [("X-Name", "\xe9\xff")], None),

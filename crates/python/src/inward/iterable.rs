@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyIterator, PyList, PyTuple};
 
+use super::written::Written;
 use crate::log::Of;
 use crate::permits::Permit;
 use crate::threads::attached;
@@ -21,7 +22,9 @@ use crate::threads::attached;
 pub(crate) struct AppIterable {
     iterable: Py<PyAny>,
     iterator: Option<Py<PyIterator>>,
-    /// What was taken before the head could go out: written data, or the first block.
+    /// What goes out before all blocks.
+    written: Written,
+    /// The block that was taken before the head could go out.
     first: Option<Bytes>,
     closed: bool,
     keeper: Keeper,
@@ -40,7 +43,14 @@ pub(crate) type CloseFault = Arc<Mutex<Option<PyErr>>>;
 
 impl AppIterable {
     pub(crate) fn new(iterable: Py<PyAny>, keeper: Keeper) -> Self {
-        AppIterable { iterable, iterator: None, first: None, closed: false, keeper }
+        AppIterable {
+            iterable,
+            iterator: None,
+            written: Written::default(),
+            first: None,
+            closed: false,
+            keeper,
+        }
     }
 
     /// Puts `block` before what is still to come.
@@ -49,16 +59,13 @@ impl AppIterable {
     }
 
     /// Puts `written` before all that is still to come.
-    pub(crate) fn put_before(&mut self, written: Bytes) {
-        self.first = Some(match self.first.take() {
-            None => written,
-            Some(first) => [written, first].concat().into(),
-        });
+    pub(crate) fn put_before(&mut self, written: Written) {
+        self.written = written;
     }
 
     /// The application's own object, if nothing was taken from it: whoever gets it has to close it.
     pub(crate) fn into_untouched(mut self: Box<Self>, py: Python<'_>) -> Result<Py<PyAny>, Box<Self>> {
-        if self.iterator.is_some() || self.first.is_some() {
+        if self.iterator.is_some() || self.first.is_some() || !self.written.is_empty() {
             return Err(self);
         }
         self.closed = true;
@@ -78,15 +85,17 @@ impl AppIterable {
         // What is no bytes is found, and told, when it is its turn.
         let blocks = blocks.iter_borrowed().map(|block| Some(share(&*block.cast::<PyBytes>().ok()?)));
         let mut blocks = blocks.collect::<Option<Vec<_>>>()?;
+        let written = self.written.in_memory()?.freeze();
         self.closed = true;
         blocks.splice(..0, self.first.take());
+        blocks.splice(..0, (!written.is_empty()).then_some(written));
         Some(if let [only] = &mut blocks[..] { mem::take(only) } else { blocks.concat().into() })
     }
 
     /// The next block, `None` at the end. It may be empty.
     pub(crate) fn next(&mut self, py: Python<'_>) -> PyResult<Option<Bytes>> {
-        if let Some(first) = self.first.take() {
-            return Ok(Some(first));
+        if let Some(block) = self.written.next_block()?.or_else(|| self.first.take()) {
+            return Ok(Some(block));
         }
         if self.closed {
             return Ok(None);

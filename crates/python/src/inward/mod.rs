@@ -11,6 +11,7 @@ mod relayed;
 mod start_response;
 mod templates;
 mod writing;
+mod written;
 
 pub(crate) use application::{Raised, WsgiApplication};
 pub(crate) use environ::Environ;

@@ -7,7 +7,7 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use onion::{
     Body, BodyError, Context, Request, RequestExt, Response, SpoolLimits, Spooled, ThreadBound, plain, reuse,
@@ -165,7 +165,7 @@ pub(super) fn whole_body(iterable: &Bound<'_, PyAny>, start: &StartResponse) -> 
     } else {
         return Ok(None);
     };
-    let mut whole = BytesMut::from(start.take_written());
+    let Some(mut whole) = start.written_in_memory() else { return Ok(None) };
     for block in blocks.iter_borrowed() {
         whole.extend_from_slice(&super::iterable::block_of(&block)?);
     }
@@ -197,35 +197,23 @@ pub(super) fn file_body(iterable: &Bound<'_, PyAny>, start: &StartResponse) -> P
 /// A body that comes block by block. The head is held until the first block that is not empty: up to then the
 /// application may still replace it.
 fn stream(py: Python<'_>, mut body: AppIterable, start: &StartResponse) -> PyResult<Response> {
-    let first = loop {
-        match body.next(py) {
-            Ok(None) => break None,
-            Ok(Some(block)) => {
-                let written = start.take_written();
-                if !written.is_empty() || !block.is_empty() {
-                    break Some(if written.is_empty() { block } else { [written, block].concat().into() });
-                }
+    let ended = loop {
+        // An error closes the iterable before it is told: what close() does wrong is told by itself.
+        match body.next(py)? {
+            None => break true,
+            Some(block) if !block.is_empty() || start.has_written() => {
+                body.put_first(block);
+                break false;
             }
-            Err(error) => {
-                // Closed before the fault is told: what close() does wrong is told by itself.
-                drop(body);
-                return Err(error);
-            }
+            Some(_) => {}
         }
     };
-    let head = start.send_head();
-    match (first, head) {
-        (Some(first), Ok(head)) => {
-            body.put_first(first);
-            Ok(head.with_body(Body::foreign(body)))
-        }
-        (None, Ok(head)) => {
-            drop(body);
-            Ok(head.with_body(start.take_written().into()))
-        }
-        (_, Err(error)) => {
-            drop(body);
-            Err(error)
-        }
+    let head = start.send_head()?;
+    let written = start.take_written();
+    if ended {
+        drop(body);
+        return Ok(head.with_body(written.into_body()));
     }
+    body.put_before(written);
+    Ok(head.with_body(Body::foreign(body)))
 }

@@ -96,14 +96,11 @@ async fn finish(mut body: AppIterable, start: &Py<StartResponse>) -> PyResult<Re
             None => {
                 drop(body);
                 let written = start.get().take_written();
-                return Ok(start.get().current_head()?.with_body(written.into()));
+                return Ok(start.get().current_head()?.with_body(written.into_body()));
             }
         }
     }
-    let written = start.get().take_written();
-    if !written.is_empty() {
-        body.put_before(written);
-    }
+    body.put_before(start.get().take_written());
     Ok(start.get().offer_head()?.with_body(Body::foreign(body)))
 }
 

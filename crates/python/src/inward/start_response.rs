@@ -1,5 +1,6 @@
 //! The `start_response` that our doors give to an application, and the `write` that it returns.
 
+use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -10,6 +11,7 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use super::head::{Head, header_list, status_line};
 use super::writing::Outlet;
+use super::written::Written;
 use crate::changes::HeaderChanges;
 
 /// One request's `start_response` and `write` (PEP 3333, "The `start_response()` Callable").
@@ -24,7 +26,7 @@ struct State {
     head: Option<Head>,
     sent: Sent,
     /// What came by `write()` and is not taken yet.
-    written: BytesMut,
+    written: Written,
     /// Where what comes by `write()` goes at once, if it can.
     outlet: Option<Box<Outlet>>,
 }
@@ -109,9 +111,14 @@ impl StartResponse {
         !self.state().written.is_empty()
     }
 
+    /// The same, if it is all in memory.
+    pub(crate) fn written_in_memory(&self) -> Option<BytesMut> {
+        self.state().written.in_memory()
+    }
+
     /// What the application wrote since this was last asked.
-    pub(crate) fn take_written(&self) -> Bytes {
-        self.state().written.split().freeze()
+    pub(crate) fn take_written(&self) -> Written {
+        mem::take(&mut self.state().written)
     }
 
     /// Remembers that the head went on to `outer`, with `final_headers` in place of the application's own.
@@ -181,8 +188,7 @@ impl StartResponse {
             state.sent = Sent::Yes;
         }
         let Some(mut outlet) = state.outlet.take() else {
-            state.written.extend_from_slice(block);
-            return Ok(());
+            return Ok(state.written.push(block)?);
         };
         let head = if first { state.head.take() } else { None };
         drop(state);

@@ -110,8 +110,9 @@ impl Producer {
         let keeper = Keeper::Server { of: self.of.clone(), _permit: permit, _bound: ThreadBound::here() };
         let mut body = AppIterable::new(iterable.clone().unbind(), keeper);
         while let Some(block) = body.next(py)? {
-            let written = start.take_written();
-            for block in [written, block] {
+            let mut written = start.take_written();
+            let mut next = Some(block);
+            while let Some(block) = written.next_block()?.or_else(|| next.take()) {
                 if !block.is_empty()
                     && outlet.send(py, outlet.is_unused().then(|| start.send_head()), block)?.is_err()
                 {

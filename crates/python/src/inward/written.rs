@@ -1,0 +1,96 @@
+//! What an application has written with `write()` and can't go out yet: in memory, then in a temporary file.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::mem;
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Frame, SizeHint};
+use onion::{Body, BodyError};
+
+/// Written data, in its order: what the file has, then what memory has.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    file: Option<File>,
+    /// The part of the file that is not taken yet.
+    from: u64,
+    to: u64,
+    memory: BytesMut,
+}
+
+/// So much is kept in memory, in bytes.
+const MEMORY: usize = 1 << 20;
+
+/// So much of the file is taken at a time, in bytes.
+const BLOCK: u64 = 64 * 1024;
+
+impl Written {
+    /// Adds a block.
+    pub(crate) fn push(&mut self, block: &[u8]) -> io::Result<()> {
+        self.memory.extend_from_slice(block);
+        if self.memory.len() > MEMORY {
+            let file = match &mut self.file {
+                Some(file) => file,
+                None => self.file.insert(tempfile::tempfile()?),
+            };
+            file.write_all(&self.memory)?;
+            self.to += self.memory.len() as u64;
+            self.memory.clear();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.length() == 0
+    }
+
+    /// All of it, if it is in memory.
+    pub(crate) fn in_memory(&mut self) -> Option<BytesMut> {
+        self.file.is_none().then(|| mem::take(&mut self.memory))
+    }
+
+    /// Takes the next block.
+    pub(crate) fn next_block(&mut self) -> io::Result<Option<Bytes>> {
+        if let Some(file) = self.file.as_ref().filter(|_| self.from < self.to) {
+            let mut block = vec![0; usize::try_from((self.to - self.from).min(BLOCK)).unwrap_or(usize::MAX)];
+            file.read_exact_at(&mut block, self.from)?;
+            self.from += block.len() as u64;
+            return Ok(Some(block.into()));
+        }
+        let rest = mem::take(&mut self.memory).freeze();
+        Ok((!rest.is_empty()).then_some(rest))
+    }
+
+    /// As a body of its own.
+    pub(crate) fn into_body(mut self) -> Body {
+        match self.in_memory() {
+            Some(bytes) => bytes.freeze().into(),
+            None => Body::stream(self),
+        }
+    }
+
+    fn length(&self) -> u64 {
+        self.to - self.from + self.memory.len() as u64
+    }
+}
+
+impl http_body::Body for Written {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Poll::Ready(
+            self.next_block().map_err(BodyError::Storage).transpose().map(|block| block.map(Frame::data)),
+        )
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.length())
+    }
+}
