@@ -88,25 +88,44 @@ impl WriteHalf {
         }
     }
 
-    /// Sends a part of a file without taking it into memory, as far as the socket takes it now.
+    /// Writes what the socket takes now of a block that more follows: the kernel keeps back what fills no packet.
     #[cfg(target_os = "linux")]
-    pub(crate) fn try_send_file(&self, range: &mut FileRange) -> io::Result<usize> {
-        use rustix::fs::sendfile;
-        use tokio::io::Interest;
+    pub(crate) fn try_write_more(&self, block: &[u8]) -> io::Result<usize> {
+        use rustix::net::{SendFlags, send};
 
-        let count = usize::try_from(range.length).unwrap_or(usize::MAX);
+        self.try_send(|socket| Ok(send(socket, block, SendFlags::MORE | SendFlags::NOSIGNAL)?))
+    }
+
+    /// Sends a part of a file without taking it into memory: what the socket takes now, and no more than `most` bytes.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn try_send_file(&self, range: &mut FileRange, most: usize) -> io::Result<usize> {
+        use rustix::fs::sendfile;
+
+        let count = usize::try_from(range.length).unwrap_or(most).min(most);
         let mut offset = range.offset;
-        let sent = match &self.socket {
-            WriteSocket::Tcp(half) => half.as_ref().try_io(Interest::WRITABLE, || {
-                Ok(sendfile(half.as_ref(), &range.file, Some(&mut offset), count)?)
-            }),
-            WriteSocket::Unix(half) => half.as_ref().try_io(Interest::WRITABLE, || {
-                Ok(sendfile(half.as_ref(), &range.file, Some(&mut offset), count)?)
-            }),
-        }?;
+        let sent = self.try_send(|socket| Ok(sendfile(socket, &range.file, Some(&mut offset), count)?))?;
         range.offset += sent as u64;
         range.length -= sent as u64;
         Ok(sent)
+    }
+
+    /// Does `send` if the socket takes anything; what it answers is remembered until it does so again.
+    #[cfg(target_os = "linux")]
+    fn try_send(
+        &self,
+        send: impl FnOnce(std::os::fd::BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        use std::os::fd::AsFd;
+        use tokio::io::Interest;
+
+        match &self.socket {
+            WriteSocket::Tcp(half) => {
+                half.as_ref().try_io(Interest::WRITABLE, || send(half.as_ref().as_fd()))
+            }
+            WriteSocket::Unix(half) => {
+                half.as_ref().try_io(Interest::WRITABLE, || send(half.as_ref().as_fd()))
+            }
+        }
     }
 
     /// Tells the client that nothing more will come.

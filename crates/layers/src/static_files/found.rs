@@ -104,7 +104,7 @@ impl Form {
         let Opened { coding, file, metadata } = opened;
         let stamp = Stamp::of(&metadata);
         let modified = metadata.modified().ok().filter(|modified| (UNIX_EPOCH..=now).contains(modified));
-        let (content, length, etag) = match read_small(&file)? {
+        let (content, length, etag) = match read_small(&file, stamp.length)? {
             Some(bytes) => (Content::Memory(bytes.clone()), bytes.len() as u64, tag_of_bytes(&bytes)),
             None => (Content::File(Arc::new(file)), stamp.length, stamp.tag(coding, modified, now)),
         };
@@ -165,9 +165,9 @@ impl Stamp {
     }
 }
 
-/// The content of a file that is small now, whatever its size was said to be.
-fn read_small(file: &File) -> io::Result<Option<Bytes>> {
-    if file.metadata()?.len() > SMALL as u64 {
+/// The content of a file whose length was said to be small, unless it has grown since.
+fn read_small(file: &File, length: u64) -> io::Result<Option<Bytes>> {
+    if length > SMALL as u64 {
         return Ok(None);
     }
     let mut bytes = vec![0; SMALL + 1];

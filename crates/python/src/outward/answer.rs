@@ -3,8 +3,10 @@
 use std::mem;
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use onion::body::Kind;
 use onion::{Body, BodyError};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -101,9 +103,19 @@ impl Answer {
         call: Call,
         mut body: Body,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let is_file = matches!(body.kind(), Kind::File(_));
         let block = {
             let mut next = pin!(body.next_block());
-            call.step(py, |context| next.as_mut().poll(context))
+            if is_file {
+                // Ready at once, but a disk may be slow: others may use Python meanwhile.
+                let read = py.detach(|| next.as_mut().poll(&mut Context::from_waker(Waker::noop())));
+                match read {
+                    Poll::Ready(block) => Some(block),
+                    Poll::Pending => None,
+                }
+            } else {
+                call.step(py, |context| next.as_mut().poll(context))
+            }
         };
         match block {
             Some(None) => {
