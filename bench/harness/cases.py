@@ -8,6 +8,7 @@ from harness.servers import FAST, FAST_NODELAY, FLOORS, SLOW, THREADS64
 
 HELLO = b"Hello, World!"
 ONE_KILOBYTE = b"z" * 1_024
+STATIC_FILES = {"10k.bin": b"s" * 10_240, "1m.bin": b"s" * 1_048_576}
 BROWSER_HEADERS = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
     "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
@@ -45,6 +46,22 @@ class Case:
 
     def app_of(self, server: str) -> str:
         return self.apps.get(server, self.app)
+
+
+def static(title: str, name: str) -> Case:
+    """A file: StaticFiles, nginx with sendfile, granian's own mount, and WhiteNoise under two servers."""
+    return Case(
+        title,
+        ("onionskin", "nginx", "granian-static", "granian", "gunicorn-gthread64"),
+        path=f"/static/{name}",
+        answer=STATIC_FILES[name],
+        rival="nginx",
+        apps={
+            "onionskin": "static_native:app",
+            "granian": "static_whitenoise:app",
+            "gunicorn-gthread64": "static_whitenoise:app",
+        },
+    )
 
 
 CASES: dict[str, Case] = {
@@ -123,6 +140,8 @@ CASES: dict[str, Case] = {
             "onionskin+none": "apps:hello",
         },
     ),
+    "static10k": static("10 KB from a file", "10k.bin"),
+    "static1m": static("1 MB from a file", "1m.bin"),
     "threads64": Case("hello with 64 threads", ("onionskin", *THREADS64), rival="granian-bt64"),
     "slow10": Case(
         "an application that sleeps 10 ms, 64 threads", THREADS64, "apps:slow10", rival="granian-bt64"

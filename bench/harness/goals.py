@@ -79,6 +79,8 @@ GOALS = (
         aim=0.2,
         unit="×",
     ),
+    Goal("a file of 10 KB: CPU to nginx", "static10k", ratio(OURS, "nginx"), 1.1, 1.0, "×"),
+    Goal("a file of 1 MB: CPU to nginx", "static1m", ratio(OURS, "nginx"), 1.1, 1.0, "×"),
     Goal("64 threads: CPU to one thread", "threads64", ratio(OURS64, OURS), 1.2, 1.1, "×"),
     Goal("64 threads: p99 to one thread", "threads64", ratio(OURS64, OURS, "p99_ms"), 1.2, 1.1, "×"),
     Goal(

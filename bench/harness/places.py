@@ -12,5 +12,6 @@ BIN = VENV / "bin"
 PYTHON = BIN / "python"
 WORK = VENV / "work"
 LOGS = WORK / "logs"
+STATIC = WORK / "static"
 HOST = "127.0.0.1"
 SERVER_CORE, LOAD_CORE = 0, 1

@@ -9,7 +9,8 @@ import tempfile
 import venv
 from pathlib import Path
 
-from harness.places import BENCH, BIN, FLOOR, LOGS, PROJECT, PYTHON, VENV, WORK
+from harness.cases import STATIC_FILES
+from harness.places import BENCH, BIN, FLOOR, LOGS, PROJECT, PYTHON, STATIC, VENV, WORK
 
 # program -> Debian's package
 PROGRAMS = {"wrk": "wrk", "nginx": "nginx", "taskset": "util-linux", "cc": "gcc"}
@@ -24,6 +25,7 @@ def prepare(build: bool) -> None:
     LOGS.mkdir(parents=True, exist_ok=True)
     install_peers()
     compile_floor()
+    make_files()
     if build:
         install_onionskin()
 
@@ -74,6 +76,14 @@ def compile_floor() -> None:
     source, program = FLOOR / "floor.c", WORK / "floor"
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         subprocess.run(["cc", "-O2", "-o", str(program), str(source)], check=True)
+
+
+def make_files() -> None:
+    STATIC.mkdir(exist_ok=True)
+    for name, content in STATIC_FILES.items():
+        path = STATIC / name
+        if not path.exists() or path.read_bytes() != content:
+            path.write_bytes(content)
 
 
 def install_onionskin() -> None:

@@ -1,0 +1,10 @@
+"""hello inside StaticFiles: what the files of `bench/venv/work/static` cost ahead of Python."""
+
+from pathlib import Path
+
+from apps import hello
+from onionskin import StaticFiles
+
+FILES = Path(__file__).parents[1] / "venv" / "work" / "static"
+
+app = StaticFiles(hello, FILES, prefix="/static")
