@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from apps import hello
 from whitenoise import WhiteNoise
+
+from apps import hello
 
 FILES = Path(__file__).parents[1] / "venv" / "work" / "static"
 
