@@ -33,6 +33,8 @@ pub(super) struct Form {
     modified: Option<SystemTime>,
     content: Content,
     stamp: Stamp,
+    /// Whether it had not been touched for a while when it was read.
+    settled: bool,
 }
 
 /// A form as it was opened, before it is read.
@@ -68,10 +70,11 @@ impl Found {
         Ok(Found { forms: forms.collect::<Result<_, _>>()?, common: headers })
     }
 
-    /// Whether `opened` is what it was made of. One that was changing when it was looked at has to be looked at again.
+    /// Whether `opened` is what it was made of. Of a file that had just been changed when it was read, nobody knows: a
+    /// further change may have left the same times behind.
     pub(super) fn is_still(&self, opened: &[Opened]) -> bool {
         let same = |(form, opened): (&Form, &Opened)| {
-            form.coding == opened.coding && form.stamp == Stamp::of(&opened.metadata) && !form.is_weak()
+            form.coding == opened.coding && form.settled && form.stamp == Stamp::of(&opened.metadata)
         };
         self.forms.len() == opened.len() && self.forms.iter().zip(opened).all(same)
     }
@@ -120,7 +123,8 @@ impl Form {
             headers.insert(header::CONTENT_ENCODING, coding.value());
         }
         let media_type = media_type.clone();
-        Ok(Form { coding, length, headers, media_type, etag, modified, content, stamp })
+        let settled = stamp.is_settled(now);
+        Ok(Form { coding, length, headers, media_type, etag, modified, content, stamp, settled })
     }
 
     /// What a request's conditions are compared with.
@@ -137,10 +141,6 @@ impl Form {
             }
         }
     }
-
-    fn is_weak(&self) -> bool {
-        self.etag.starts_with('W')
-    }
 }
 
 impl Stamp {
@@ -152,6 +152,12 @@ impl Stamp {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+
+    /// Whether it had not been touched for a while. No call sets this time, unlike that of the last change.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.changed.0 < since_1970.saturating_sub(SETTLING).as_secs().cast_signed()
     }
 
     /// The entity tag of a file that is too large to be read for it. It is weak as long as a further change could leave

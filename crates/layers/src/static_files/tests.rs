@@ -140,6 +140,34 @@ async fn a_file_that_is_changed_is_another_one() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_changed_again_and_again_is_never_an_old_one() {
+    let site = site();
+    let options = json!({"root": site.path(), "recheck": "0s"});
+    let built = crate::build(
+        crate::declaration("static_files").expect("a layer"),
+        options.as_object().expect("a table").clone(),
+    );
+    let alone = onion::wrap(built.expect("options").layer, std::sync::Arc::new(Nothing));
+    for digit in 0..=99 {
+        fs::write(site.path().join("sub/index.html"), [digit]).expect("a file");
+        let mut request = request(None, &[]);
+        *request.uri_mut() = "/sub/index.html".parse().expect("a target");
+
+        let body = alone.call(request).await.into_body().into_bytes(9).await.expect("a body");
+        assert_eq!(&body[..], [digit]);
+    }
+}
+
+struct Nothing;
+
+#[onion::async_trait]
+impl onion::Handler for Nothing {
+    async fn call(&self, _request: onion::Request) -> Response<Body> {
+        Response::new(Body::empty())
+    }
+}
+
+#[tokio::test]
 async fn a_large_file_that_may_be_changing_has_a_weak_tag() {
     let site = site();
     fs::write(site.path().join("large.bin"), vec![8; 100_000]).expect("a file");
