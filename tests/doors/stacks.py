@@ -58,7 +58,9 @@ STACKS: dict[str, Stack] = {
     "errors_everywhere": Stack("errors", {"intercept_app_errors": True, "problem_json": "always"}),
     "headers": Stack("headers", {"request": SEEN, "response": SHOWN}),
     "mount": Stack("mount", {"routes": {f"/{name}": "doors.scripted:mounted" for name in MOUNTED}}),
-    "mount_unstripped": Stack("mount", {"routes": {"/": "doors.scripted:mounted"}, "strip": False}),
+    "mount_unstripped": Stack(
+        "mount", {"routes": {f"/{name}": "doors.scripted:application" for name in MOUNTED}, "strip": False}
+    ),
     "balance_elsewhere": Stack(
         "balance", {"targets": ["http://127.0.0.1:1"], "match": {"path": "/elsewhere/**"}}
     ),
