@@ -39,6 +39,8 @@ class Case:
     """The expected body; None where each server words it in its own way."""
     rival: str = "granian"
     """The server that ratios are quoted to, besides the best C server."""
+    behind: bool = False
+    """Whether there is a server behind, which requests are passed on to."""
     under_load: bool = True
     """False for the memory of an idle server, which no load generator touches."""
     apps: dict[str, str] = field(default_factory=dict)
@@ -142,6 +144,14 @@ CASES: dict[str, Case] = {
     ),
     "static10k": static("10 KB from a file", "10k.bin"),
     "static1m": static("1 MB from a file", "1m.bin"),
+    "proxy": Case(
+        "13 bytes from a server behind: Proxy, nginx `proxy_pass`",
+        ("onionskin", "nginx"),
+        "passed_on:proxy",
+        path="/behind/",
+        rival="nginx",
+        behind=True,
+    ),
     "threads64": Case("hello with 64 threads", ("onionskin", *THREADS64), rival="granian-bt64"),
     "slow10": Case(
         "an application that sleeps 10 ms, 64 threads", THREADS64, "apps:slow10", rival="granian-bt64"

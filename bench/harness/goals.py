@@ -71,6 +71,7 @@ GOALS = (
     ),
     Goal("Mount of 3 routes", "mount", above(OURS, "onionskin+none"), 0.5, unit=" µs"),
     Goal("Mount of 3,000 routes", "mount", above("onionskin+many", "onionskin+none"), 0.5, unit=" µs"),
+    Goal("Proxy: CPU to nginx's proxy_pass", "proxy", ratio(OURS, "nginx"), 1.2, 1.0, "×"),
     Goal("403 of AllowAddresses: CPU to nginx", "deny", ratio(OURS, "nginx"), 1.0, 0.85, "×"),
     Goal(
         "a session in a cookie: CPU to Flask's session",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import http.client
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from harness import noise
+from harness.behind import Behind
 from harness.cases import CASES, Case
 from harness.load import Load, run_load
 from harness.places import HOST, LOAD_CORE, SERVER_CORE
-from harness.process import NotReady, Server, context_switches_of, cpu_of, memory_of, threads_of
+from harness.process import NotReady, Server, context_switches_of, cpu_of, descendants, memory_of, threads_of
 
 WARM_UP = 1  # seconds
 SOCKET_ERRORS_LIMIT = 0.001  # of the requests: some servers close a few connections when wrk ends
@@ -31,10 +33,12 @@ def measure(name: str, server: str, turn: int, seconds: int) -> Measurement:
     case = CASES[name]
     result = Measurement(name, server, turn)
     try:
-        with Server(server, case.app_of(server)) as running:
+        with ExitStack() as stack:
+            behind = stack.enter_context(Behind()) if case.behind else None
+            running = stack.enter_context(Server(server, case.app_of(server)))
             result.problems = wrong_answers(running.port, case)
             if not result.problems:
-                result.figures, result.problems = under_load(running, case, seconds)
+                result.figures, result.problems = under_load(running, case, seconds, behind)
     except (NotReady, OSError, RuntimeError) as error:
         result.problems = [str(error)]
     return result
@@ -63,13 +67,15 @@ def wrong_answers(port: int, case: Case) -> list[str]:
     return problems
 
 
-def under_load(server: Server, case: Case, seconds: int) -> tuple[dict[str, float], list[str]]:
+def under_load(
+    server: Server, case: Case, seconds: int, behind: Behind | None
+) -> tuple[dict[str, float], list[str]]:
     run_load(case, server.port, WARM_UP)
     pids = server.pids()
-    cores, cpu, switches, own = noise.cores(), cpu_of(pids), context_switches_of(pids), children_cpu()
+    cores, cpu, switches, own = noise.cores(), cpu_of(pids), context_switches_of(pids), beside(behind)
     load = run_load(case, server.port, seconds)
     pids = sorted({*pids, *server.pids()})
-    spent, load_spent, cores_after = cpu_of(pids) - cpu, children_cpu() - own, noise.cores()
+    spent, load_spent, cores_after = cpu_of(pids) - cpu, beside(behind) - own, noise.cores()
     foreign = [
         noise.foreign(cores, cores_after, SERVER_CORE, spent.total, load.wall),
         noise.foreign(cores, cores_after, LOAD_CORE, load_spent, load.wall),
@@ -107,6 +113,11 @@ def problems_of(load: Load, case: Case) -> list[str]:
     if load.socket_errors > load.requests * SOCKET_ERRORS_LIMIT:
         problems.append(f"{load.socket_errors} socket errors under load")
     return problems
+
+
+def beside(behind: Behind | None) -> float:
+    """Seconds of what runs beside the server: the load, and the server behind."""
+    return children_cpu() + (cpu_of(descendants(behind.process.pid)).total if behind else 0)
 
 
 def children_cpu() -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 
@@ -53,9 +54,10 @@ def started(name: str, *settings: str) -> Starter:
 
 
 def nginx(app: str, port: int) -> Command:
-    configuration = (
-        (FLOOR / "nginx.conf").read_text().replace("@PORT@", str(port)).replace("@WORK@", str(WORK))
-    )
+    places = {"@PORT@": str(port), "@WORK@": str(WORK), "@BEHIND@": os.environ.get("BEHIND", "9")}
+    configuration = (FLOOR / "nginx.conf").read_text()
+    for place, filled in places.items():
+        configuration = configuration.replace(place, filled)
     path = WORK / "nginx.conf"
     path.write_text(configuration)
     program = shutil.which("nginx") or "/usr/sbin/nginx"
