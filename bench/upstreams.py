@@ -2,8 +2,8 @@
 
     python bench/upstreams.py
 
-needs onionskin in the interpreter that runs it, and prints a line for each scene: how many requests there were, how
-they were answered, and how long the answers took.
+needs onionskin in the interpreter that runs it. It prints a line for each scene: how many requests there
+were, how they were answered, and how long the answers took.
 """
 
 from __future__ import annotations

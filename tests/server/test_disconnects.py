@@ -78,3 +78,25 @@ def test_clients_that_leave_leave_no_descriptor_behind(serve):
         client.reset()
     server.wait_for_line("event: closed gone", count=50)
     wait_until(lambda: server.descriptors() <= descriptors)
+
+
+def test_a_client_that_has_no_more_to_send_is_answered_however_long_it_takes(serve):
+    """Also while it waits for its turn: the one thread is busy with another call."""
+    server = serve("--threads", "1")
+    busy, client = server.client(), server.client()
+    busy.request("GET", "/sleep?seconds=1.5&name=busy")
+    server.wait_for_line("event: sleeping busy")
+    client.request("GET", "/sleep?seconds=0.1&name=patient")
+    client.half_close()
+    assert client.response().status == 200
+    assert busy.response().status == 200
+
+
+def test_a_call_is_not_cut_when_its_client_resets(serve, tmp_path):
+    server = serve()
+    client = server.client()
+    client.request("GET", f"/endless?name=cut&wait={tmp_path / 'go'}")
+    client.reset()
+    (tmp_path / "go").touch()
+    server.wait_for_line("event: closed cut")
+    assert server.get("/hello")

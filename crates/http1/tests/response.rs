@@ -273,3 +273,21 @@ fn the_length_written_is_the_length_declared() {
         assert_eq!(encode(&head(&headers)).0, format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"));
     }
 }
+
+#[test]
+fn a_switch_names_the_protocol_and_ends_http() {
+    let fields =
+        headers(&[("upgrade", "of the application"), ("connection", "close"), ("sec-websocket-accept", "x")]);
+    let protocol = HeaderValue::from_static("websocket");
+    let switch =
+        ResponseHead { status: StatusCode::SWITCHING_PROTOCOLS, upgrade: Some(&protocol), ..head(&fields) };
+    let (text, encoder, keep_alive) = encode(&switch);
+    assert_eq!(
+        text,
+        "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: x\r\n\
+         Connection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+    );
+    assert_eq!((encoder, keep_alive), (BodyEncoder::Empty, false));
+    let (text, ..) = encode(&ResponseHead { status: StatusCode::OK, ..switch });
+    assert!(!text.contains("websocket\r\n"), "{text}");
+}

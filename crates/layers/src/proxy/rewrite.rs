@@ -135,6 +135,8 @@ fn port_of<'a>(scheme: &str, authority: &'a str) -> &'a str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn location(target: &str, prefix: &str, value: &str) -> Option<String> {
@@ -219,5 +221,30 @@ mod tests {
         assert_eq!(cookie("http://up", "", "a=b; Domain=other"), None);
         assert_eq!(cookie("http://up", "/shop", "__Host-a=b; Path=/; Secure"), None);
         assert_eq!(cookie("http://up/app", "/shop", "a=b; Path=/"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_target_says_a_rewritten_redirect_stays_with_us(
+            value in "(http://up|//up|HTTP://UP:80|https://client[.]example)?[/\\\\a?#:@.]{0,12}",
+            base in "(/a)?",
+            prefix in "(/shop)?",
+        ) {
+            if let Some(location) = location(&format!("http://up{base}"), &prefix, &value) {
+                prop_assert!(location.starts_with('/'));
+                prop_assert!(!location.starts_with("//") && !location.starts_with("/\\"));
+            }
+        }
+
+        #[test]
+        fn a_cookie_of_any_shape_is_rewritten_without_harm(value in "[ -~\u{e9}]{0,40}") {
+            let target = Target::parse("http://up/a").expect("a target");
+            let rewriter = Rewriter::new(&target, "up", "/b".to_owned());
+            if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+                let before = value.as_bytes().split(|byte| *byte == b';').next().map(<[u8]>::to_vec);
+                let after = rewriter.cookie(&value).unwrap_or(value);
+                prop_assert_eq!(after.as_bytes().split(|byte| *byte == b';').next().map(<[u8]>::to_vec), before);
+            }
+        }
     }
 }
