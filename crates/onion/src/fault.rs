@@ -2,7 +2,11 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::StatusCode;
+
+use crate::{BodyError, Response, plain};
 
 /// Kept in a response's extensions: the application raised, and this response stands for it.
 ///
@@ -20,6 +24,24 @@ impl Fault {
     /// The exception, for the door that made the mark.
     pub fn cause<T: Any>(&self) -> Option<&T> {
         self.0.downcast_ref()
+    }
+}
+
+/// The response for a layer that has taken in the application's body to make something of it, and found that it breaks
+/// off: a 500 whose [`Fault`] has a [`Broken`] as its cause.
+pub fn broken(error: BodyError) -> Response {
+    let mut response = plain(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n");
+    response.extensions_mut().insert(Fault::new(Broken(Mutex::new(Some(error)))));
+    response
+}
+
+/// How a body broke off.
+pub struct Broken(Mutex<Option<BodyError>>);
+
+impl Broken {
+    /// The error, for the first who asks.
+    pub fn take(&self) -> Option<BodyError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

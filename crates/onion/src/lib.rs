@@ -60,7 +60,7 @@ pub use async_trait::async_trait;
 pub use body::{Body, BodyError, End, FileRange, Foreign};
 pub use bound::{ThreadBound, thread_is_bound};
 pub use context::{Connection, Context, Peer, RequestExt, Scheme, Value};
-pub use fault::Fault;
+pub use fault::{Broken, Fault, broken};
 pub use host::Host;
 pub use layer::{Answer, Handler, Layer, Next, wrap, wrap_when};
 pub use matching::{Matching, When, glob_matches};

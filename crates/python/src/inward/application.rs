@@ -1,5 +1,7 @@
 //! The leaf of the onion: a Python callable that answers requests.
 
+use std::error::Error;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -103,11 +105,30 @@ pub(crate) fn raised(error: PyErr, untold: Option<Untold>) -> Response {
 }
 
 impl Raised {
+    /// An exception that is in no log yet.
+    pub(crate) fn untold(error: PyErr, untold: Untold) -> Self {
+        Raised { error: Mutex::new(Some(error)), untold: Some(untold) }
+    }
+
     /// The exception, for the first who asks.
     pub(crate) fn take(&self) -> Option<PyErr> {
         self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
+
+impl fmt::Debug for Raised {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Raised")
+    }
+}
+
+impl fmt::Display for Raised {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the application raised")
+    }
+}
+
+impl Error for Raised {}
 
 impl Drop for Raised {
     fn drop(&mut self) {

@@ -1,6 +1,7 @@
 //! The iterable that an application returned, as a body that nobody has touched yet.
 
 use std::any::Any;
+use std::error::Error;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -13,6 +14,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyIterator, PyList, PyTuple};
 
 use super::written::Written;
+use super::{Raised, Relayed};
 use crate::log::Of;
 use crate::permits::Permit;
 use crate::threads::attached;
@@ -35,7 +37,7 @@ pub(crate) enum Keeper {
     /// Our server's: its permit and its thread are taken until the iterable is closed, and faults go to the log.
     Server { of: Of, _permit: Permit, _bound: ThreadBound },
     /// That of the server around us: what goes wrong in `close()` is raised at it.
-    Outside { fault: CloseFault },
+    Outside { relayed: Arc<Relayed> },
 }
 
 /// An exception out of `close()`, for whoever can raise it.
@@ -123,7 +125,9 @@ impl AppIterable {
         let Err(error) = self.close(py) else { return };
         match &self.keeper {
             Keeper::Server { of, .. } => of.tell(py, "the response's close() raised", &error),
-            Keeper::Outside { fault } => *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(error),
+            Keeper::Outside { relayed } => {
+                *relayed.close_fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            }
         }
     }
 }
@@ -176,11 +180,15 @@ impl Foreign for AppIterable {
                 Poll::Ready(None)
             }
             Err(error) => {
-                if let Keeper::Server { of, .. } = &self.keeper {
-                    of.tell(py, "the application raised in the middle of its response", &error);
-                }
+                let cause: Box<dyn Error + Send + Sync> = match &self.keeper {
+                    Keeper::Server { of, .. } => {
+                        of.tell(py, "the application raised in the middle of its response", &error);
+                        Box::new(error)
+                    }
+                    Keeper::Outside { relayed } => Box::new(Raised::untold(error, relayed.untold(py))),
+                };
                 self.close_quietly(py);
-                Poll::Ready(Some(Err(BodyError::Producer(Box::new(error)))))
+                Poll::Ready(Some(Err(BodyError::Producer(cause))))
             }
         })
     }

@@ -54,15 +54,15 @@ pub(super) async fn call(application: &WsgiApplication, relayed: Arc<Relayed>, r
     let begun = Python::attach(|py| begin(py, application, &relayed, &parts, replaced));
     let (body, start) = match begun {
         Ok(begun) => begun,
-        Err(error) => return failed(&relayed, &parts, error),
+        Err(error) => return failed(&relayed, error),
     };
-    finish(body, &start).await.unwrap_or_else(|error| failed(&relayed, &parts, error))
+    finish(body, &start).await.unwrap_or_else(|error| failed(&relayed, error))
 }
 
 fn begin(
     py: Python<'_>,
     application: &WsgiApplication,
-    relayed: &Relayed,
+    relayed: &Arc<Relayed>,
     parts: &Parts,
     replaced: Option<Spooled>,
 ) -> PyResult<(AppIterable, Py<StartResponse>)> {
@@ -76,7 +76,7 @@ fn begin(
     let start = Bound::new(py, StartResponse::new(None))?;
     *relayed.start.lock().unwrap_or_else(PoisonError::into_inner) = Some(start.clone().unbind());
     let iterable = application.callable().bind(py).call1((environ, &start))?;
-    let keeper = Keeper::Outside { fault: Arc::clone(&relayed.close_fault) };
+    let keeper = Keeper::Outside { relayed: Arc::clone(relayed) };
     Ok((AppIterable::new(iterable.unbind(), keeper), start.unbind()))
 }
 
@@ -105,9 +105,16 @@ async fn finish(mut body: AppIterable, start: &Py<StartResponse>) -> PyResult<Re
 }
 
 /// The response that stands for what the application raised: for the door to raise again, or for the log.
-fn failed(relayed: &Relayed, parts: &Parts, error: PyErr) -> Response {
-    let environ = Python::attach(|py| relayed.environ.clone_ref(py));
-    raised(error, Some(Untold { of: Of::call(&parts.method, &parts.uri), environ }))
+fn failed(relayed: &Relayed, error: PyErr) -> Response {
+    raised(error, Some(Python::attach(|py| relayed.untold(py))))
+}
+
+impl Relayed {
+    /// Where exceptions of this call are told of that nobody raises again.
+    pub(super) fn untold(&self, py: Python<'_>) -> Untold {
+        let of = Of::call(&self.before.method, &self.before.uri);
+        Untold { of, environ: self.environ.clone_ref(py) }
+    }
 }
 
 impl Before {

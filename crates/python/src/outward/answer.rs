@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::{Call, Responding};
+use crate::inward::Raised;
 
 /// A response's blocks, one for each `next()`. It has no length on purpose: a server would take that for the number
 /// of blocks (PEP 3333).
@@ -140,12 +141,16 @@ impl Answer {
 }
 
 /// The exception for a body that broke off: the application's own, if it raised one.
-fn raise(error: BodyError) -> PyErr {
+pub(super) fn raise(error: BodyError) -> PyErr {
     match error {
-        BodyError::Producer(cause) => match cause.downcast::<PyErr>() {
-            Ok(error) => *error,
-            Err(cause) => PyRuntimeError::new_err(cause.to_string()),
-        },
+        BodyError::Producer(cause) => {
+            if let Some(error) = cause.downcast_ref::<Raised>().and_then(Raised::take) {
+                return error;
+            }
+            cause
+                .downcast::<PyErr>()
+                .map_or_else(|cause| PyRuntimeError::new_err(cause.to_string()), |it| *it)
+        }
         error => PyRuntimeError::new_err(error.to_string()),
     }
 }

@@ -6,10 +6,11 @@ use http::header::{CONTENT_LENGTH, Entry};
 use http::response::Parts;
 use http::{HeaderValue, StatusCode};
 use onion::body::Kind;
-use onion::{Body, Fault, ReasonPhrase, Response};
+use onion::{Body, Broken, Fault, ReasonPhrase, Response};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
+use super::answer::raise;
 use super::{Answer, Call};
 use crate::inward::{AppIterable, Raised, header_list, status_line};
 
@@ -71,5 +72,9 @@ impl Call {
 
 /// The exception that a response stands for, unless a layer has dealt with it.
 fn raised(parts: &Parts) -> Option<PyErr> {
-    parts.extensions.get::<Fault>()?.cause::<Raised>()?.take()
+    let fault = parts.extensions.get::<Fault>()?;
+    if let Some(broken) = fault.cause::<Broken>() {
+        return broken.take().map(raise);
+    }
+    fault.cause::<Raised>()?.take()
 }
