@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import support.told as told_through
 from support.both_doors import DOORS
 from support.servers import KINDS, OUTWARD_KINDS, Servers
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from support.both_doors import Seen
     from support.servers import Served
+    from support.told import Told
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +49,9 @@ def server(kind: str, servers: Servers) -> Callable[[str], Served]:
 def through(request: pytest.FixtureRequest) -> Callable[..., Seen]:
     """Asks an application in layers, in this process, through one door and then the other."""
     return DOORS[request.param]
+
+
+@pytest.fixture(params=told_through.DOORS)
+def told(request: pytest.FixtureRequest) -> Callable[..., Told]:
+    """Asks an application, in this process, through one door and then the other, and keeps the log."""
+    return told_through.DOORS[request.param]

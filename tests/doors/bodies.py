@@ -45,6 +45,12 @@ def empty(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
 
 
 @script
+def document(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Type", "application/xml"), ("ETag", '"1"'), ("X-Kept", "yes")])
+    return Counted(environ, [b"<words><w>one</w>", b"<w>two</w></words>"])
+
+
+@script
 def blanks(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     start_response("200 OK", [TEXT])
     return Counted(environ, [b"", b"one ", b"", b"", b"two", b""])

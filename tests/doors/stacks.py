@@ -29,6 +29,7 @@ SHOWN = {
 
 STATIC = Path(__file__).parent / "static"
 """Files that have the names of some scripts."""
+SHEET = str(Path(__file__).parent / "sheets" / "words.xsl")
 MOUNTED = ["environ", "hello", "echo", "lazy", "cut", "file", "replaced_without_a_first"]
 SECRET = "for-tests-only: kP2vN8xQ4mT7wR1zL5cB9hF3jD6gS0yA"
 SESSIONS = Path(tempfile.gettempdir()) / "onionskin-tests-sessions.sqlite"
@@ -76,4 +77,9 @@ STACKS: dict[str, Stack] = {
     "static_files_compressed": Stack("static_files", {"root": STATIC}, {"Accept-Encoding": "gzip"}),
     "static_files_in_part": Stack("static_files", {"root": STATIC}, {"Range": "bytes=2-5"}),
     "static_files_refusing": Stack("static_files", {"root": STATIC, "fallthrough": False}),
+    "xslt": Stack("xslt", {"sheet": SHEET}),
+    "xslt_passing": Stack(
+        "xslt",
+        {"sheet": SHEET, "types": ["text/*"], "on_error": "pass", "unless": {"path": "/middle_fault"}},
+    ),
 }

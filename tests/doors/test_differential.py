@@ -45,6 +45,8 @@ REQUESTS: dict[str, tuple[str, str, list[tuple[str, str]], bytes | None]] = {
     "mutated": ("GET", "/mutated", [], None),
     "no content": ("GET", "/no_content", [], None),
     "not modified": ("GET", "/not_modified", [("If-None-Match", '"1"')], None),
+    "document": ("GET", "/document", [], None),
+    "document's head": ("HEAD", "/document", [], None),
     "spelling": ("GET", "/etag", [], None),
     "file": ("GET", "/file", [], None),
     "replaced": ("GET", "/replaced_without_a_first", [], None),

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
 from contextlib import redirect_stderr
 from typing import TYPE_CHECKING, Any
-from wsgiref.validate import validator
 
 import pytest
 
@@ -15,58 +13,18 @@ from onionskin import AllowAddresses, ConfigurationError, Errors, Onion, Request
 from onionskin._core import layer_from_text
 from support.both_doors import serving
 from support.client import ask
-from support.wsgi import make_environ, run
+from support.told import answering
+from support.wsgi import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
-
-    from support.client import Reply
-    from support.wsgi import Outcome
 
 pytestmark = pytest.mark.smoke
 
 HTML = [("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")]
 JSON = [("Accept", "application/json")]
 SECRET = "the password is swordfish"
-
-
-class Told:
-    """An answer through either door, and what the log was told meanwhile."""
-
-    def __init__(self, answer: Reply | Outcome, log: str) -> None:
-        self.status = int(str(answer.status)[:3])
-        self.headers = {name.lower(): value for name, value in answer.headers}
-        self.body = answer.body
-        self.log = log
-
-    @property
-    def details(self) -> Any:
-        """The problem details."""
-        assert self.headers["content-type"] == "application/problem+json"
-        return json.loads(self.body)
-
-
-def native(app: Any, method: str = "GET", headers: Iterable[tuple[str, str]] = ()) -> Told:
-    """Under our server."""
-    with redirect_stderr(io.StringIO()) as log, serving(app) as place:
-        reply = ask(place, "/", method, headers=headers)
-    return Told(reply, log.getvalue())
-
-
-def outward(app: Any, method: str = "GET", headers: Iterable[tuple[str, str]] = ()) -> Told:
-    """Under another server, which sees to PEP 3333."""
-    keys: dict[str, Any] = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers}
-    environ = make_environ("/", method, **keys)
-    log = environ["wsgi.errors"]
-    return Told(run(validator(app), environ), log.getvalue())
-
-
-@pytest.fixture(params=[native, outward])
-def told(request: pytest.FixtureRequest) -> Callable[..., Told]:
-    """Asks an application through one door and then the other."""
-    asked: Callable[..., Told] = request.param
-    return asked
 
 
 def raising(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -82,18 +40,6 @@ def raising_lazily(environ: dict[str, Any], start_response: Any) -> Iterable[byt
     start_response("200 OK", [("Content-Type", "text/plain"), ("X-First", "yes")])
     raise RuntimeError(SECRET)
     yield b""
-
-
-def answering(
-    status: str, body: Callable[[], Iterable[bytes]], *headers: tuple[str, str]
-) -> Callable[..., Iterable[bytes]]:
-    """An application with this one answer."""
-
-    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        start_response(status, [("Content-Type", "text/plain"), *headers])
-        return body()
-
-    return app
 
 
 @pytest.mark.parametrize("app", [raising, raising_late, raising_lazily])
@@ -201,12 +147,14 @@ def test_what_is_no_error_passes(told: Any) -> None:
 
 
 def test_an_answer_to_head_has_the_head_of_a_get(told: Any) -> None:
-    get, head = (told(Errors(raising), method, headers=HTML) for method in ("GET", "HEAD"))
+    get, head = (told(Errors(raising), method=method, headers=HTML) for method in ("GET", "HEAD"))
     assert head.body == b""
     assert [head.headers[name] for name in ("content-type", "content-length", "vary")] == [
         get.headers[name] for name in ("content-type", "content-length", "vary")
     ]
-    assert told(Errors(answering("404 Not Found", list)), "HEAD").headers["content-type"] == "text/plain"
+    assert (
+        told(Errors(answering("404 Not Found", list)), method="HEAD").headers["content-type"] == "text/plain"
+    )
 
 
 def test_what_is_started_anew_is_the_applications_own(told: Any) -> None:

@@ -26,11 +26,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use self::first::first_of;
 use self::page::{Filling, Page};
+use crate::begun::unless_empty;
 use crate::{fields, media};
 
-mod first;
 mod page;
 #[cfg(test)]
 mod tests;
@@ -141,7 +140,7 @@ impl Errors {
             Some(false) => Ok(response),
             None => {
                 let (parts, body) = response.into_parts();
-                match first_of(body).await {
+                match unless_empty(body).await {
                     Some(body) => Ok(Response::from_parts(parts, body)),
                     None => Err(Response::from_parts(parts, Body::empty())),
                 }

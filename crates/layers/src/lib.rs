@@ -20,6 +20,7 @@ use schemars::{Schema, schema_for};
 use serde_json::{Map, Value};
 
 pub mod accept;
+mod begun;
 pub mod conditions;
 mod fields;
 pub mod media;
@@ -38,6 +39,7 @@ mod proxy;
 mod request_id;
 mod session;
 mod static_files;
+pub mod xslt;
 
 pub use session::{Contents, OpenSession, Unavailable};
 
@@ -53,6 +55,7 @@ pub static LAYERS: &[Declaration] = &[
     request_id::DECLARATION,
     session::DECLARATION,
     static_files::DECLARATION,
+    xslt::DECLARATION,
 ];
 
 /// A layer, ready to be put around a handler with [`onion::wrap_when`].

@@ -34,6 +34,20 @@ pub fn weight(headers: &HeaderMap, offered: &str) -> u16 {
     best.map_or(0, |(_, weight)| weight)
 }
 
+/// The media type of a `Content-Type`, in lower case and without parameters.
+pub(crate) fn essence(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim_matches(BLANK).to_ascii_lowercase()
+}
+
+/// The value of a parameter of a `Content-Type`.
+pub(crate) fn parameter(content_type: &str, wanted: &str) -> Option<String> {
+    let mut parameters = split(content_type, b';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    let (_, value) = parameters.find(|(name, _)| name.trim_matches(BLANK).eq_ignore_ascii_case(wanted))?;
+    let value = value.trim_matches(BLANK);
+    let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    Some(quoted.unwrap_or(value).replace('\\', ""))
+}
+
 /// How specific the media range is that fits `offered`, and its weight.
 fn fit(range: &str, offered: &str) -> Option<(u8, u16)> {
     let mut parts = split(range, b';').map(|part| part.trim_matches(BLANK));
@@ -110,6 +124,17 @@ mod tests {
     fn parameters_and_extensions_do_not_matter() {
         assert_eq!(weights(&["text/html;level=1;q=0.4;ext=\"a,b;q=1\", */*;q=0.2"]), [400, 200, 200]);
         assert_eq!(weights(&[r#"text/html;a="\",text/plain;q=0""#]), [1000, 0, 0]);
+    }
+
+    #[test]
+    fn a_content_type_is_taken_apart() {
+        assert_eq!(essence(" Text/HTML ; charset=x"), "text/html");
+        assert_eq!(
+            parameter("text/xml; a=\"b; charset=c\"; Charset=\"utf-8\"", "charset").as_deref(),
+            Some("utf-8")
+        );
+        assert_eq!(parameter("text/xml; charset=latin1", "charset").as_deref(), Some("latin1"));
+        assert_eq!(parameter("text/xml", "charset"), None);
     }
 
     #[test]

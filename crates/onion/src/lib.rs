@@ -63,7 +63,7 @@ pub use context::{Connection, Context, Peer, RequestExt, Scheme, Value};
 pub use fault::{Broken, Fault, broken};
 pub use host::Host;
 pub use layer::{Answer, Handler, Layer, Next, wrap, wrap_when};
-pub use matching::{Matching, When, glob_matches};
+pub use matching::{Matching, When, glob_matches, one_or_many};
 pub use options::{Build, Declaration, OptionError, Phase};
 pub use response::{NotFound, ReasonPhrase, Refusal, plain};
 pub use spool::{SpoolLimits, Spooled, spool};

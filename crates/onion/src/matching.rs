@@ -167,7 +167,7 @@ fn skip_stars(glob: &[u8], reached: &mut [bool]) {
 }
 
 /// A list, or one member without brackets. Not an untagged enum: that would swallow what is wrong with a member.
-fn one_or_many<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+pub fn one_or_many<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: serde::Deserializer<'de>,
     T: DeserializeOwned,

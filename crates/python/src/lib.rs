@@ -15,6 +15,7 @@ mod strings;
 mod threads;
 mod watchdog;
 mod wsgi;
+mod xslt;
 
 use pyo3::prelude::*;
 
@@ -40,6 +41,7 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::session::register(module.py())?;
+        layers::xslt::engine::provide(crate::xslt::Lxml);
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 

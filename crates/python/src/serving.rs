@@ -143,7 +143,7 @@ impl PyServer {
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads + 1)
             .max_blocking_threads(threads * 2 + SPARE_THREADS)
-            .thread_stack_size(STACK)
+            .thread_stack_size(threads::STACK)
             .thread_keep_alive(KEEP_ALIVE)
             .thread_name("onionskin")
             .on_thread_stop(threads::release)
@@ -163,9 +163,6 @@ const MOST_THREADS: usize = 1024;
 
 /// For threads that wait for a slow client while they hold an application's open iterable.
 const SPARE_THREADS: usize = 64;
-
-/// As much as a thread that Python starts has: applications recurse.
-const STACK: usize = 8 << 20;
 
 /// An application's thread-locals (database connections) should outlive a quiet hour.
 const KEEP_ALIVE: Duration = Duration::from_secs(3600);

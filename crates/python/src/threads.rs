@@ -15,6 +15,10 @@ thread_local! {
     static KEPT: Cell<Option<(ffi::PyGILState_STATE, *mut ffi::PyThreadState)>> = const { Cell::new(None) };
 }
 
+/// The stack of a thread that may call Python: as much as one that Python starts has, for applications recurse, and
+/// so do stylesheets.
+pub(crate) const STACK: usize = 8 << 20;
+
 /// Runs `body` with the GIL.
 ///
 /// A thread of the runtime keeps its Python thread state for life: taking the GIL then costs some 40 ns instead of

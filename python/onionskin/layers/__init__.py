@@ -15,6 +15,7 @@ from onionskin.layers.proxy import Proxy
 from onionskin.layers.request_id import RequestId
 from onionskin.layers.session import Session
 from onionskin.layers.static_files import StaticFiles
+from onionskin.layers.xslt import Xslt
 
 __all__ = [
     "AllowAddresses",
@@ -28,4 +29,5 @@ __all__ = [
     "RequestId",
     "Session",
     "StaticFiles",
+    "Xslt",
 ]

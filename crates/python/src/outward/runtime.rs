@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::threads;
+
 /// The runtime of a process.
 struct Started {
     process: u32,
@@ -47,6 +49,8 @@ fn start() -> io::Result<Runtime> {
         .worker_threads(1)
         .max_blocking_threads(BLOCKING_THREADS)
         .thread_name("onionskin")
+        .thread_stack_size(threads::STACK)
+        .on_thread_stop(threads::release)
         .enable_all()
         .build()
 }

@@ -1,0 +1,206 @@
+//! `Xslt`: makes of XML and HTML responses what stylesheets say.
+//!
+//! ```no_run
+//! // Where an engine was provided:
+//! let xslt = layers::declaration("xslt")?;
+//! let options = [("sheet", "sheets/page.xsl"), ("types", "text/xml,application/xml,text/html")];
+//! let built = layers::build(xslt, layers::from_text(xslt, options)?)?;
+//! # Ok::<(), onion::OptionError>(())
+//! ```
+//!
+//! Promises: stylesheets are compiled at start-up and when they change; they read nothing outside of their folder,
+//! nothing from a network, and write nothing; a document that is too large, malformed or too slow is an error, or passes
+//! as it was if that is asked for; no network thread waits for a transformation.
+//!
+//! It can't stop a transformation that takes too long: the client gets its answer, and the thread goes on.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use self::choice::Sheets;
+use self::engine::{Document, Transformed};
+use self::options::{OnError, Options};
+use self::sheet::Sheet;
+use self::work::{Undone, Workshop};
+use crate::begun::{Collected, collect};
+use http::{HeaderValue, Method, StatusCode, Uri, header};
+use onion::{Declaration, Layer, Next, OptionError, Phase, Request, Response, async_trait, plain};
+
+mod choice;
+pub mod engine;
+mod head;
+mod options;
+pub mod prolog;
+mod sheet;
+#[cfg(test)]
+mod tests;
+mod work;
+
+pub(crate) const DECLARATION: Declaration = Declaration {
+    name: "xslt",
+    class: "Xslt",
+    summary: "Makes of XML and HTML responses what XSL stylesheets say.",
+    phase: Phase::Incoming,
+    stands_alone: false,
+    positional: Some("sheet"),
+    schema: Declaration::schema_of::<Options>,
+    build: |given| Ok(Arc::new(Xslt::new(onion::reading::read(given)?)?)),
+};
+
+struct Xslt {
+    sheets: Arc<Sheets>,
+    workshop: Workshop,
+    parameters: Arc<[(String, String)]>,
+    options: Options,
+}
+
+/// What a failed transformation is told of.
+struct Of {
+    method: Method,
+    uri: Uri,
+}
+
+#[async_trait]
+impl Layer for Xslt {
+    async fn call(&self, mut request: Request, next: Next<'_>) -> Response {
+        let for_path = self.sheets.for_path(&onion::path::decode(request.uri().path()));
+        if self.sheets.may_apply(for_path) {
+            // Of a part of a document nothing can be made.
+            request.headers_mut().remove(header::RANGE);
+            request.headers_mut().remove(header::IF_RANGE);
+        }
+        let of = Of { method: request.method().clone(), uri: request.uri().clone() };
+        let response = next.run(request).await;
+        self.treat(for_path, &of, response).await
+    }
+
+    fn needs_runtime(&self) -> bool {
+        true
+    }
+}
+
+impl Xslt {
+    fn new(options: Options) -> Result<Self, OptionError> {
+        if let Some(name) = options.parameters.keys().find(|name| !is_parameter(name)) {
+            return Err(OptionError(format!(
+                "parameters: {name:?} is no name of a parameter; write letters"
+            )));
+        }
+        let parameters = options.parameters.clone().into_iter().collect();
+        let workshop = Workshop::new(options.threads.get().into(), options.timeout.0);
+        Ok(Xslt { sheets: Arc::new(Sheets::new(&options)?), workshop, parameters, options })
+    }
+
+    /// Transforms `response`, if there is a stylesheet for it.
+    async fn treat(&self, for_path: Option<&Arc<Sheet>>, of: &Of, response: Response) -> Response {
+        let (mut parts, body) = response.into_parts();
+        let Some((media_type, charset)) =
+            head::content_type(&parts.headers).filter(|_| head::has_document(&parts))
+        else {
+            return Response::from_parts(parts, body);
+        };
+        let sheet = self.sheets.for_response(for_path, &media_type);
+        let may_name = self.sheets.may_name(&media_type);
+        if sheet.is_none() && !may_name {
+            return Response::from_parts(parts, body);
+        }
+        if of.method == Method::HEAD {
+            let compiled = sheet.filter(|_| !may_name).map(|sheet| sheet.compiled());
+            let media_type = compiled.as_ref().and_then(|compiled| compiled.media_type());
+            head::announce_unseen(&mut parts, media_type, self.options.keep_validators);
+            return Response::from_parts(parts, body);
+        }
+        let bytes = match collect(body, self.options.max_input.0).await {
+            Collected::Whole(bytes) => bytes,
+            Collected::TooLong(body) => {
+                let trouble =
+                    Trouble::because(format!("the document is longer than {}", self.options.max_input));
+                return self.fail(of, &trouble, Response::from_parts(parts, body));
+            }
+            Collected::Broken(error) => return onion::broken(error),
+        };
+        let named = if may_name { prolog::stylesheet_of(&bytes) } else { None };
+        let (is_html, parameters) = (media_type == HTML, Arc::clone(&self.parameters));
+        let document = Document { bytes: bytes.clone(), is_html, charset, parameters };
+        let made = match self.transform(sheet, named, document).await {
+            Ok(None) => return Response::from_parts(parts, bytes.into()),
+            Ok(Some(made)) => {
+                head::announce(&mut parts, &made, self.options.keep_validators).map(|()| made.bytes)
+            }
+            Err(trouble) => Err(trouble),
+        };
+        match made {
+            Ok(made) => Response::from_parts(parts, made.into()),
+            Err(trouble) => self.fail(of, &trouble, Response::from_parts(parts, bytes.into())),
+        }
+    }
+
+    /// Applies the stylesheet that the document names, if there is such a one, or else `sheet`; `None` without either.
+    async fn transform(
+        &self,
+        sheet: Option<&Arc<Sheet>>,
+        named: Option<String>,
+        document: Document,
+    ) -> Result<Option<Transformed>, Trouble> {
+        if sheet.is_none() && named.is_none() {
+            return Ok(None);
+        }
+        let (sheets, sheet, most) = (Arc::clone(&self.sheets), sheet.cloned(), self.options.max_output);
+        let work = move || {
+            let named = named.and_then(|href| sheets.at(&href)).transpose()?;
+            let Some(sheet) = named.or(sheet) else { return Ok(None) };
+            let made = sheet.fresh(Instant::now()).apply(&document)?;
+            if made.bytes.len() as u64 > most.0 {
+                return Err(format!("the result is longer than {most}"));
+            }
+            Ok(Some(made))
+        };
+        match self.workshop.run(work).await {
+            Ok(done) => done.map_err(Trouble::because),
+            Err(Undone::Busy) => Err(Trouble::busy()),
+            Err(Undone::TooLong) => {
+                Err(Trouble::because(format!("it takes longer than {}", self.options.timeout)))
+            }
+            Err(Undone::Failed) => Err(Trouble::because("its thread ended".to_owned())),
+        }
+    }
+
+    /// The answer to a request whose response could not be transformed, and a line in the log.
+    fn fail(&self, of: &Of, trouble: &Trouble, untouched: Response) -> Response {
+        eprintln!("onionskin: xslt: {} on {} {}", trouble.reason, of.method, of.uri.path());
+        if self.options.on_error == OnError::Pass {
+            return untouched;
+        }
+        let mut response = plain(trouble.status, trouble.status.canonical_reason().unwrap_or("Error"));
+        if trouble.status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(self.options.timeout.0.as_secs().max(1)));
+        }
+        response
+    }
+}
+
+/// Why a response could not be transformed.
+struct Trouble {
+    status: StatusCode,
+    reason: String,
+}
+
+impl Trouble {
+    fn because(reason: String) -> Self {
+        Trouble { status: StatusCode::INTERNAL_SERVER_ERROR, reason }
+    }
+
+    fn busy() -> Self {
+        Trouble { status: StatusCode::SERVICE_UNAVAILABLE, reason: "all threads are busy".to_owned() }
+    }
+}
+
+/// Whether a stylesheet can have a parameter of this name.
+fn is_parameter(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_alphabetic() || first == '_')
+        && name.chars().all(|letter| letter.is_alphanumeric() || "-._".contains(letter))
+}
+
+const HTML: &str = "text/html";

@@ -1,0 +1,171 @@
+//! Which stylesheet a response gets: by path, by content type, or by what the document names itself.
+
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use onion::{OptionError, glob_matches, path};
+
+use super::options::{Options, SheetPaths};
+use super::sheet::Sheet;
+
+/// All stylesheets of a layer.
+pub(super) struct Sheets {
+    /// Globs over paths, those with the most characters first.
+    by_path: Vec<(String, Arc<Sheet>)>,
+    by_type: HashMap<String, Arc<Sheet>>,
+    other: Option<Arc<Sheet>>,
+    /// Globs over media types.
+    types: Vec<String>,
+    named: Option<Named>,
+}
+
+/// Stylesheets that documents name.
+struct Named {
+    /// Where they must lie, without detours.
+    directory: PathBuf,
+    reloads: bool,
+    /// Those that were asked for so far: no more than there are files.
+    compiled: Mutex<HashMap<PathBuf, Arc<Sheet>>>,
+}
+
+impl Sheets {
+    pub(super) fn new(options: &Options) -> Result<Self, OptionError> {
+        let directory = options.directory.as_deref().map(Path::new);
+        let compile = |option: &str, SheetPaths(paths): &SheetPaths| {
+            let located = |path: &String| directory.map_or_else(|| path.into(), |within| within.join(path));
+            let chain: Vec<PathBuf> = paths.iter().map(located).collect();
+            if chain.is_empty() {
+                return Err(OptionError(format!("{option}: there is no stylesheet; give one or more paths")));
+            }
+            let sheet = Sheet::new(&chain, directory, options.reload);
+            sheet.map(Arc::new).map_err(|reason| OptionError(format!("{option}: {reason}")))
+        };
+        let (mut by_path, mut by_type) = (Vec::new(), HashMap::new());
+        for (key, paths) in &options.sheets {
+            let sheet = compile(&format!("sheets: {key}"), paths)?;
+            match key.split_once('/') {
+                Some(("", _)) => by_path.push((key.clone(), sheet)),
+                Some(_) => drop(by_type.insert(key.to_ascii_lowercase(), sheet)),
+                None => {
+                    let message = format!("sheets: {key:?} is neither a path nor a media type");
+                    return Err(OptionError(format!("{message}; write /feed/* or application/rss+xml")));
+                }
+            }
+        }
+        by_path.sort_by_key(|(glob, _)| std::cmp::Reverse(glob.len()));
+        let other = options.sheet.as_ref().map(|paths| compile("sheet", paths)).transpose()?;
+        let types = options.types.iter().map(|glob| glob.to_ascii_lowercase()).collect();
+        let named = if options.processing_instruction { Some(Named::new(options)?) } else { None };
+        if by_path.is_empty() && by_type.is_empty() && other.is_none() && named.is_none() {
+            let message =
+                "sheet is missing; give the path of a stylesheet, or sheets, or processing_instruction";
+            return Err(OptionError(message.to_owned()));
+        }
+        Ok(Sheets { by_path, by_type, other, types, named })
+    }
+
+    /// The stylesheet for a path, decoded, whatever comes from there.
+    pub(super) fn for_path(&self, path: &[u8]) -> Option<&Arc<Sheet>> {
+        let fits = |(glob, _): &&(String, _)| glob_matches(glob.as_bytes(), path);
+        self.by_path.iter().find(fits).map(|(_, sheet)| sheet)
+    }
+
+    /// Whether a response to a request for this path may be transformed at all.
+    pub(super) fn may_apply(&self, for_path: Option<&Arc<Sheet>>) -> bool {
+        for_path.is_some() || !self.by_type.is_empty() || self.other.is_some() || self.named.is_some()
+    }
+
+    /// The stylesheet for a response of this media type.
+    pub(super) fn for_response<'a>(
+        &'a self,
+        for_path: Option<&'a Arc<Sheet>>,
+        media_type: &str,
+    ) -> Option<&'a Arc<Sheet>> {
+        let is_document = self.is_document(media_type);
+        let by_type = || self.by_type.get(media_type);
+        for_path
+            .filter(|_| is_document)
+            .or_else(by_type)
+            .or_else(|| self.other.as_ref().filter(|_| is_document))
+    }
+
+    /// Whether a document of this media type may name its stylesheet.
+    pub(super) fn may_name(&self, media_type: &str) -> bool {
+        self.named.is_some() && self.is_document(media_type) && media_type != super::HTML
+    }
+
+    fn is_document(&self, media_type: &str) -> bool {
+        self.types.iter().any(|glob| glob_matches(glob.as_bytes(), media_type.as_bytes()))
+    }
+
+    /// The stylesheet at `href`, if it is a file of the directory. Reads files: not for a network thread.
+    pub(super) fn at(&self, href: &str) -> Option<Result<Arc<Sheet>, String>> {
+        self.named.as_ref()?.at(href)
+    }
+}
+
+impl Named {
+    fn new(options: &Options) -> Result<Self, OptionError> {
+        let Some(directory) = &options.directory else {
+            let message = "directory is missing; give the folder of the stylesheets that documents may name";
+            return Err(OptionError(message.to_owned()));
+        };
+        let unreadable =
+            |error| OptionError(format!("directory: {directory:?} cannot be read: {error}; give a folder"));
+        let directory = Path::new(directory).canonicalize().map_err(unreadable)?;
+        Ok(Named { directory, reloads: options.reload, compiled: Mutex::default() })
+    }
+
+    fn at(&self, href: &str) -> Option<Result<Arc<Sheet>, String>> {
+        let file = self.directory.join(below(href)?).canonicalize().ok()?;
+        let is_sheet = file.extension().is_some_and(|ending| ending == "xsl" || ending == "xslt");
+        if !file.starts_with(&self.directory) || !is_sheet || !file.is_file() {
+            return None;
+        }
+        let compiled = || self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sheet) = compiled().get(&file) {
+            return Some(Ok(Arc::clone(sheet)));
+        }
+        // Without the lock. Two at once do the same work twice.
+        let sheet = match Sheet::new(std::slice::from_ref(&file), Some(&self.directory), self.reloads) {
+            Ok(sheet) => Arc::new(sheet),
+            Err(reason) => return Some(Err(reason)),
+        };
+        compiled().insert(file, Arc::clone(&sheet));
+        Some(Ok(sheet))
+    }
+}
+
+/// The path below the directory that `href` stands for. One with a scheme, a host, a query or `..` stands for none.
+fn below(href: &str) -> Option<PathBuf> {
+    if href.contains(['?', '#', ':', '\\', '\0']) || href.starts_with("//") {
+        return None;
+    }
+    let decoded = path::decode(href.trim_start_matches('/'));
+    let relative = PathBuf::from(str::from_utf8(&decoded).ok()?);
+    relative.components().all(|part| matches!(part, Component::Normal(_))).then_some(relative)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_href_stands_for_a_path_below_the_directory() {
+        assert_eq!(below("/static/page%20one.xsl"), Some("static/page one.xsl".into()));
+        assert_eq!(below("page.xsl"), Some("page.xsl".into()));
+        for href in [
+            "//host/a.xsl",
+            "http://host/a.xsl",
+            "../a.xsl",
+            "a/../../b.xsl",
+            "%2e%2e/a.xsl",
+            "a.xsl?b",
+            "a\\b",
+            "a%00b:",
+        ] {
+            assert_eq!(below(href), None, "{href}");
+        }
+    }
+}
