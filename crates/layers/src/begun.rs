@@ -35,7 +35,9 @@ pub(crate) async fn collect(mut body: Body, limit: u64) -> Collected {
         return Collected::TooLong(body);
     }
     if let Some(bytes) = body.take_bytes() {
-        return Collected::Whole(bytes);
+        // One that is whole only now had no length to be known by.
+        let fits = bytes.len() as u64 <= limit;
+        return if fits { Collected::Whole(bytes) } else { Collected::TooLong(bytes.into()) };
     }
     let mut collected = BytesMut::new();
     while let Some(block) = body.next_block().await {

@@ -191,7 +191,7 @@ impl Body {
             return Err(BodyError::TooLarge(limit));
         }
         if let Some(bytes) = self.take_bytes() {
-            return Ok(bytes);
+            return if bytes.len() as u64 <= limit { Ok(bytes) } else { Err(BodyError::TooLarge(limit)) };
         }
         let mut collected = BytesMut::new();
         while let Some(block) = self.next_block().await {

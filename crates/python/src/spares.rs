@@ -7,6 +7,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use onion::give_way;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -73,6 +74,10 @@ impl Spares {
     /// One task: it blocks its thread while the thread isn't needed.
     async fn keep(self: Arc<Self>) {
         loop {
+            // A task that was woken on this thread may wait in its LIFO slot, where no other thread can take it, and
+            // the runtime passes that by now and then in favour of a task from outside, as this one is. What has given
+            // way comes from the thread's queue, and that is looked at only when the slot is empty.
+            give_way().await;
             {
                 let mut state = self.state();
                 while !state.closed && state.asleep < state.wanted {
