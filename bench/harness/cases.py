@@ -152,6 +152,14 @@ CASES: dict[str, Case] = {
         rival="nginx",
         behind=True,
     ),
+    "xslt": Case(
+        "10 KB of HTML under a theme: by Xslt, by Diazo's middleware, and as it is",
+        ("onionskin", "onionskin+diazo", "onionskin+none"),
+        "themed:ours",
+        answer=None,
+        rival="onionskin+diazo",
+        apps={"onionskin+diazo": "themed:diazo", "onionskin+none": "themed:plain"},
+    ),
     "threads64": Case("hello with 64 threads", ("onionskin", *THREADS64), rival="granian-bt64"),
     "slow10": Case(
         "an application that sleeps 10 ms, 64 threads", THREADS64, "apps:slow10", rival="granian-bt64"
