@@ -19,7 +19,7 @@ help: ## this list
 # Working.
 
 .PHONY: serve
-serve: $(VENV)/.extension ## serves examples/onion.py on 127.0.0.1:8000 (PORT=n)
+serve: $(VENV)/.extension $(VENV)/.examples ## serves examples/onion.py on 127.0.0.1:8000 (PORT=n)
 	$(BIN)/onionskin serve examples/onion.py --bind 127.0.0.1:$(PORT)
 
 .PHONY: test
@@ -120,6 +120,10 @@ $(VENV)/.tools: tools/requirements.txt $(VENV)/.maturin
 
 $(VENV)/.tests: tests/requirements.txt | $(BIN)/python
 	$(PIP) --requirement tests/requirements.txt
+	@touch $@
+
+$(VENV)/.examples: examples/requirements.txt | $(BIN)/python
+	$(PIP) --requirement examples/requirements.txt
 	@touch $@
 
 $(VENV)/.extension: $(SOURCES) $(VENV)/.maturin
