@@ -21,7 +21,8 @@ impl Call {
         let mut body = match body.into_untouched::<AppIterable>() {
             Ok(iterable) => match iterable.into_untouched(py) {
                 Ok(untouched) => return Ok(untouched.into_bound(py)),
-                Err(begun) => Body::foreign(*begun),
+                // No list, though all of it may be in memory: a server would take that for a body of one block.
+                Err(begun) => return Ok(Bound::new(py, Answer::of(self, Body::foreign(*begun)))?.into_any()),
             },
             Err(body) => body,
         };
