@@ -60,7 +60,7 @@ def test_neither_side_of_a_layer_breaks_a_rule(stack: str, name: str) -> None:
     headers = {f"HTTP_{key.upper().replace('-', '_')}": value for key, value in STACKS[stack].headers.items()}
     checked = validator(STACKS[stack].around(validator(application)))
     if (stack, name) == ("xslt_passing", "replaced_after_a_blank"):
-        # The layer holds the head while it takes the body: another one comes too late, and the application is told.
+        # The layer holds the head while it takes the body: another one comes too late, and is refused.
         with pytest.raises(LookupError):
             run(checked, make_environ(f"/{name}", **headers))
         return

@@ -172,16 +172,22 @@ impl RequestExt for Request {
             return;
         }
         let (used, rest) = self.path().split_at(length);
-        let script_name = path::decode(used).into_owned();
-        let query = self.uri().query().map_or(String::new(), |query| format!("?{query}"));
+        let used = path::decode(used).into_owned();
         let is_empty = rest.is_empty();
-        let below = if is_empty { format!("/{query}") } else { format!("{rest}{query}") };
+        let mut below = String::from(if is_empty { "/" } else { rest });
+        if let Some(query) = self.uri().query() {
+            below.push('?');
+            below.push_str(query);
+        }
         let below = PathAndQuery::from_maybe_shared(Bytes::from(below)).expect("a part of a path is one");
         let mut parts = mem::take(self.uri_mut()).into_parts();
         parts.path_and_query = Some(below);
         *self.uri_mut() = Uri::from_parts(parts).expect("only the path has changed");
         let context = self.context_mut();
-        context.script_name = [&*context.script_name, &script_name].concat().into();
+        context.script_name = match &*context.script_name {
+            [] => used.into(),
+            above => [above, &used].concat().into(),
+        };
         context.path_is_empty = is_empty;
     }
 

@@ -24,13 +24,14 @@ mod route;
 mod tree;
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::num::NonZeroU16;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header};
 use onion::{
-    Declaration, Handler, Layer, Next, OptionError, Phase, Request, RequestExt, Response, Target,
-    async_trait, path, plain,
+    Declaration, Handler, Layer, Next, OptionError, Phase, Request, RequestExt, Response, Target, path, plain,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -97,30 +98,38 @@ struct Mounted {
     permits: Option<Arc<Semaphore>>,
 }
 
-#[async_trait]
+// Written out, not by `async_trait`: the future of the chosen application is handed through, and costs no other.
 impl Layer for Mount {
-    async fn call(&self, mut request: Request, next: Next<'_>) -> Response {
+    fn call<'a, 'n, 'f>(&'a self, mut request: Request, next: Next<'n>) -> Answer<'f>
+    where
+        'a: 'f,
+        'n: 'f,
+        Self: 'f,
+    {
         let decoded = path::decode(request.path());
         let Some(found) = self.hosts.find(&request, &decoded) else {
             return match &self.default {
-                Some(default) => default.handler().call(request).await,
-                None => next.run(request).await,
+                Some(default) => default.handler().call(request),
+                None => next.run(request),
             };
         };
         let length = encoded_length(request.path(), found.length);
         if self.slash == Slash::Redirect && length > 0 && length == request.path().len() {
-            return with_slash(&request);
+            return Box::pin(ready(with_slash(&request)));
         }
         if self.strip {
             request.mount_at(length);
         }
-        self.mounted[found.place].call(request).await
+        self.mounted[found.place].call(request)
     }
 
     fn needs_runtime(&self) -> bool {
         self.needs_runtime
     }
 }
+
+/// A response to come.
+type Answer<'a> = Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
 
 impl Mount {
     fn new(options: &Options) -> Result<Self, OptionError> {
@@ -153,16 +162,18 @@ impl Mount {
 
 impl Mounted {
     /// Passes the request on, when a call may begin. The call lasts to the end of its body.
-    async fn call(&self, request: Request) -> Response {
+    fn call(&self, request: Request) -> Answer<'_> {
         let Some(permits) = self.permits.as_ref().filter(|_| is_native(&request)) else {
-            return self.handler.call(request).await;
+            return self.handler.call(request);
         };
-        let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
-            return plain(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable\n");
-        };
-        let mut response = self.handler.call(request).await;
-        response.body_mut().on_end(|_| drop(permit));
-        response
+        Box::pin(async move {
+            let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
+                return plain(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable\n");
+            };
+            let mut response = self.handler.call(request).await;
+            response.body_mut().on_end(|_| drop(permit));
+            response
+        })
     }
 }
 
