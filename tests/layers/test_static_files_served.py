@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.smoke
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of the served site."""
     root = tmp_path_factory.mktemp("site")

@@ -127,13 +127,13 @@ class Servers:
 
     def __init__(self, logs: Path) -> None:
         self.logs = logs
-        self.running: dict[tuple[str, str], Served] = {}
+        self.running: dict[tuple[object, ...], Served] = {}
 
     def get(self, kind: str, target: str, **environment: str) -> Served:
-        """The server of this kind with this application (``package.module:name``)."""
+        """The server of this kind with this application (``package.module:name``) and this environment."""
         if kind == "uwsgi" and not uwsgi_path().exists():
             pytest.skip("uWSGI is not installed in this environment")
-        key = (kind, target)
+        key = (kind, target, *sorted(environment.items()))
         server = self.running.get(key)
         if server is None or server.process.poll() is not None:
             log = self.logs / f"{kind}-{target.replace(':', '-')}-{len(self.running)}.log"
