@@ -39,7 +39,9 @@ for version in $versions; do
     echo "smoke: CPython $version ($python)"
     if is_stale "$venv/.wheel"; then
         mkdir -p "$venv" && rm -rf "$venv/dist"
-        # In a target of its own: PyO3 is compiled anew for each version of Python.
+        # In a target of its own: PyO3 is compiled anew for each version of Python. And not optimised as a whole, which
+        # takes minutes: what is tested here are the other Pythons.
+        export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
         "$bin/maturin" build --quiet --release --interpreter "$python" --out "$venv/dist" --target-dir target/smoke
         [ -e "$venv/bin/python" ] || "$python" -m venv "$venv"
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --force-reinstall "$venv"/dist/*.whl
