@@ -1,4 +1,4 @@
-"""hello inside StaticFiles: what the files of `bench/venv/work/static` cost ahead of Python."""
+"""hello inside StaticFiles: what the files that the harness has prepared cost ahead of Python."""
 
 from pathlib import Path
 
