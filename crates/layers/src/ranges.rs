@@ -45,11 +45,11 @@ impl Wanted {
                 parts.push(part);
             }
         }
-        let total = parts.iter().fold(0, |total: u64, part| total.saturating_add(part.end - part.start));
+        let total: u128 = parts.iter().map(|part| u128::from(part.end - part.start)).sum();
         match parts.is_empty() {
             true if given == 0 || (length == 0 && ranges.trim_start().starts_with('-')) => Wanted::Whole,
             true => Wanted::Unsatisfiable,
-            false if total > length => Wanted::Whole,
+            false if total > u128::from(length) => Wanted::Whole,
             false => Wanted::Parts(parts),
         }
     }
@@ -153,6 +153,7 @@ mod tests {
     fn nobody_gets_more_by_ranges_than_without() {
         assert_eq!(Wanted::of("bytes=0-,0-,0-", 10), Wanted::Whole);
         assert_eq!(Wanted::of("bytes=0-5,4-9", 10), Wanted::Whole);
+        assert_eq!(Wanted::of("bytes=0-,0-0", u64::MAX), Wanted::Whole);
         let many = format!("bytes={}", ["0-0"; 17].join(","));
         assert_eq!(Wanted::of(&many, 1000), Wanted::Whole);
     }
