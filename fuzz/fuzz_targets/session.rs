@@ -6,22 +6,21 @@ use std::sync::Arc;
 use http::HeaderValue;
 use layers::OpenSession;
 use libfuzzer_sys::fuzz_target;
-use onion::{Body, Handler, Request, RequestExt, Response, Value, async_trait, wrap_when};
+use onion::{Answer, Body, Handler, Request, RequestExt, Response, Value, wrap_when};
 use serde_json::json;
 
 /// Reads its session, which must be empty.
 struct Reader;
 
-#[async_trait]
 impl Handler for Reader {
-    async fn call(&self, request: Request) -> Response {
+    fn call(&self, request: Request) -> Answer<'_> { Box::pin(async move {
         let told = &request.context().expect("the layer has made one").told;
         let Some((_, Value::Live(live))) = told.last() else { panic!("the session is told") };
         let session = live.downcast_ref::<OpenSession>().expect("it is a session");
         assert_eq!(session.read().expect("a cookie is always there"), "{}");
         assert!(session.is_new().expect("it was read"));
         Response::new(Body::empty())
-    }
+    }) }
 }
 
 fuzz_target!(|cookie: &[u8]| {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use flate2::{Compression, FlushCompress};
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
-use onion::{Body, Handler, Request, Response, async_trait};
+use onion::{Answer, Body, Handler, Request, Response};
 use zstd_safe::CCtx;
 
 fn main() {
@@ -78,13 +78,14 @@ fn layer(coding: &str, body: &Bytes, times: u32) -> u128 {
 
 struct Rows(Bytes);
 
-#[async_trait]
 impl Handler for Rows {
-    async fn call(&self, _request: Request) -> Response {
-        let mut response = Response::new(self.0.clone().into());
-        let headers: &mut HeaderMap = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response
+    fn call(&self, _request: Request) -> Answer<'_> {
+        Box::pin(async move {
+            let mut response = Response::new(self.0.clone().into());
+            let headers: &mut HeaderMap = response.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        })
     }
 }
 

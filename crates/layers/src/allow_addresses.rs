@@ -13,15 +13,14 @@
 //! It does not look at `X-Forwarded-For`: the address is that of the connection, or the one that a layer for
 //! trusted proxies further out has put in its place.
 
-use std::future::ready;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header};
 use ipnet::IpNet;
 use onion::{
-    AddressRange, Declaration, Layer, Next, OptionError, Phase, Refusal, Request, RequestExt, Response,
+    AddressRange, Answer, Declaration, Layer, Next, OptionError, Phase, Refusal, Request, RequestExt,
+    Response, answer,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -60,20 +59,9 @@ struct AllowAddresses {
     text: &'static str,
 }
 
-// Written out, not by `async_trait`: there is nothing to do on the way up, so the inner future is handed through
-// and the layer costs no allocation.
 impl Layer for AllowAddresses {
-    fn call<'a, 'n, 'f>(
-        &'a self,
-        request: Request,
-        next: Next<'n>,
-    ) -> Pin<Box<dyn Future<Output = Response> + Send + 'f>>
-    where
-        'a: 'f,
-        'n: 'f,
-        Self: 'f,
-    {
-        if self.allows(request.peer().address) { next.run(request) } else { Box::pin(ready(self.refusal())) }
+    fn call<'a>(&'a self, request: Request, next: Next<'a>) -> Answer<'a> {
+        if self.allows(request.peer().address) { next.run(request) } else { answer(self.refusal()) }
     }
 }
 

@@ -19,9 +19,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderName, HeaderValue};
-use onion::{
-    Declaration, Layer, Next, OptionError, Phase, Request, RequestExt, Response, Value, async_trait,
-};
+use onion::{Answer, Declaration, Layer, Next, OptionError, Phase, Request, RequestExt, Value};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -75,17 +73,19 @@ struct RequestId {
     options: Options,
 }
 
-#[async_trait]
 impl Layer for RequestId {
-    async fn call(&self, mut request: Request, next: Next<'_>) -> Response {
+    fn call<'a>(&'a self, mut request: Request, next: Next<'a>) -> Answer<'a> {
         let chance = Chance::now();
         if self.options.traceparent {
             trace_context::see_to(&mut request, self.options.trust_inbound, chance.trace);
         }
         let id = self.see_to_id(&mut request, &chance);
-        let mut response = next.run(request).await;
-        response.headers_mut().insert(self.header.clone(), id);
-        response
+        let answer = next.run(request);
+        Box::pin(async {
+            let mut response = answer.await;
+            response.headers_mut().insert(self.header.clone(), id);
+            response
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use http::request::Parts;
-use onion::{Body, Connection, Handler, Peer, Request, RequestExt, Response, Value, async_trait};
+use onion::{Answer, Body, Connection, Handler, Peer, Request, RequestExt, Response, Value};
 
 /// What came of a request.
 pub(crate) struct Outcome {
@@ -67,12 +67,15 @@ struct Application {
     seen: Mutex<Option<Parts>>,
 }
 
-#[async_trait]
 impl Handler for Application {
-    async fn call(&self, request: Request) -> Response {
-        *self.seen.lock().expect("no test panicked with it") = Some(request.into_parts().0);
-        let mut response = Response::new("the resource".into());
-        response.headers_mut().insert("x-request-id", http::HeaderValue::from_static("of-the-application"));
-        response
+    fn call(&self, request: Request) -> Answer<'_> {
+        Box::pin(async move {
+            *self.seen.lock().expect("no test panicked with it") = Some(request.into_parts().0);
+            let mut response = Response::new("the resource".into());
+            response
+                .headers_mut()
+                .insert("x-request-id", http::HeaderValue::from_static("of-the-application"));
+            response
+        })
     }
 }

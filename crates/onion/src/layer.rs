@@ -1,20 +1,17 @@
 //! The contract: a handler answers a request, a layer stands around a handler.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
-
-use async_trait::async_trait;
 
 use crate::{Request, Response, When};
 
 /// Answers requests. An application, a file server or a whole onion is a handler.
 ///
 /// Failure is a response too: no error type crosses the onion.
-#[async_trait]
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request.
-    async fn call(&self, request: Request) -> Response;
+    fn call(&self, request: Request) -> Answer<'_>;
 
     /// Whether an answer may wait for a network, a timer or a pool of threads: it is then to be polled within a
     /// tokio runtime. Our server always does so; the door to other servers starts one for those who say so.
@@ -23,12 +20,15 @@ pub trait Handler: Send + Sync + 'static {
     }
 }
 
-/// Stands around a handler. Code above `next.run(request).await` is a pre-processor, code below it a
-/// post-processor, and a `return` before it answers in the application's place.
-#[async_trait]
+/// Stands around a handler. Code above `next.run(request)` is a pre-processor, code below its `await` a
+/// post-processor, and an answer without it is given in the application's place.
+///
+/// What happens on the way in may as well stand before the `async` block: then the block, which is allocated anew for
+/// each request, does not have to hold the request. A layer that has nothing to do on the way out needs none at all,
+/// and gives what `next.run(request)` gives it.
 pub trait Layer: Send + Sync + 'static {
     /// Treats one request, and passes it on with `next` unless it answers itself.
-    async fn call(&self, request: Request, next: Next<'_>) -> Response;
+    fn call<'a>(&'a self, request: Request, next: Next<'a>) -> Answer<'a>;
 
     /// See [`Handler::needs_runtime`]; this is about the layer itself, not about what stands inside.
     fn needs_runtime(&self) -> bool {
@@ -57,6 +57,11 @@ impl<'a> Next<'a> {
 /// A response to come.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
 
+/// An answer that is there already.
+pub fn answer<'a>(response: Response) -> Answer<'a> {
+    Box::pin(ready(response))
+}
+
 /// Puts `layer` around `handler`.
 pub fn wrap(layer: Arc<dyn Layer>, handler: Arc<dyn Handler>) -> Arc<dyn Handler> {
     wrap_when(layer, When::always(), handler)
@@ -74,20 +79,15 @@ struct Layered {
     handler: Arc<dyn Handler>,
 }
 
-// Written out, not by `async_trait`: the layer's own boxed future is handed through, so that a skin costs one
-// allocation a request instead of two.
 impl Handler for Layered {
-    fn call<'a, 'f>(&'a self, request: Request) -> Answer<'f>
-    where
-        'a: 'f,
-        Self: 'f,
-    {
+    fn call(&self, request: Request) -> Answer<'_> {
         if self.when.selects(&request) {
             self.layer.call(request, Next::new(&*self.handler))
         } else {
             self.handler.call(request)
         }
     }
+
     fn needs_runtime(&self) -> bool {
         self.layer.needs_runtime() || self.handler.needs_runtime()
     }

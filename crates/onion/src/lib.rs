@@ -1,25 +1,26 @@
 //! The words of the house: what a request, a response, a handler and a layer are.
 //!
 //! ```
-//! use onion::{Handler, Layer, Next, Request, Response, async_trait};
+//! use onion::{Answer, Handler, Layer, Next, Request, Response, answer};
 //!
 //! struct Hello;
 //!
-//! #[async_trait]
 //! impl Handler for Hello {
-//!     async fn call(&self, _request: Request) -> Response {
-//!         Response::new("Hello, World!".into())
+//!     fn call(&self, _request: Request) -> Answer<'_> {
+//!         answer(Response::new("Hello, World!".into()))
 //!     }
 //! }
 //!
 //! struct Greeted;
 //!
-//! #[async_trait]
 //! impl Layer for Greeted {
-//!     async fn call(&self, request: Request, next: Next<'_>) -> Response {
-//!         let mut response = next.run(request).await; // above: a pre-processor; below: a post-processor
-//!         response.headers_mut().insert("x-greeted", http::HeaderValue::from_static("yes"));
-//!         response
+//!     fn call<'a>(&'a self, request: Request, next: Next<'a>) -> Answer<'a> {
+//!         let inner = next.run(request); // above: a pre-processor
+//!         Box::pin(async {
+//!             let mut response = inner.await; // below: a post-processor
+//!             response.headers_mut().insert("x-greeted", http::HeaderValue::from_static("yes"));
+//!             response
+//!         })
 //!     }
 //! }
 //!
@@ -56,13 +57,12 @@ mod units;
 mod upgrade;
 
 pub use address::AddressRange;
-pub use async_trait::async_trait;
 pub use body::{Body, BodyError, End, FileRange, Foreign};
 pub use bound::{ThreadBound, thread_is_bound};
 pub use context::{Connection, Context, Peer, RequestExt, Scheme, Value};
 pub use fault::{Broken, Fault, broken};
 pub use host::Host;
-pub use layer::{Answer, Handler, Layer, Next, wrap, wrap_when};
+pub use layer::{Answer, Handler, Layer, Next, answer, wrap, wrap_when};
 pub use matching::{Matching, When, glob_matches, one_or_many};
 pub use options::{Build, Declaration, OptionError, Phase};
 pub use response::{NotFound, ReasonPhrase, Refusal, plain};

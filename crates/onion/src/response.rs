@@ -1,10 +1,9 @@
 //! Small responses that the house itself gives.
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 
-use crate::{Handler, Request, Response};
+use crate::{Answer, Handler, Request, Response, answer};
 
 /// The reason phrase of a status line, where it is not the registered one (RFC 9112 section 4).
 ///
@@ -33,9 +32,8 @@ pub fn plain(status: StatusCode, text: &'static str) -> Response {
 /// The handler that stands where there is no other: it answers `404 Not Found`.
 pub struct NotFound;
 
-#[async_trait]
 impl Handler for NotFound {
-    async fn call(&self, _: Request) -> Response {
-        plain(StatusCode::NOT_FOUND, "Not Found\n")
+    fn call(&self, _: Request) -> Answer<'_> {
+        answer(plain(StatusCode::NOT_FOUND, "Not Found\n"))
     }
 }

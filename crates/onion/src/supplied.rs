@@ -6,12 +6,11 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use onion::{Body, Handler, Request, Response, Supply, Target, async_trait};
+//! use onion::{Answer, Body, Handler, Request, Response, Supply, Target, answer};
 //!
 //! # struct Hello;
-//! # #[async_trait]
 //! # impl Handler for Hello {
-//! #     async fn call(&self, _: Request) -> Response { Response::new("Hello!".into()) }
+//! #     fn call(&self, _: Request) -> Answer<'_> { answer(Response::new("Hello!".into())) }
 //! # }
 //! let mut supply = Supply::default();
 //! let place = supply.put(Arc::new(Hello), "hello");

@@ -5,17 +5,16 @@ mod common;
 use std::sync::Arc;
 
 use common::{echo, serve, soon};
-use onion::{Handler, Request, RequestExt, Response, async_trait};
+use onion::{Answer, Handler, Request, RequestExt, Response};
 use server::{Bind, Config, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 struct Echo;
 
-#[async_trait]
 impl Handler for Echo {
-    async fn call(&self, request: Request) -> Response {
-        echo(request).await
+    fn call(&self, request: Request) -> Answer<'_> {
+        Box::pin(async move { echo(request).await })
     }
 }
 

@@ -24,7 +24,7 @@ use std::time::Instant;
 
 use http::header::SET_COOKIE;
 use http::request::Parts;
-use onion::{Context, Declaration, End, Layer, Next, OptionError, Phase, Request, Response, async_trait};
+use onion::{Context, Declaration, End, Layer, Next, OptionError, Phase, Request, Response};
 use serde_json::{Map, Value};
 
 use crate::proxy::failure::{Failure, Of};
@@ -141,45 +141,47 @@ impl Balance {
     }
 }
 
-#[async_trait]
 impl Layer for Balance {
-    async fn call(&self, request: Request, _: Next<'_>) -> Response {
-        if let Some(refusal) = refusal(&request, &self.heads, &self.forwarding) {
-            return refusal;
-        }
-        if let Some(health) = &self.health {
-            health.begin(&self.members);
-        }
-        self.budget.gain();
-        let mut due = Due::new(self.forwarding.total_timeout.map(|span| span.0));
-        let (parts, body) = request.into_parts();
-        leave_with_client(&parts);
-        let mut body = Some(body);
-        let mut tried = Vec::new();
-        let mut next = self.kept(&parts).or_else(|| self.chooser.choose(&self.members, &tried, &parts));
-        loop {
-            let index = next.expect("there is a member that was not tried, as long as it may be tried again");
-            let member = &self.members[index];
-            let busy = member.begin();
-            let failure = match member.upstream.exchange(&parts, &mut body, &mut due).await {
-                Ok(answer) => return self.respond(answer, busy, member, &parts, due).await,
-                Err(failure) => failure,
-            };
-            if failure.is_of_the_target() {
-                member.fail(Instant::now());
+    fn call<'a>(&'a self, request: Request, _: Next<'a>) -> onion::Answer<'a> {
+        Box::pin(async move {
+            if let Some(refusal) = refusal(&request, &self.heads, &self.forwarding) {
+                return refusal;
             }
-            tried.push(index);
-            // Without its body, too much of the request is gone to send it again.
-            if body.is_none() || !self.may_retry(&failure, tried.len()) {
-                return failure.answer(&Of::request(&parts), member.upstream.name());
+            if let Some(health) = &self.health {
+                health.begin(&self.members);
             }
-            Of::request(&parts).tell(
-                member.upstream.name(),
-                &format_args!("{failure}; another is tried"),
-                None,
-            );
-            next = self.chooser.choose(&self.members, &tried, &parts);
-        }
+            self.budget.gain();
+            let mut due = Due::new(self.forwarding.total_timeout.map(|span| span.0));
+            let (parts, body) = request.into_parts();
+            leave_with_client(&parts);
+            let mut body = Some(body);
+            let mut tried = Vec::new();
+            let mut next = self.kept(&parts).or_else(|| self.chooser.choose(&self.members, &tried, &parts));
+            loop {
+                let index =
+                    next.expect("there is a member that was not tried, as long as it may be tried again");
+                let member = &self.members[index];
+                let busy = member.begin();
+                let failure = match member.upstream.exchange(&parts, &mut body, &mut due).await {
+                    Ok(answer) => return self.respond(answer, busy, member, &parts, due).await,
+                    Err(failure) => failure,
+                };
+                if failure.is_of_the_target() {
+                    member.fail(Instant::now());
+                }
+                tried.push(index);
+                // Without its body, too much of the request is gone to send it again.
+                if body.is_none() || !self.may_retry(&failure, tried.len()) {
+                    return failure.answer(&Of::request(&parts), member.upstream.name());
+                }
+                Of::request(&parts).tell(
+                    member.upstream.name(),
+                    &format_args!("{failure}; another is tried"),
+                    None,
+                );
+                next = self.chooser.choose(&self.members, &tried, &parts);
+            }
+        })
     }
 
     fn needs_runtime(&self) -> bool {

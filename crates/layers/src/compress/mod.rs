@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use http::{Method, header};
 use onion::body::Kind;
-use onion::{Body, Declaration, Layer, Next, OptionError, Phase, Request, Response, Size, async_trait};
+use onion::{Answer, Body, Declaration, Layer, Next, OptionError, Phase, Request, Response, Size};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -102,30 +102,32 @@ struct Compress {
     encoders: Arc<Encoders>,
 }
 
-#[async_trait]
 impl Layer for Compress {
-    async fn call(&self, mut request: Request, next: Next<'_>) -> Response {
+    fn call<'a>(&'a self, mut request: Request, next: Next<'a>) -> Answer<'a> {
         let accepted = Accepted::of(request.headers());
         let is_head = request.method() == Method::HEAD;
         let asked = validators::ask_strongly(request.headers_mut());
-        let mut response = next.run(request).await;
-        let headers = response.headers_mut();
-        if let (Some(asked), Some(tag)) = (asked, headers.get(header::ETAG))
-            && asked.weakly(tag)
-        {
-            // Also, and above all, that of a 304: the client knows its copy by the weak one.
-            validators::weaken(headers);
-        }
-        if !head::may_be_compressed(&response, &self.types) {
-            return response;
-        }
-        vary(response.headers_mut(), header::ACCEPT_ENCODING);
-        match accepted.best(&self.codings) {
-            // Who rules out all of it gets it as it is rather than nothing (RFC 9110 section 12.5.3).
-            None | Some(Coding::Identity) => {}
-            Some(coding) => self.encode(&mut response, coding, is_head).await,
-        }
-        response
+        let answer = next.run(request);
+        Box::pin(async move {
+            let mut response = answer.await;
+            let headers = response.headers_mut();
+            if let (Some(asked), Some(tag)) = (asked, headers.get(header::ETAG))
+                && asked.weakly(tag)
+            {
+                // Also, and above all, that of a 304: the client knows its copy by the weak one.
+                validators::weaken(headers);
+            }
+            if !head::may_be_compressed(&response, &self.types) {
+                return response;
+            }
+            vary(response.headers_mut(), header::ACCEPT_ENCODING);
+            match accepted.best(&self.codings) {
+                // Who rules out all of it gets it as it is rather than nothing (RFC 9110 section 12.5.3).
+                None | Some(Coding::Identity) => {}
+                Some(coding) => self.encode(&mut response, coding, is_head).await,
+            }
+            response
+        })
     }
 
     fn needs_runtime(&self) -> bool {

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Method, Response as Answer, header};
 use http_body::Frame;
-use onion::{Body, BodyError, End, FileRange, Handler, Layer, Next, Request, Response, async_trait};
+use onion::{Body, BodyError, End, FileRange, Handler, Layer, Next, Request, Response};
 use serde_json::{Value, json};
 
 use super::testing::decoded;
@@ -27,12 +27,13 @@ fn layer(options: Value) -> Arc<dyn Layer> {
 /// Answers once, and keeps the request.
 struct Once(std::sync::Mutex<(Option<Response>, Option<Request>)>);
 
-#[async_trait]
 impl Handler for Once {
-    async fn call(&self, request: Request) -> Response {
-        let mut kept = self.0.lock().expect("no test panicked with it");
-        kept.1 = Some(request);
-        kept.0.take().expect("one call")
+    fn call(&self, request: Request) -> onion::Answer<'_> {
+        Box::pin(async move {
+            let mut kept = self.0.lock().expect("no test panicked with it");
+            kept.1 = Some(request);
+            kept.0.take().expect("one call")
+        })
     }
 }
 

@@ -19,8 +19,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use onion::{
-    Body, Declaration, Fault, Layer, Next, OptionError, Phase, ReasonPhrase, Refusal, Request, RequestExt,
-    Response, Value, async_trait,
+    Answer, Body, Declaration, Fault, Layer, Next, OptionError, Phase, ReasonPhrase, Refusal, Request,
+    RequestExt, Response, Value,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -88,18 +88,18 @@ struct Asked {
     request_id: Option<String>,
 }
 
-#[async_trait]
 impl Layer for Errors {
-    async fn call(&self, request: Request, next: Next<'_>) -> Response {
+    fn call<'a>(&'a self, request: Request, next: Next<'a>) -> Answer<'a> {
         let asked = self.remember(&request);
-        let response = next.run(request).await;
-        if !response.status().is_client_error() && !response.status().is_server_error() {
-            return response;
-        }
-        match self.kept(&asked, response).await {
-            Ok(response) => response,
-            Err(response) => self.replace(&asked, response),
-        }
+        let answer = next.run(request);
+        Box::pin(async {
+            let response = answer.await;
+            if !response.status().is_client_error() && !response.status().is_server_error() {
+                return response;
+            }
+            // Boxed, so that those that go well do not carry the room for it.
+            Box::pin(self.treat(asked, response)).await
+        })
     }
 }
 
@@ -123,6 +123,13 @@ impl Errors {
             _ => None,
         });
         Asked { is_head: request.method() == Method::HEAD, accept, request_id }
+    }
+
+    async fn treat(&self, asked: Asked, response: Response) -> Response {
+        match self.kept(&asked, response).await {
+            Ok(response) => response,
+            Err(response) => self.replace(&asked, response),
+        }
     }
 
     /// `Ok` if the error response speaks for itself and stays, `Err` if it is to be replaced.

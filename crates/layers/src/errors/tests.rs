@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode, header};
-use onion::{Body, BodyError, Fault, Handler, Request, RequestExt, Response, Value, async_trait, plain};
+use onion::{Answer, Body, BodyError, Fault, Handler, Request, RequestExt, Response, Value, plain};
 use serde_json::json;
 
 use crate::testing::{refusal, request};
@@ -11,10 +11,9 @@ use crate::testing::{refusal, request};
 /// Answers with what the function makes.
 struct Answers(fn() -> Response);
 
-#[async_trait]
 impl Handler for Answers {
-    async fn call(&self, _: Request) -> Response {
-        (self.0)()
+    fn call(&self, _: Request) -> Answer<'_> {
+        Box::pin(async move { (self.0)() })
     }
 }
 

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use onion::{Declaration, Layer, Next, OptionError, Phase, Request, Response, async_trait};
+use onion::{Answer, Declaration, Layer, Next, OptionError, Phase, Request};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -66,13 +66,15 @@ struct Headers {
     response: Compiled,
 }
 
-#[async_trait]
 impl Layer for Headers {
-    async fn call(&self, mut request: Request, next: Next<'_>) -> Response {
+    fn call<'a>(&'a self, mut request: Request, next: Next<'a>) -> Answer<'a> {
         self.request.apply(request.headers_mut());
-        let mut response = next.run(request).await;
-        self.response.apply(response.headers_mut());
-        response
+        let answer = next.run(request);
+        Box::pin(async {
+            let mut response = answer.await;
+            self.response.apply(response.headers_mut());
+            response
+        })
     }
 }
 

@@ -4,9 +4,8 @@
 //! let mount = layers::declaration("mount")?;
 //! let options = serde_json::json!({"routes": {"/blog": "blog:app", "api.example.org": "api:app"}});
 //! # struct App;
-//! # #[onion::async_trait]
 //! # impl onion::Handler for App {
-//! #     async fn call(&self, _: onion::Request) -> onion::Response { onion::Response::default() }
+//! #     fn call(&self, _: onion::Request) -> onion::Answer<'_> { onion::answer(onion::Response::default()) }
 //! # }
 //! # let load = |_name: &str| -> Result<std::sync::Arc<dyn onion::Handler>, String> { Ok(std::sync::Arc::new(App)) };
 //! let supply = onion::Supply::finding(load); // from a name to the application
@@ -24,14 +23,13 @@ mod route;
 mod tree;
 
 use std::collections::BTreeMap;
-use std::future::ready;
 use std::num::NonZeroU16;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header};
 use onion::{
-    Declaration, Handler, Layer, Next, OptionError, Phase, Request, RequestExt, Response, Target, path, plain,
+    Answer, Declaration, Handler, Layer, Next, OptionError, Phase, Request, RequestExt, Response, Target,
+    answer, path, plain,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -98,14 +96,8 @@ struct Mounted {
     permits: Option<Arc<Semaphore>>,
 }
 
-// Written out, not by `async_trait`: the future of the chosen application is handed through, and costs no other.
 impl Layer for Mount {
-    fn call<'a, 'n, 'f>(&'a self, mut request: Request, next: Next<'n>) -> Answer<'f>
-    where
-        'a: 'f,
-        'n: 'f,
-        Self: 'f,
-    {
+    fn call<'a>(&'a self, mut request: Request, next: Next<'a>) -> Answer<'a> {
         let decoded = path::decode(request.path());
         let Some(found) = self.hosts.find(&request, &decoded) else {
             return match &self.default {
@@ -115,7 +107,7 @@ impl Layer for Mount {
         };
         let length = encoded_length(request.path(), found.length);
         if self.slash == Slash::Redirect && length > 0 && length == request.path().len() {
-            return Box::pin(ready(with_slash(&request)));
+            return answer(with_slash(&request));
         }
         if self.strip {
             request.mount_at(length);
@@ -127,9 +119,6 @@ impl Layer for Mount {
         self.needs_runtime
     }
 }
-
-/// A response to come.
-type Answer<'a> = Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
 
 impl Mount {
     fn new(options: &Options) -> Result<Self, OptionError> {

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use onion::{Body, Handler, NotFound, Request, Response, Supply, async_trait};
+use onion::{Answer, Body, Handler, NotFound, Request, Response, Supply};
 use serde_json::{Value, json};
 
 /// An application that tells its name and what it was asked.
 struct Named(&'static str);
 
-#[async_trait]
 impl Handler for Named {
-    async fn call(&self, request: Request) -> Response {
-        let (parts, _) = request.into_parts();
-        let told = format!("{} {}", self.0, paths(&parts));
-        Response::new(told.into())
+    fn call(&self, request: Request) -> Answer<'_> {
+        Box::pin(async move {
+            let (parts, _) = request.into_parts();
+            let told = format!("{} {}", self.0, paths(&parts));
+            Response::new(told.into())
+        })
     }
 }
 

@@ -35,8 +35,7 @@ use http::header::UPGRADE;
 use http::request::Parts;
 use http::{Method, StatusCode};
 use onion::{
-    Body, Context, Declaration, Layer, Next, OptionError, Phase, Request, RequestExt, Response, async_trait,
-    plain,
+    Body, Context, Declaration, Layer, Next, OptionError, Phase, Request, RequestExt, Response, plain,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -87,24 +86,25 @@ impl Proxy {
     }
 }
 
-#[async_trait]
 impl Layer for Proxy {
-    async fn call(&self, request: Request, _: Next<'_>) -> Response {
-        if let Some(refusal) = refusal(&request, &self.heads, self.upstream.options()) {
-            return refusal;
-        }
-        let mut due = Due::new(self.upstream.options().total_timeout.map(|span| span.0));
-        let (parts, body) = request.into_parts();
-        leave_with_client(&parts);
-        let mut body = Some(body);
-        match self.upstream.exchange(&parts, &mut body, &mut due).await {
-            Ok(answer) => {
-                let response = respond(answer, &self.upstream, &self.heads, &parts, due).await;
-                onion::reuse::give_back(parts.headers, parts.extensions);
-                response
+    fn call<'a>(&'a self, request: Request, _: Next<'a>) -> onion::Answer<'a> {
+        Box::pin(async move {
+            if let Some(refusal) = refusal(&request, &self.heads, self.upstream.options()) {
+                return refusal;
             }
-            Err(failure) => failure.answer(&Of::request(&parts), self.upstream.name()),
-        }
+            let mut due = Due::new(self.upstream.options().total_timeout.map(|span| span.0));
+            let (parts, body) = request.into_parts();
+            leave_with_client(&parts);
+            let mut body = Some(body);
+            match self.upstream.exchange(&parts, &mut body, &mut due).await {
+                Ok(answer) => {
+                    let response = respond(answer, &self.upstream, &self.heads, &parts, due).await;
+                    onion::reuse::give_back(parts.headers, parts.extensions);
+                    response
+                }
+                Err(failure) => failure.answer(&Of::request(&parts), self.upstream.name()),
+            }
+        })
     }
 
     fn needs_runtime(&self) -> bool {

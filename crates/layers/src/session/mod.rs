@@ -15,7 +15,7 @@
 
 use std::sync::Arc;
 
-use onion::{Declaration, Layer, Next, Phase, Request, RequestExt, Response, Size, Span, Value, async_trait};
+use onion::{Answer, Declaration, Layer, Next, Phase, Request, RequestExt, Size, Span, Value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -165,13 +165,12 @@ struct Session {
     keeper: Arc<Keeper>,
 }
 
-#[async_trait]
 impl Layer for Session {
-    async fn call(&self, mut request: Request, next: Next<'_>) -> Response {
+    fn call<'a>(&'a self, mut request: Request, next: Next<'a>) -> Answer<'a> {
         let session = Arc::new(OpenSession::of(&request, &self.keeper));
         request.tell(KEY, Value::Live(session.clone()));
-        let response = next.run(request).await;
-        save::save(session, response).await
+        let answer = next.run(request);
+        Box::pin(async { save::save(session, answer.await).await })
     }
 
     fn needs_runtime(&self) -> bool {

@@ -26,15 +26,15 @@ mod shelf;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::future::ready;
 use std::io;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::{HeaderValue, Method, StatusCode, header};
-use onion::{Declaration, Layer, Next, OptionError, Phase, Request, Response, Span, path, plain};
+use onion::{
+    Answer, Declaration, Layer, Next, OptionError, Phase, Request, Response, Span, answer, path, plain,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -112,20 +112,10 @@ struct StaticFiles {
     fallthrough: bool,
 }
 
-// Written out, not by `async_trait`: what is passed on costs no allocation.
 impl Layer for StaticFiles {
-    fn call<'a, 'n, 'f>(
-        &'a self,
-        request: Request,
-        next: Next<'n>,
-    ) -> Pin<Box<dyn Future<Output = Response> + Send + 'f>>
-    where
-        'a: 'f,
-        'n: 'f,
-        Self: 'f,
-    {
+    fn call<'a>(&'a self, request: Request, next: Next<'a>) -> Answer<'a> {
         match self.answer(&request) {
-            Some(response) => Box::pin(ready(response)),
+            Some(response) => answer(response),
             None => next.run(request),
         }
     }

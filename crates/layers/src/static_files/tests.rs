@@ -160,10 +160,9 @@ async fn a_file_that_is_changed_again_and_again_is_never_an_old_one() {
 
 struct Nothing;
 
-#[onion::async_trait]
 impl onion::Handler for Nothing {
-    async fn call(&self, _request: onion::Request) -> Response<Body> {
-        Response::new(Body::empty())
+    fn call(&self, _request: onion::Request) -> onion::Answer<'_> {
+        Box::pin(async move { Response::new(Body::empty()) })
     }
 }
 

@@ -24,7 +24,7 @@ use self::sheet::Sheet;
 use self::work::{Undone, Workshop};
 use crate::begun::{Collected, collect};
 use http::{HeaderValue, Method, StatusCode, Uri, header};
-use onion::{Declaration, Layer, Next, OptionError, Phase, Request, Response, async_trait, plain};
+use onion::{Answer, Declaration, Layer, Next, OptionError, Phase, Request, Response, plain};
 
 mod choice;
 pub mod engine;
@@ -60,9 +60,8 @@ struct Of {
     uri: Uri,
 }
 
-#[async_trait]
 impl Layer for Xslt {
-    async fn call(&self, mut request: Request, next: Next<'_>) -> Response {
+    fn call<'a>(&'a self, mut request: Request, next: Next<'a>) -> Answer<'a> {
         let for_path = self.sheets.for_path(&onion::path::decode(request.uri().path()));
         if self.sheets.may_apply(for_path) {
             // Of a part of a document nothing can be made.
@@ -70,8 +69,8 @@ impl Layer for Xslt {
             request.headers_mut().remove(header::IF_RANGE);
         }
         let of = Of { method: request.method().clone(), uri: request.uri().clone() };
-        let response = next.run(request).await;
-        self.treat(for_path, &of, response).await
+        let answer = next.run(request);
+        Box::pin(async move { self.treat(for_path, &of, answer.await).await })
     }
 
     fn needs_runtime(&self) -> bool {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body::Frame;
-use onion::{Body, BodyError, Handler, Request, Response, async_trait};
+use onion::{Answer, Body, BodyError, Handler, Request, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -109,16 +109,17 @@ impl Answers {
     }
 }
 
-#[async_trait]
 impl Handler for Answers {
-    async fn call(&self, request: Request) -> Response {
-        *self.seen.lock().expect("no test panicked with it") = Some(request.headers().clone());
-        let mut response = Response::new((self.body)());
-        *response.status_mut() = StatusCode::from_u16(self.status).expect("a status");
-        for (name, value) in &self.headers {
-            response.headers_mut().append(HeaderName::from_static(name), HeaderValue::from_static(value));
-        }
-        response
+    fn call(&self, request: Request) -> Answer<'_> {
+        Box::pin(async move {
+            *self.seen.lock().expect("no test panicked with it") = Some(request.headers().clone());
+            let mut response = Response::new((self.body)());
+            *response.status_mut() = StatusCode::from_u16(self.status).expect("a status");
+            for (name, value) in &self.headers {
+                response.headers_mut().append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            response
+        })
     }
 }
 

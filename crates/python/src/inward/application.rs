@@ -2,13 +2,11 @@
 
 use std::error::Error;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
-use onion::{Fault, Handler, Request, Response, plain};
+use onion::{Answer, Fault, Handler, Request, Response, plain};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -60,15 +58,10 @@ impl WsgiApplication {
     }
 }
 
-// Written out, not by `async_trait`: one future less around the call.
 impl Handler for WsgiApplication {
     /// Calls the application: by the way that the request came in. A request of our server is answered on a thread
     /// of its runtime, one that came in through the outward door on the thread and with the environ that it has.
-    fn call<'a, 'f>(&'a self, request: Request) -> Pin<Box<dyn Future<Output = Response> + Send + 'f>>
-    where
-        'a: 'f,
-        Self: 'f,
-    {
+    fn call(&self, request: Request) -> Answer<'_> {
         if let Some(relayed) = Self::relayed_of(&request) {
             return Box::pin(relayed::call(self, relayed, request));
         }

@@ -1,17 +1,15 @@
 //! The application called by our server: inline, on the thread of the runtime that parsed the request.
 
 use std::fs::File;
-use std::future::Future;
 use std::io;
 use std::mem;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use onion::{
-    Body, BodyError, Context, Request, RequestExt, Response, SpoolLimits, Spooled, ThreadBound, plain, reuse,
-    spool,
+    Answer, Body, BodyError, Context, Request, RequestExt, Response, SpoolLimits, Spooled, ThreadBound,
+    plain, reuse, spool,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
@@ -50,10 +48,7 @@ pub(super) enum Arrived {
 /// Calls `application`.
 ///
 /// No `async fn`: that would move the request once more, from where it is handed in to where it is kept.
-pub(super) fn call<'a>(
-    application: &'a WsgiApplication,
-    mut request: Request,
-) -> Pin<Box<dyn Future<Output = Response> + Send + 'a>> {
+pub(super) fn call(application: &WsgiApplication, mut request: Request) -> Answer<'_> {
     Box::pin(async move {
         let Some((server, _)) = Native::of(&request) else { return no_server() };
         let (permits, limits) = (Arc::clone(&server.permits), server.spool);

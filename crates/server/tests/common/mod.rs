@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Frame;
-use onion::{Body, BodyError, Handler, Request, Response, async_trait};
+use onion::{Body, BodyError, Handler, Request, Response};
 use server::{Bind, Config, Server, StopHandle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -62,14 +62,13 @@ where
 
 struct Answering<F>(F);
 
-#[async_trait]
 impl<F, A> Handler for Answering<F>
 where
     F: Fn(Request) -> A + Send + Sync + 'static,
     A: Future<Output = Response> + Send + 'static,
 {
-    async fn call(&self, request: Request) -> Response {
-        (self.0)(request).await
+    fn call(&self, request: Request) -> onion::Answer<'_> {
+        Box::pin(async move { (self.0)(request).await })
     }
 }
 

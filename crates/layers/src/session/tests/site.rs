@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, StatusCode, header};
-use onion::{Handler, Request, RequestExt, Response, Value, async_trait, plain};
+use onion::{Answer, Handler, Request, RequestExt, Response, Value, plain};
 use serde_json::{Map, json};
 
 use crate::session::keeper::Keeper;
@@ -53,18 +53,19 @@ impl Held {
 /// What an application does with its session.
 pub(super) struct View<F>(F);
 
-#[async_trait]
 impl<F> Handler for View<F>
 where
     F: Fn(&OpenSession) -> Response + Send + Sync + 'static,
 {
-    async fn call(&self, request: Request) -> Response {
-        let told = &request.context().expect("a context").told;
-        let (_, Value::Live(live)) = told.iter().rev().find(|(key, _)| key == KEY).expect("it is told")
-        else {
-            panic!("a session is alive");
-        };
-        self.0(live.downcast_ref::<OpenSession>().expect("a session"))
+    fn call(&self, request: Request) -> Answer<'_> {
+        Box::pin(async move {
+            let told = &request.context().expect("a context").told;
+            let (_, Value::Live(live)) = told.iter().rev().find(|(key, _)| key == KEY).expect("it is told")
+            else {
+                panic!("a session is alive");
+            };
+            self.0(live.downcast_ref::<OpenSession>().expect("a session"))
+        })
     }
 }
 
