@@ -283,15 +283,17 @@ def server_table(server: Schema) -> str:
     for name, option in server["properties"].items():
         flag = "--" + name.replace("_", "-")
         default = ", ".join(map(str, as_list(option["default"])))
+        default = f"`{default}`" if default else "none"
         meaning = cell(sentence(option, tick="`"))
-        rows.append(f"| `{name}` | `{flag}` | {server_type(option)} | `{default}` | {meaning} |")
+        rows.append(f"| `{name}` | `{flag}` | {server_type(option)} | {default} | {meaning} |")
     return "\n".join(rows)
 
 
 def server_type(option: Schema) -> str:
     """The type of one of the server's options in words; measures are explained on the page."""
     if option.get("type") == "array":
-        return f"list of {server_type(option['items'])}"
+        items = server_type(option["items"])
+        return f"list of {'texts' if items == 'text' else items}"
     referred = option.get("$ref", "").rpartition("/")[2]
     words = {
         "Bind": "[places](#places)",

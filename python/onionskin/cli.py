@@ -74,11 +74,11 @@ def add_server_option(serving: argparse.ArgumentParser, name: str, option: dict[
     """One option of the server's declaration as a flag."""
     default = option["default"]
     repeatable = isinstance(default, list)
-    shown = ", ".join(default) if repeatable else default
+    shown = (", ".join(default) or "none") if repeatable else default
     help_text = f"{lower_first(one_line(option['description'])).rstrip('.')} (default: {shown})"
     flag = "--" + name.replace("_", "-")
     if repeatable:
-        serving.add_argument(flag, action="append", metavar="PLACE", help=help_text + "; repeatable")
+        serving.add_argument(flag, action="append", metavar="VALUE", help=help_text + "; repeatable")
     else:
         serving.add_argument(flag, metavar="VALUE", help=help_text)
 

@@ -46,7 +46,7 @@ def test_help_of_serve_names_every_option_with_its_default():
     for name, option in _core.server_options()["properties"].items():
         assert f"--{name.replace('_', '-')} " in text
         default = option["default"]
-        shown = ", ".join(default) if isinstance(default, list) else default
+        shown = (", ".join(default) or "none") if isinstance(default, list) else default
         assert f"(default: {shown})" in text
     assert "--threads N" in text and "--layer NAME" in text
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::Uri;
 use http::uri::PathAndQuery;
 
-use crate::{Request, path};
+use crate::{Notes, Request, path};
 
 /// One end of a connection. Both fields are `None` for a Unix socket, and where the server told no address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -113,12 +113,21 @@ pub struct Context {
     pub path_is_empty: bool,
     /// What layers tell the application: environ key and value.
     pub told: Vec<(Cow<'static, str>, Value)>,
+    /// Where somebody looks on: what is noted of this request.
+    pub notes: Option<Arc<Notes>>,
 }
 
 impl Context {
     /// The context of a request that has just come in.
     pub fn new(connection: Arc<Connection>, target: Bytes) -> Self {
-        Context { connection, target, script_name: Bytes::new(), path_is_empty: false, told: Vec::new() }
+        Context {
+            connection,
+            target,
+            script_name: Bytes::new(),
+            path_is_empty: false,
+            told: Vec::new(),
+            notes: None,
+        }
     }
 }
 
@@ -196,7 +205,11 @@ impl RequestExt for Request {
     }
 
     fn tell(&mut self, key: impl Into<Cow<'static, str>>, value: Value) {
-        self.context_mut().told.push((key.into(), value));
+        let (context, key) = (self.context_mut(), key.into());
+        if let Some(notes) = &context.notes {
+            notes.heed(&key, &value);
+        }
+        context.told.push((key, value));
     }
 }
 

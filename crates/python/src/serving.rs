@@ -7,9 +7,9 @@ use onion::{Handler, OptionError, SpoolLimits, reading, text_options};
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use server::{Config, Server, StopHandle};
+use server::{AccessLog, Config, Server, StopHandle};
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::classes::handler_of;
 use crate::inward::{Environ, Native};
@@ -26,6 +26,7 @@ pub(crate) struct PyServer {
     stop: StopHandle,
     bound: Vec<String>,
     permits: Arc<Permits>,
+    access_log: Option<Arc<AccessLog>>,
     // Taken by whoever serves; none once it was closed.
     server: Mutex<Option<Server>>,
 }
@@ -58,13 +59,17 @@ impl PyServer {
             spool: SpoolLimits { memory: config.spool_memory.0, total: config.max_body.0 },
         };
         let (handler, _) = handler_of(app, "serve")?;
+        let access_log = AccessLog::open(&config)
+            .map_err(|error| ConfigurationError::new_err(error.to_string()))?
+            .map(Arc::new);
         let server = Server::bind(config).map_err(|error| PyOSError::new_err(error.to_string()))?;
-        let server = server.sharing(Arc::new(native));
+        let server = server.sharing(Arc::new(native)).logging(access_log.clone());
         Ok(PyServer {
             handler,
             stop: server.stop_handle(),
             bound: server.bound().iter().map(ToString::to_string).collect(),
             permits,
+            access_log,
             server: Mutex::new(Some(server)),
         })
     }
@@ -87,8 +92,18 @@ impl PyServer {
                 let caught = tokio::spawn(async move {
                     if signals { stop_by_signal(stop).await } else { Ok(std::future::pending().await) }
                 });
+                let reopening = if signals {
+                    // From now on the signal ends no process.
+                    let asked = signal(SignalKind::user_defined1())?;
+                    Some(tokio::spawn(reopen_at(asked, self.access_log.clone())))
+                } else {
+                    None
+                };
                 let graceful = server.serve(Arc::clone(&self.handler)).await?;
                 caught.abort();
+                if let Some(reopening) = reopening {
+                    reopening.abort();
+                }
                 let signal = match caught.await {
                     Ok(signal) => signal?,
                     Err(_) => 0,
@@ -96,6 +111,9 @@ impl PyServer {
                 Ok((signal, graceful))
             });
             wind_down(runtime, watchdog);
+            if let Some(log) = &self.access_log {
+                log.close();
+            }
             outcome
         })
     }
@@ -187,6 +205,15 @@ async fn stop_by_signal(stop: StopHandle) -> std::io::Result<i32> {
         stop.abort();
     });
     Ok(caught.as_raw_value())
+}
+
+/// Logs are opened anew at every SIGUSR1, as logrotate and its like ask for it.
+async fn reopen_at(mut asked: Signal, log: Option<Arc<AccessLog>>) {
+    while asked.recv().await.is_some() {
+        if let Some(log) = &log {
+            log.reopen();
+        }
+    }
 }
 
 fn closed() -> PyErr {

@@ -18,6 +18,7 @@ use crate::connection::{Connection, Shared};
 use crate::listen::{Bind, BindError, Listener, ListenerSocket};
 use crate::outbox::Flusher;
 use crate::respond::report;
+use crate::seeing::{AccessLog, Seeing};
 use crate::stay::Stay;
 use crate::stop::StopHandle;
 use crate::stream::{ReadHalf, WriteHalf, split_tcp, split_unix};
@@ -28,6 +29,7 @@ pub struct Server {
     listeners: Vec<Listener>,
     stop: StopHandle,
     given: Option<Given>,
+    access_log: Option<Arc<AccessLog>>,
 }
 
 /// What handlers find in [`onion::Connection::shared`].
@@ -40,13 +42,20 @@ impl Server {
         for bind in &config.bind {
             listeners.extend(Listener::open(bind, config.backlog)?);
         }
-        Ok(Server { config, listeners, stop: StopHandle::default(), given: None })
+        Ok(Server { config, listeners, stop: StopHandle::default(), given: None, access_log: None })
     }
 
     /// Gives `shared` to every handler, in [`onion::Connection::shared`].
     #[must_use]
     pub fn sharing(mut self, shared: Arc<dyn Any + Send + Sync>) -> Self {
         self.given = Some(shared);
+        self
+    }
+
+    /// Has every request written to `log`.
+    #[must_use]
+    pub fn logging(mut self, log: Option<Arc<AccessLog>>) -> Self {
+        self.access_log = log;
         self
     }
 
@@ -106,6 +115,7 @@ impl Server {
             once,
             flusher: Flusher::default(),
             given: self.given.clone(),
+            seeing: self.access_log.clone().map(|log| Arc::new(Seeing { access_log: Some(log) })),
         })
     }
 }

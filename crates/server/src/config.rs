@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use onion::{Size, Span};
+use onion::{LogPlace, Size, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Bind;
+use crate::{Bind, LineFormat};
 
 /// What a server listens on, and what it allows a client.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +36,16 @@ pub struct Config {
     pub max_body: Size,
     /// Up to this size, a request body waits for the application in memory; beyond it, in a temporary file.
     pub spool_memory: Size,
+    /// Where a line for each request goes: off, - for standard output, or a file.
+    pub access_log: LogPlace,
+    /// How a line of the access log looks: combined, json, or a template such as "{remote} {status} {duration}".
+    pub access_log_format: LineFormat,
+    /// Paths that the access log leaves out, as globs such as /static/**.
+    pub access_log_skip: Vec<String>,
+    /// Header fields whose values the access log shows as ***.
+    pub access_log_mask_headers: Vec<String>,
+    /// Parameters of the query whose values the access log shows as ***; * for all.
+    pub access_log_mask_query: Vec<String>,
 }
 
 impl Default for Config {
@@ -53,6 +63,11 @@ impl Default for Config {
             max_headers: 100,
             max_body: Size(100 << 20),
             spool_memory: Size(1 << 20),
+            access_log: LogPlace::Off,
+            access_log_format: LineFormat::default(),
+            access_log_skip: Vec::new(),
+            access_log_mask_headers: MASKED.map(str::to_owned).to_vec(),
+            access_log_mask_query: Vec::new(),
         }
     }
 }
@@ -68,6 +83,9 @@ impl Config {
         }
     }
 }
+
+/// The fields that prove who somebody is.
+const MASKED: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
 
 /// How long the rest of a body may take that is only read to keep the connection.
 pub(crate) const DRAINING: Duration = Duration::from_secs(2);

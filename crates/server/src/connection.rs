@@ -17,6 +17,7 @@ use crate::deadline::Deadline;
 use crate::incoming::{Exchange, Incoming, Reader, Returned};
 use crate::outbox::Flusher;
 use crate::respond::{Asked, Broken, Responder, Responding};
+use crate::seeing::{End, Entry, Line, Meter, Seeing};
 use crate::stop::StopHandle;
 use crate::stream::{ReadHalf, WriteHalf};
 use crate::tunnel;
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     /// Whether a connection ends after its first response.
     pub(crate) once: bool,
     pub(crate) flusher: Flusher,
+    /// None where nobody looks on.
+    pub(crate) seeing: Option<Arc<Seeing>>,
     /// What handlers find in [`onion::Connection::shared`].
     pub(crate) given: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -41,6 +44,8 @@ pub(crate) struct Connection {
     exchange: Arc<Exchange>,
     reader: Option<Reader>,
     parser: HeadParser,
+    /// The request that is being answered, where somebody looks on.
+    entry: Option<Box<Entry>>,
 }
 
 /// What came of waiting for a request.
@@ -56,11 +61,13 @@ impl Connection {
         facts: onion::Connection,
         (read, write): (ReadHalf, WriteHalf),
     ) -> Self {
+        let meter = shared.seeing.is_some().then(|| Arc::new(Meter::new()));
         let deadline = Deadline::new(shared.config.header_timeout.0);
         Connection {
             parser: HeadParser::new(shared.config.head_limits()),
             facts: Arc::new(facts),
-            exchange: Arc::new(Exchange::new(write)),
+            exchange: Arc::new(Exchange::new(write, meter)),
+            entry: None,
             reader: Some(Reader::new(read, deadline)),
             shared,
         }
@@ -79,7 +86,7 @@ impl Connection {
                     return self.linger().await;
                 }
                 Arrival::Request(asked, answer) => match self.answer(asked, answer).await {
-                    Err(Broken) => return,
+                    Err(broken) => return self.leave(broken.0),
                     Ok(false) if self.shared.once => return,
                     Ok(false) => return self.linger().await,
                     Ok(true) => {}
@@ -166,6 +173,7 @@ impl Connection {
         let returned = if self.reader.is_some() { None } else { self.exchange.take_back() };
         asked.keep_alive &= !returned.as_ref().is_some_and(|returned| returned.is_lost());
         let keep_alive = self.respond(&asked, response).await?;
+        self.leave(End::Whole);
         if self.facts.leaves_with_client.load(Relaxed) {
             self.facts.leaves_with_client.store(false, Relaxed);
         }
@@ -177,6 +185,9 @@ impl Connection {
 
     /// Writes `response`. Tells whether the connection may be kept.
     fn respond(&mut self, asked: &Asked, response: Response) -> Responding<'_> {
+        if let Some(entry) = &mut self.entry {
+            entry.answered(response.headers());
+        }
         let responder = Responder {
             exchange: &self.exchange,
             flusher: &self.shared.flusher,
@@ -193,13 +204,15 @@ impl Connection {
         if let (Some(upgrade), Some(reader)) = (upgrade, self.reader.take()) {
             let longest = self.shared.config.graceful_timeout.0 / 2;
             tunnel::run(&upgrade, reader, Arc::clone(&self.exchange), &self.shared.stop, longest).await;
-            return Err(Broken);
+            self.leave(End::Whole);
+            return Err(Broken::CLIENT);
         }
         Ok(keep_alive)
     }
 
     /// The request that belongs to `head`, with what is known of its body.
     fn request(&mut self, head: RequestHead) -> Result<(Asked, Request), Rejection> {
+        self.enter(&head);
         let body = self.body(&head)?;
         let asked = Asked {
             method: head.method.clone(),
@@ -211,7 +224,8 @@ impl Connection {
         *request.uri_mut() = head.uri;
         *request.version_mut() = head.version;
         *request.headers_mut() = head.headers;
-        let context = Context::new(Arc::clone(&self.facts), head.target);
+        let mut context = Context::new(Arc::clone(&self.facts), head.target);
+        context.notes = self.entry.as_ref().map(|entry| Arc::clone(&entry.notes));
         *request.extensions_mut() = onion::reuse::extensions(context);
         Ok((asked, request))
     }
@@ -258,8 +272,34 @@ impl Connection {
         let mut response: Response = plain(rejection.status, rejection.reason);
         *response.body_mut() = format!("{}\n", rejection.reason).into();
         let asked = Asked { method: http::Method::GET, version: Version::HTTP_11, keep_alive: false };
+        self.enter_refused();
         // If it can't be sent, nobody is there to be told.
-        let _ = self.respond(&asked, response).await;
+        let end = self.respond(&asked, response).await.map_or_else(|broken| broken.0, |_| End::Whole);
+        self.leave(end);
+    }
+
+    /// Where somebody looks on: a request has come.
+    fn enter(&mut self, head: &RequestHead) {
+        if let (Some(seeing), Some(meter)) = (&self.shared.seeing, self.exchange.meter()) {
+            let line =
+                Line { method: head.method.clone(), target: head.target.clone(), version: head.version };
+            self.entry = Some(seeing.enter(&self.facts, meter, line, &head.headers));
+        }
+    }
+
+    /// The same of what was refused before it was understood.
+    fn enter_refused(&mut self) {
+        if let (None, Some(seeing), Some(meter)) = (&self.entry, &self.shared.seeing, self.exchange.meter()) {
+            let begun = self.reader.as_ref().map_or(&[][..], |reader| &reader.buffer);
+            self.entry = Some(seeing.enter_refused(&self.facts, meter, begun));
+        }
+    }
+
+    /// The request that was looked on has ended.
+    fn leave(&mut self, end: End) {
+        if let Some(mut entry) = self.entry.take() {
+            entry.end = end;
+        }
     }
 
     /// Closes so that the client gets the last response: what it still sends is read for a short while, since a

@@ -18,6 +18,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::config::DRAIN;
 use crate::deadline::Deadline;
+use crate::seeing::Meter;
 use crate::stream::{ReadHalf, WriteHalf};
 
 /// The reading side of a connection: lent to the request's body while that arrives.
@@ -67,6 +68,8 @@ const READ_BLOCK: usize = 16 * 1024;
 pub(crate) struct Exchange {
     // Some until it is dropped.
     writer: Option<WriteHalf>,
+    /// Where somebody looks on.
+    meter: Option<Arc<Meter>>,
     interim: AtomicU8,
     // Boxed: most requests have no body that arrives, and this is in each one's way.
     returned: Mutex<Option<Box<Returned>>>,
@@ -93,13 +96,31 @@ const SETTLED: u8 = 0;
 const AWAITED: u8 = 1;
 
 impl Exchange {
-    pub(crate) fn new(writer: WriteHalf) -> Self {
-        Exchange { writer: Some(writer), interim: AtomicU8::new(SETTLED), returned: Mutex::new(None) }
+    pub(crate) fn new(writer: WriteHalf, meter: Option<Arc<Meter>>) -> Self {
+        Exchange { writer: Some(writer), meter, interim: AtomicU8::new(SETTLED), returned: Mutex::new(None) }
     }
 
     /// The writing side.
     pub(crate) fn writer(&self) -> &WriteHalf {
         self.writer.as_ref().expect("the writer is taken on drop only")
+    }
+
+    /// What counts the bytes that leave, where somebody looks on.
+    pub(crate) fn meter(&self) -> Option<&Arc<Meter>> {
+        self.meter.as_ref()
+    }
+
+    /// Writes what the socket takes now; `WouldBlock` when that is nothing.
+    pub(crate) fn try_write(&self, blocks: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.counted(self.writer().try_write(blocks))
+    }
+
+    /// Counts what was written, where somebody looks on.
+    pub(crate) fn counted(&self, written: io::Result<usize>) -> io::Result<usize> {
+        if let (Some(meter), Ok(written)) = (&self.meter, &written) {
+            meter.count(*written);
+        }
+        written
     }
 
     /// The client waits for `100 Continue`: it is sent when the body is first read (RFC 9110 section 10.1.1).
@@ -131,7 +152,7 @@ impl Exchange {
             return Ok(());
         }
         // The socket's buffer is empty at this point of an exchange: if 25 bytes don't fit, the client is gone.
-        let sent = self.writer().try_write(&[IoSlice::new(http1::CONTINUE)])?;
+        let sent = self.try_write(&[IoSlice::new(http1::CONTINUE)])?;
         if sent == http1::CONTINUE.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
     }
 }

@@ -52,7 +52,7 @@ impl Outbox {
     pub(crate) fn gather(self: &Arc<Self>, parts: &[&[u8]], flusher: &Flusher) -> Result<Next, Broken> {
         let mut gathered = lock(&self.gathered);
         if gathered.broken {
-            return Err(Broken);
+            return Err(Broken::CLIENT);
         }
         for part in parts {
             gathered.bytes.extend_from_slice(part);
@@ -93,7 +93,7 @@ impl Outbox {
         if !mem::replace(&mut gathered.waited, true) {
             return true;
         }
-        match self.exchange.writer().try_write(&[IoSlice::new(&gathered.bytes)]) {
+        match self.exchange.try_write(&[IoSlice::new(&gathered.bytes)]) {
             Ok(written) => drop(gathered.bytes.drain(..written)),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(_) => gathered.broken = true,

@@ -18,6 +18,7 @@ use onion::{Body, ReasonPhrase, Response, Upgrade, plain};
 
 use crate::incoming::Exchange;
 use crate::outbox::Flusher;
+use crate::seeing::End;
 use crate::watch::{Gone, Watch};
 
 /// What the answer must know of its request.
@@ -31,17 +32,23 @@ pub(crate) struct Asked {
 
 /// The connection can't be used any further.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Broken;
+pub(crate) struct Broken(pub(crate) End);
+
+impl Broken {
+    pub(crate) const CLIENT: Broken = Broken(End::ClientGone);
+    pub(crate) const FAILED: Broken = Broken(End::Failed);
+    pub(crate) const TIMED_OUT: Broken = Broken(End::WriteTimeout);
+}
 
 impl From<Gone> for Broken {
     fn from(_: Gone) -> Self {
-        Broken
+        Broken::CLIENT
     }
 }
 
 impl From<io::Error> for Broken {
     fn from(_: io::Error) -> Self {
-        Broken
+        Broken::CLIENT
     }
 }
 
@@ -77,18 +84,23 @@ impl<'a> Responder<'a> {
     pub(crate) fn respond(self, asked: &Asked, response: Response, mut watch: Watch<'a>) -> Responding<'a> {
         let mut out = Scratch::take();
         let (head, body) = response.into_parts();
+        let mut status = head.status;
         let (encoder, keep_alive, mut body) = match encode(&mut out.0, asked, head, body.length()) {
             Ok((encoder, keep_alive)) => (encoder, keep_alive, body),
             Err(error) => {
                 report(&format!("the response to {} cannot be sent: {error}", asked.method));
                 drop(body);
                 out.0.clear();
+                status = StatusCode::INTERNAL_SERVER_ERROR;
                 match refusal(&mut out.0, asked) {
                     Ok((encoder, body)) => (encoder, false, body),
                     Err(broken) => return Responding::Done(Err(broken)),
                 }
             }
         };
+        if let Some(meter) = self.exchange.meter() {
+            meter.answer(status, out.0.len());
+        }
         if matches!(encoder, BodyEncoder::Empty) {
             body = Body::empty();
         }
@@ -130,10 +142,10 @@ impl<'a> Responder<'a> {
             }
             Err(underrun) => {
                 report(&underrun.to_string());
-                Err(Broken)
+                Err(Broken::FAILED)
             }
         };
-        match self.exchange.writer().try_write(&[IoSlice::new(&out.0)]) {
+        match self.exchange.try_write(&[IoSlice::new(&out.0)]) {
             Ok(written) if written == out.0.len() => Responding::Done(outcome),
             tried => {
                 // Whatever it was that failed, it will fail again.
@@ -177,7 +189,7 @@ fn refusal(out: &mut Vec<u8>, asked: &Asked) -> Result<(BodyEncoder, Body), Brok
     let asked = Asked { keep_alive: false, ..asked.clone() };
     let refusal = plain(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n");
     let (head, body) = refusal.into_parts();
-    let (encoder, _) = encode(out, &asked, head, body.length()).map_err(|_| Broken)?;
+    let (encoder, _) = encode(out, &asked, head, body.length()).map_err(|_| Broken::FAILED)?;
     Ok((encoder, body))
 }
 

@@ -68,7 +68,7 @@ impl Responder<'_> {
                 None => break,
                 Some(Err(_)) => {
                     self.send_off(out, outbox.as_deref()).await?;
-                    return Err(Broken);
+                    return Err(Broken::FAILED);
                 }
                 Some(Ok(block)) if block.is_empty() => continue,
                 Some(Ok(block)) => encoder.encode(block),
@@ -121,7 +121,7 @@ impl Responder<'_> {
             Ok(end) => self.write(&[end]).await,
             Err(underrun) => {
                 report(&underrun.to_string());
-                Err(Broken)
+                Err(Broken::FAILED)
             }
         }
     }
@@ -130,17 +130,18 @@ impl Responder<'_> {
     #[cfg(target_os = "linux")]
     async fn send_file(&self, mut out: &[u8], mut range: FileRange, mut body: Body) -> Result<(), Broken> {
         while !out.is_empty() {
-            match self.exchange.writer().try_write_more(out) {
-                Ok(0) => return Err(Broken),
+            match self.exchange.counted(self.exchange.writer().try_write_more(out)) {
+                Ok(0) => return Err(Broken::CLIENT),
                 Ok(written) => out = &out[written..],
                 Err(error) => self.may_go_on(&error).await?,
             }
         }
         while range.length > 0 {
-            match self.exchange.writer().try_send_file(&mut range, SEND_MOST) {
+            let sent = self.exchange.writer().try_send_file(&mut range, SEND_MOST);
+            match self.exchange.counted(sent) {
                 Ok(0) => {
                     report("a file became shorter while it was sent");
-                    return Err(Broken);
+                    return Err(Broken::FAILED);
                 }
                 // A client that is fast enough would keep this thread to itself.
                 Ok(SEND_MOST) => onion::give_way().await,
@@ -157,7 +158,7 @@ impl Responder<'_> {
         match error.kind() {
             io::ErrorKind::WouldBlock => self.wait().await,
             io::ErrorKind::Interrupted => Ok(()),
-            _ => Err(Broken),
+            _ => Err(Broken::CLIENT),
         }
     }
 
@@ -171,8 +172,8 @@ impl Responder<'_> {
         }
         let mut rest = &mut slices[..count];
         while !rest.is_empty() {
-            match self.exchange.writer().try_write(rest) {
-                Ok(0) => return Err(Broken),
+            match self.exchange.try_write(rest) {
+                Ok(0) => return Err(Broken::CLIENT),
                 Ok(written) => IoSlice::advance_slices(&mut rest, written),
                 Err(error) => self.may_go_on(&error).await?,
             }
@@ -181,7 +182,7 @@ impl Responder<'_> {
     }
 
     async fn wait(&self) -> Result<(), Broken> {
-        timeout(self.patience, self.exchange.writer().writable()).await.map_err(|_| Broken)??;
+        timeout(self.patience, self.exchange.writer().writable()).await.map_err(|_| Broken::TIMED_OUT)??;
         Ok(())
     }
 }

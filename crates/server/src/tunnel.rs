@@ -84,7 +84,7 @@ impl AsyncWrite for Raw {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, block: &[u8]) -> Poll<io::Result<usize>> {
         let writer = self.exchange.writer();
         loop {
-            match writer.try_write(&[IoSlice::new(block)]) {
+            match self.exchange.try_write(&[IoSlice::new(block)]) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     ready!(writer.poll_writable(context))?;
                 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::mem;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT};
@@ -50,8 +51,9 @@ pub(super) enum Arrived {
 /// No `async fn`: that would move the request once more, from where it is handed in to where it is kept.
 pub(super) fn call(application: &WsgiApplication, mut request: Request) -> Answer<'_> {
     Box::pin(async move {
-        let Some((server, _)) = Native::of(&request) else { return no_server() };
+        let Some((server, context)) = Native::of(&request) else { return no_server() };
         let (permits, limits) = (Arc::clone(&server.permits), server.spool);
+        let notes = context.notes.clone();
         let mut body = mem::take(request.body_mut());
         let arrived = match body.take_bytes() {
             Some(bytes) if bytes.is_empty() => Arrived::Nothing,
@@ -63,7 +65,11 @@ pub(super) fn call(application: &WsgiApplication, mut request: Request) -> Answe
                 Err(error) => return refuse(&error),
             },
         };
+        let wanted = notes.as_ref().map(|_| Instant::now());
         let permit = permits.acquire().await;
+        if let (Some(notes), Some(wanted)) = (notes, wanted) {
+            notes.set_queued(wanted.elapsed());
+        }
         if application.may_write() {
             return Box::pin(writing::call(application, request, arrived, permit)).await;
         }

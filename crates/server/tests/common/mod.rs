@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::Frame;
 use onion::{Body, BodyError, Handler, Request, Response};
-use server::{Bind, Config, Server, StopHandle};
+use server::{AccessLog, Bind, Config, Server, StopHandle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -52,8 +52,18 @@ where
     F: Fn(Request) -> A + Send + Sync + 'static,
     A: Future<Output = Response> + Send + 'static,
 {
+    serve_logging(config, None, answer)
+}
+
+/// The same, with an access log.
+pub(crate) fn serve_logging<F, A>(config: &Config, log: Option<Arc<AccessLog>>, answer: F) -> Running
+where
+    F: Fn(Request) -> A + Send + Sync + 'static,
+    A: Future<Output = Response> + Send + 'static,
+{
     let bind = vec!["127.0.0.1:0".parse().expect("a place")];
     let server = Server::bind(Config { bind, ..config.clone() }).expect("a free port");
+    let server = server.logging(log);
     let Some(Bind::Tcp(_, port)) = server.bound().into_iter().next() else { panic!("one TCP port") };
     let stop = server.stop_handle();
     let serving = tokio::spawn(server.serve(Arc::new(Answering(answer))));

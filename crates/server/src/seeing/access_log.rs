@@ -1,0 +1,131 @@
+//! The access log: a line for each request, written after its last byte.
+//!
+//! The line is put together by the task that answered the request, which takes about a microsecond and no lock, and
+//! written by a thread of the log's own: no request waits for a disk. Lines of a request that calls Python are no
+//! exception; the interpreter has nothing to do with it.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::io;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use onion::{LogFile, LogPlace, OptionError, glob_matches};
+
+use super::{Entry, LineFormat, escape};
+use crate::Config;
+use crate::respond::report;
+
+/// Where lines go, and how they look.
+#[derive(Debug)]
+pub struct AccessLog {
+    file: LogFile,
+    format: LineFormat,
+    skip: Vec<String>,
+    masks: Masks,
+}
+
+/// What is not to be seen in a log.
+#[derive(Debug)]
+pub(super) struct Masks {
+    fields: Vec<HeaderName>,
+    query: Vec<String>,
+}
+
+impl AccessLog {
+    /// Opens the log that `config` asks for, if it does.
+    pub fn open(config: &Config) -> Result<Option<Self>, OptionError> {
+        let file = match &config.access_log {
+            LogPlace::Off => return Ok(None),
+            LogPlace::Standard => LogFile::stream(NAME, &io::stdout(), report),
+            LogPlace::File(path) => LogFile::open(NAME, path, report),
+        };
+        let file = file.map_err(|error| {
+            let place = String::from(config.access_log.clone());
+            OptionError(format!(
+                "access_log: {place:?} cannot be opened: {error}; give a file in a folder that can be written to, - or off"
+            ))
+        })?;
+        let fields = config.access_log_mask_headers.iter().map(|name| {
+            name.parse().map_err(|_| {
+                OptionError(format!(
+                    "access_log_mask_headers: {name:?} is no header name; give one such as cookie"
+                ))
+            })
+        });
+        let masks =
+            Masks { fields: fields.collect::<Result<_, _>>()?, query: config.access_log_mask_query.clone() };
+        let skip = config.access_log_skip.clone();
+        if let Some(glob) = skip.iter().find(|glob| !glob.starts_with(['/', '*', '?'])) {
+            let message =
+                format!("access_log_skip: {glob:?} matches no path; begin it with a slash, as in /static/**");
+            return Err(OptionError(message));
+        }
+        Ok(Some(AccessLog { file, format: config.access_log_format.clone(), skip, masks }))
+    }
+
+    /// Opens the file anew: the old one was moved away.
+    pub fn reopen(&self) {
+        self.file.reopen();
+    }
+
+    /// Ends it, once what it was given is written.
+    pub fn close(&self) {
+        self.file.close();
+    }
+
+    /// How many lines did not get into the file.
+    pub fn lost(&self) -> u64 {
+        self.file.lost()
+    }
+
+    pub(super) fn request_fields(&self, headers: &HeaderMap) -> Vec<Option<HeaderValue>> {
+        self.format.request_fields.iter().map(|name| headers.get(name).cloned()).collect()
+    }
+
+    pub(super) fn response_fields(&self, headers: &HeaderMap) -> Vec<Option<HeaderValue>> {
+        self.format.response_fields.iter().map(|name| headers.get(name).cloned()).collect()
+    }
+
+    /// Writes the line of a request that has ended.
+    pub(super) fn write(&self, entry: &Entry, duration: Duration) {
+        if self.skips(entry) {
+            return;
+        }
+        LINE.with_borrow_mut(|line| {
+            self.format.line(line, entry, duration, &self.masks);
+            self.file.write(line);
+            line.clear();
+        });
+    }
+
+    fn skips(&self, entry: &Entry) -> bool {
+        let Some(line) = entry.line.as_ref().filter(|_| !self.skip.is_empty()) else { return false };
+        let path = line.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        self.skip.iter().any(|glob| glob_matches(glob.as_bytes(), path))
+    }
+}
+
+const NAME: &str = "access log";
+
+thread_local! {
+    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Masks {
+    /// A request target as it may be shown.
+    pub(super) fn target<'a>(&self, target: &'a [u8]) -> Cow<'a, [u8]> {
+        escape::mask_query(target, &self.query).map_or(Cow::Borrowed(target), Cow::Owned)
+    }
+
+    /// The value of a field as it may be shown.
+    pub(super) fn field<'a>(&self, name: &HeaderName, value: &'a HeaderValue) -> Cow<'a, [u8]> {
+        if self.fields.contains(name) {
+            Cow::Borrowed(b"***")
+        } else if name == header::REFERER || name == header::LOCATION {
+            self.target(value.as_bytes())
+        } else {
+            Cow::Borrowed(value.as_bytes())
+        }
+    }
+}
