@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from typing import TYPE_CHECKING, Any
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 
@@ -46,6 +48,30 @@ def test_ids_are_ordered_by_time_and_all_different(through: Through) -> None:
     times = [own[:13] for own in ids]
     assert times == sorted(times)
     assert len(set(ids)) == 4
+
+
+def test_a_forked_process_does_not_repeat_the_ids_of_its_parent() -> None:
+    def ask() -> bytes:
+        def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+            start_response("200 OK", [])
+            return [environ["onionskin.request_id"].encode()]
+
+        environ: dict[str, Any] = {}
+        setup_testing_defaults(environ)
+        return b"".join(RequestId(answer, format="uuid4")(environ, lambda *_: None))
+
+    ask()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, ask())
+        os._exit(0)
+    own = ask()
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        assert len(of_the_child := pipe.read()) == len(own) == 36
+    os.waitpid(child, 0)
+    assert of_the_child != own
 
 
 def test_an_id_from_outside_is_replaced(through: Through) -> None:

@@ -22,6 +22,7 @@ use http::{HeaderName, HeaderValue};
 use onion::{Answer, Declaration, Layer, Next, OptionError, Phase, Request, RequestExt, Value};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use uuid::fmt::Hyphenated;
 
 use crate::fields::only;
 use crate::trace_context;
@@ -75,11 +76,10 @@ struct RequestId {
 
 impl Layer for RequestId {
     fn call<'a>(&'a self, mut request: Request, next: Next<'a>) -> Answer<'a> {
-        let chance = Chance::now();
         if self.options.traceparent {
-            trace_context::see_to(&mut request, self.options.trust_inbound, chance.trace);
+            trace_context::see_to(&mut request, self.options.trust_inbound, onion::random());
         }
-        let id = self.see_to_id(&mut request, &chance);
+        let id = self.see_to_id(&mut request);
         let answer = next.run(request);
         Box::pin(async {
             let mut response = answer.await;
@@ -105,14 +105,15 @@ impl RequestId {
     }
 
     /// Sees to it that the request has one good id, tells it, and gives it for the response.
-    fn see_to_id(&self, request: &mut Request, chance: &Chance) -> HeaderValue {
-        let inbound =
-            only(request.headers(), &self.header).filter(|id| self.options.trust_inbound && self.is_good(id));
-        let id = inbound.map_or_else(|| chance.id(self.options.format), str::to_owned);
-        let value = HeaderValue::from_str(&id).expect("an id is made of visible ASCII");
-        request.headers_mut().insert(self.header.clone(), value.clone());
-        request.tell("onionskin.request_id", Value::Text(id));
-        value
+    fn see_to_id(&self, request: &mut Request) -> HeaderValue {
+        let trusted = self.options.trust_inbound.then(|| only(request.headers(), &self.header)).flatten();
+        let id = match trusted.filter(|id| self.is_good(id)) {
+            Some(id) => HeaderValue::from_str(id).expect("a good id is made of visible ASCII"),
+            None => self.options.format.id(SystemTime::now(), onion::random()),
+        };
+        request.headers_mut().insert(self.header.clone(), id.clone());
+        request.tell("onionskin.request_id", Value::Header(id.clone()));
+        id
     }
 
     fn is_good(&self, id: &str) -> bool {
@@ -121,36 +122,21 @@ impl RequestId {
     }
 }
 
-/// What the ids of one request are made of.
-struct Chance {
-    /// Milliseconds since 1970.
-    millis: u64,
-    id: [u8; 16],
-    trace: [u8; 24],
-}
-
-impl Chance {
-    /// The time, and bytes from the kernel: a generator in the process would repeat itself in forked workers.
-    fn now() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut random = [0; 40];
-        getrandom::fill(&mut random).expect("the kernel has random bytes");
-        Chance {
-            millis: since.as_secs() * 1000 + u64::from(since.subsec_millis()),
-            id: array::from_fn(|index| random[index]),
-            trace: array::from_fn(|index| random[16 + index]),
-        }
-    }
-
-    fn id(&self, format: Format) -> String {
-        let id = match format {
-            Format::Uuid7 => uuid::Builder::from_unix_timestamp_millis(
-                self.millis,
-                &array::from_fn(|index| self.id[index]),
-            ),
-            Format::Uuid4 => uuid::Builder::from_random_bytes(self.id),
+impl Format {
+    /// An id that is made at `now`.
+    fn id(self, now: SystemTime, random: [u8; 16]) -> HeaderValue {
+        let id = match self {
+            Format::Uuid7 => {
+                let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+                let millis = since.as_secs() * 1000 + u64::from(since.subsec_millis());
+                let random = array::from_fn(|index| random[index]);
+                uuid::Builder::from_unix_timestamp_millis(millis, &random)
+            }
+            Format::Uuid4 => uuid::Builder::from_random_bytes(random),
         };
-        id.into_uuid().to_string()
+        let mut text = [0; Hyphenated::LENGTH];
+        let text = id.into_uuid().hyphenated().encode_lower(&mut text);
+        HeaderValue::from_str(text).expect("an id is made of visible ASCII")
     }
 }
 
@@ -170,9 +156,11 @@ const TAKEN: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
-    use super::{Chance, Format};
+    use super::*;
     use crate::testing::{Outcome, refusal, request, send};
 
     async fn untrusted(headers: &[(&str, &str)]) -> Outcome {
@@ -231,10 +219,10 @@ mod tests {
 
     #[test]
     fn a_uuid7_begins_with_the_time_and_a_uuid4_does_not() {
-        let chance = Chance { millis: 0x0123_4567_89ab, id: [0xff; 16], trace: [0; 24] };
+        let now = UNIX_EPOCH + Duration::from_millis(0x0123_4567_89ab);
 
-        assert_eq!(chance.id(Format::Uuid7), "01234567-89ab-7fff-bfff-ffffffffffff");
-        assert_eq!(chance.id(Format::Uuid4), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        assert_eq!(Format::Uuid7.id(now, [0xff; 16]), "01234567-89ab-7fff-bfff-ffffffffffff");
+        assert_eq!(Format::Uuid4.id(now, [0xff; 16]), "ffffffff-ffff-4fff-bfff-ffffffffffff");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use http::request::Parts;
-use onion::{Answer, Body, Connection, Handler, Peer, Request, RequestExt, Response, Value};
+use onion::{Answer, Body, Connection, Handler, Peer, Request, RequestExt, Response};
 
 /// What came of a request.
 pub(crate) struct Outcome {
@@ -23,10 +23,12 @@ impl Outcome {
     /// What the application was told under `key` of environ.
     pub(crate) fn told(&self, key: &str) -> Option<String> {
         let context = self.seen.as_ref()?.extensions.get::<onion::Context>()?;
-        context.told.iter().rev().find(|(told, _)| told == key).map(|(_, value)| match value {
-            Value::Text(text) => text.clone(),
-            other => format!("{other:?}"),
-        })
+        context
+            .told
+            .iter()
+            .rev()
+            .find(|(told, _)| told == key)
+            .map(|(_, value)| value.as_str().map_or_else(|| format!("{value:?}"), str::to_owned))
     }
 }
 

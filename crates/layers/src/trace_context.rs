@@ -4,8 +4,9 @@
 //!
 //! It does not sample: a context that is made here has no flags, so whoever traces decides.
 
-use std::array;
+use std::ops::Range;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use onion::{Request, RequestExt, Value};
 
@@ -15,24 +16,33 @@ use crate::fields::only;
 ///
 /// One that came with the request is kept if it is `trusted` and valid.
 pub(crate) fn see_to(request: &mut Request, trusted: bool, random: [u8; 24]) {
-    let inbound = only(request.headers(), &TRACEPARENT).filter(|_| trusted).and_then(trace_id);
+    let inbound = if trusted { only(request.headers(), &TRACEPARENT).and_then(trace_id) } else { None };
     let id = match inbound {
-        Some(id) => id.to_owned(),
+        Some(id) => HeaderValue::from_str(id).expect("a trace id is hexadecimal"),
         None => replace(request, random),
     };
-    request.tell("onionskin.trace_id", Value::Text(id));
+    request.tell("onionskin.trace_id", Value::Header(id));
 }
 
 /// Puts a new trace context in the place of any other, and gives its trace id.
-fn replace(request: &mut Request, random: [u8; 24]) -> String {
-    let trace = u128::from_be_bytes(array::from_fn(|index| random[index]));
-    let parent = u64::from_be_bytes(array::from_fn(|index| random[16 + index]));
-    let id = format!("{trace:032x}");
-    let traceparent = format!("00-{id}-{parent:016x}-00");
-    let traceparent = HeaderValue::try_from(traceparent).expect("it is made of visible ASCII");
+fn replace(request: &mut Request, random: [u8; 24]) -> HeaderValue {
+    let mut text = *b"00-tttttttttttttttttttttttttttttttt-pppppppppppppppp-00";
+    let (trace, parent) = random.split_at(16);
+    write_hexadecimal(&mut text[TRACE], trace);
+    write_hexadecimal(&mut text[PARENT], parent);
+    let text = Bytes::copy_from_slice(&text);
+    let id = HeaderValue::from_maybe_shared(text.slice(TRACE)).expect("hexadecimal");
+    let traceparent = HeaderValue::from_maybe_shared(text).expect("it is made of visible ASCII");
     request.headers_mut().insert(TRACEPARENT, traceparent);
     request.headers_mut().remove(TRACESTATE);
     id
+}
+
+fn write_hexadecimal(text: &mut [u8], bytes: &[u8]) {
+    for (digits, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        digits[0] = DIGITS[usize::from(byte >> 4)];
+        digits[1] = DIGITS[usize::from(byte & 0xf)];
+    }
 }
 
 /// The trace id of a `traceparent` (W3C Trace Context section 3.2), if it is valid.
@@ -49,17 +59,25 @@ fn trace_id(traceparent: &str) -> Option<&str> {
     (version != "00" || parts.next().is_none()).then_some(trace)
 }
 
+/// Where in a `traceparent` the trace id is, and the id of what the request came from.
+const TRACE: Range<usize> = 3..35;
+const PARENT: Range<usize> = 36..52;
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 #[cfg(test)]
 mod tests {
+    use std::array;
+
     use serde_json::json;
 
     use super::*;
     use crate::testing::{Outcome, request, send};
 
-    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const GIVEN: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     async fn send_with(trusted: bool, headers: &[(&str, &str)]) -> Outcome {
         send("request_id", json!({"trust_inbound": trusted}), request(None, headers)).await
@@ -67,32 +85,31 @@ mod tests {
 
     #[tokio::test]
     async fn a_trusted_trace_context_is_kept_as_it_is() {
-        let outcome = send_with(true, &[("traceparent", PARENT), ("tracestate", "a=1")]).await;
+        let outcome = send_with(true, &[("traceparent", GIVEN), ("tracestate", "a=1")]).await;
 
-        assert_eq!(outcome.seen_header("traceparent"), [PARENT]);
+        assert_eq!(outcome.seen_header("traceparent"), [GIVEN]);
         assert_eq!(outcome.seen_header("tracestate"), ["a=1"]);
-        assert_eq!(outcome.told("onionskin.trace_id").as_deref(), Some(&PARENT[3..35]));
+        assert_eq!(outcome.told("onionskin.trace_id").as_deref(), Some(&GIVEN[3..35]));
     }
 
     #[tokio::test]
     async fn a_trace_context_that_is_not_trusted_leaves_nothing_behind() {
-        let outcome = send_with(false, &[("traceparent", PARENT), ("tracestate", "a=1")]).await;
+        let outcome = send_with(false, &[("traceparent", GIVEN), ("tracestate", "a=1")]).await;
 
         let [parent] = outcome.seen_header("traceparent")[..] else { panic!("one traceparent") };
         assert!(parent.starts_with("00-") && parent.ends_with("-00") && parent.len() == 55, "{parent}");
-        assert_ne!(parent[3..35], PARENT[3..35]);
+        assert_ne!(parent[3..35], GIVEN[3..35]);
         assert_eq!(outcome.told("onionskin.trace_id").as_deref(), Some(&parent[3..35]));
         assert!(outcome.seen_header("tracestate").is_empty());
     }
 
     #[tokio::test]
     async fn an_invalid_trace_context_is_replaced_even_if_it_is_trusted() {
-        for headers in [&[("traceparent", "x")][..], &[("traceparent", PARENT), ("traceparent", PARENT)][..]]
-        {
+        for headers in [&[("traceparent", "x")][..], &[("traceparent", GIVEN), ("traceparent", GIVEN)][..]] {
             let outcome = send_with(true, headers).await;
 
             assert_eq!(outcome.seen_header("traceparent").len(), 1);
-            assert_ne!(outcome.told("onionskin.trace_id").as_deref(), Some(&PARENT[3..35]));
+            assert_ne!(outcome.told("onionskin.trace_id").as_deref(), Some(&GIVEN[3..35]));
         }
     }
 
@@ -107,14 +124,14 @@ mod tests {
 
     #[test]
     fn only_a_valid_traceparent_has_a_trace_id() {
-        let later = format!("cc-{}-and-more", &PARENT[3..]);
-        for valid in [PARENT, &later] {
-            assert_eq!(trace_id(valid), Some(&PARENT[3..35]), "{valid}");
+        let later = format!("cc-{}-and-more", &GIVEN[3..]);
+        for valid in [GIVEN, &later] {
+            assert_eq!(trace_id(valid), Some(&GIVEN[3..35]), "{valid}");
         }
         let zeros = format!("00-{:032}-00f067aa0ba902b7-01", 0);
         let [more, shouted, invalid] =
-            [format!("{PARENT}-x"), PARENT.to_uppercase(), PARENT.replacen("00", "ff", 1)];
-        for wrong in ["", "00", &PARENT[..54], &zeros, &more, &shouted, &invalid] {
+            [format!("{GIVEN}-x"), GIVEN.to_uppercase(), GIVEN.replacen("00", "ff", 1)];
+        for wrong in ["", "00", &GIVEN[..54], &zeros, &more, &shouted, &invalid] {
             assert_eq!(trace_id(wrong), None, "{wrong}");
         }
     }

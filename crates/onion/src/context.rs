@@ -9,8 +9,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
-use http::Uri;
 use http::uri::PathAndQuery;
+use http::{HeaderValue, Uri};
 
 use crate::{Notes, Request, path};
 
@@ -79,6 +79,8 @@ impl fmt::Debug for Connection {
 pub enum Value {
     /// A `str`.
     Text(String),
+    /// A `str`: the value of a header, as environ has those.
+    Header(HeaderValue),
     /// A `bool`.
     Flag(bool),
     /// An `int`.
@@ -87,10 +89,22 @@ pub enum Value {
     Live(Arc<dyn Any + Send + Sync>),
 }
 
+impl Value {
+    /// The text, if it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::Text(text) => Some(text),
+            Value::Header(value) => value.to_str().ok(),
+            Value::Flag(_) | Value::Integer(_) | Value::Live(_) => None,
+        }
+    }
+}
+
 impl fmt::Debug for Value {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Value::Text(text) => text.fmt(formatter),
+            Value::Header(value) => value.fmt(formatter),
             Value::Flag(flag) => flag.fmt(formatter),
             Value::Integer(integer) => integer.fmt(formatter),
             Value::Live(_) => formatter.write_str("(live)"),
@@ -180,21 +194,28 @@ impl RequestExt for Request {
         if length == 0 {
             return;
         }
-        let (used, rest) = self.path().split_at(length);
-        let used = path::decode(used).into_owned();
-        let is_empty = rest.is_empty();
-        let mut below = String::from(if is_empty { "/" } else { rest });
-        if let Some(query) = self.uri().query() {
-            below.push('?');
-            below.push_str(query);
-        }
-        let below = PathAndQuery::from_maybe_shared(Bytes::from(below)).expect("a part of a path is one");
+        let whole = path_and_query(self);
+        let used = match path::decode(&self.path()[..length]) {
+            Cow::Borrowed(_) => whole.slice(..length),
+            Cow::Owned(decoded) => decoded.into(),
+        };
+        let rest = whole.slice(length..);
+        let is_empty = matches!(*rest, [] | [b'?', ..]);
+        let below = match &*rest {
+            [] => PathAndQuery::from_static("/"),
+            [b'?', ..] => PathAndQuery::try_from([b"/", &*rest].concat()).expect("a query is one"),
+            _ => PathAndQuery::from_maybe_shared(rest).expect("a part of a path is one"),
+        };
         let mut parts = mem::take(self.uri_mut()).into_parts();
-        parts.path_and_query = Some(below);
-        *self.uri_mut() = Uri::from_parts(parts).expect("only the path has changed");
+        *self.uri_mut() = if parts.authority.is_none() {
+            below.into()
+        } else {
+            parts.path_and_query = Some(below);
+            Uri::from_parts(parts).expect("only the path has changed")
+        };
         let context = self.context_mut();
         context.script_name = match &*context.script_name {
-            [] => used.into(),
+            [] => used,
             above => [above, &used].concat().into(),
         };
         context.path_is_empty = is_empty;
@@ -210,6 +231,16 @@ impl RequestExt for Request {
             notes.heed(&key, &value);
         }
         context.told.push((key, value));
+    }
+}
+
+/// The path and the query, percent-encoded as they came: a part of the target, unless a layer has changed them.
+fn path_and_query(request: &Request) -> Bytes {
+    let text = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+    match request.context().map(|context| &context.target) {
+        _ if text.starts_with('?') => ["/", text].concat().into(),
+        Some(target) if target.ends_with(text.as_bytes()) => target.slice(target.len() - text.len()..),
+        _ => Bytes::copy_from_slice(text.as_bytes()),
     }
 }
 
@@ -237,6 +268,27 @@ mod tests {
         let request = mounted("/blog?x=1", 5);
 
         assert_eq!((request.path(), request.uri()), ("", &Uri::from_static("/?x=1")));
+    }
+
+    #[test]
+    fn a_query_right_after_the_host_has_a_path_too() {
+        let request = mounted("http://h?x=1", 1);
+
+        assert_eq!((request.path(), request.uri()), ("", &Uri::from_static("http://h/?x=1")));
+    }
+
+    #[test]
+    fn nothing_is_copied_of_a_target_that_came_in() {
+        let target = Bytes::from_static(b"/blog/a?x=1");
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = Uri::from_maybe_shared(target.clone()).expect("a path");
+        request.context_mut().target = target.clone();
+
+        request.mount_at(5);
+
+        assert_eq!(request.uri(), &Uri::from_static("/a?x=1"));
+        assert_eq!(request.uri().path().as_ptr(), target[5..].as_ptr());
+        assert_eq!(request.context().expect("made").script_name.as_ptr(), target.as_ptr());
     }
 
     #[test]

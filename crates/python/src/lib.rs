@@ -2,6 +2,7 @@
 
 mod changes;
 mod classes;
+mod forks;
 mod inward;
 mod live;
 mod log;
@@ -42,6 +43,7 @@ mod _core {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::session::register(module.py())?;
         layers::xslt::engine::provide(crate::xslt::Lxml);
+        crate::forks::notice(module)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 

@@ -85,7 +85,7 @@ struct Asked {
     is_head: bool,
     /// The `Accept` fields, if they count.
     accept: HeaderMap,
-    request_id: Option<String>,
+    request_id: Option<Value>,
 }
 
 impl Layer for Errors {
@@ -118,10 +118,8 @@ impl Errors {
             }
         }
         let told = request.context().into_iter().flat_map(|context| &context.told);
-        let request_id = told.rev().find_map(|(key, value)| match value {
-            Value::Text(id) if key == "onionskin.request_id" => Some(id.clone()),
-            _ => None,
-        });
+        let request_id = told.rev().find(|(key, _)| key == "onionskin.request_id");
+        let request_id = request_id.map(|(_, id)| id.clone());
         Asked { is_head: request.method() == Method::HEAD, accept, request_id }
     }
 
@@ -164,7 +162,7 @@ impl Errors {
         let phrase = parts.extensions.get::<ReasonPhrase>();
         let phrase = phrase.map(|phrase| String::from_utf8_lossy(&phrase.0).into_owned());
         let reason = phrase.as_deref().or(parts.status.canonical_reason()).unwrap_or("Error");
-        let request_id = asked.request_id.as_deref();
+        let request_id = asked.request_id.as_ref().and_then(Value::as_str);
 
         let page = self.page_for(parts.status);
         let (text, content_type) = if self.wants_problem(asked, page) {

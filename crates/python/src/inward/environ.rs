@@ -122,6 +122,7 @@ pub(crate) fn joiner(name: &HeaderName) -> &'static [u8] {
 pub(crate) fn set_told(environ: &Bound<'_, PyDict>, key: &str, value: &Value) -> PyResult<()> {
     match value {
         Value::Text(text) => environ.set_item(key, text),
+        Value::Header(value) => environ.set_item(key, latin1(environ.py(), value.as_bytes())),
         Value::Flag(flag) => environ.set_item(key, flag),
         Value::Integer(integer) => environ.set_item(key, integer),
         Value::Live(live) => match live::object(environ.py(), live)? {
