@@ -299,6 +299,7 @@ def server_type(option: Schema) -> str:
         "Bind": "[places](#places)",
         "Span": "[time](#times-and-sizes)",
         "Size": "[size](#times-and-sizes)",
+        "AddressRange": "address ranges",
     }
     return words[referred] if referred else page_type(option)
 

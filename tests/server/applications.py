@@ -82,6 +82,12 @@ def hold(environ, start_response, file, name=""):
     return answer(start_response, b"held")
 
 
+def grip(environ, start_response, count):
+    """Holds the interpreter in C: no other thread of Python runs meanwhile."""
+    tell(environ, "gripping")
+    return answer(start_response, str(sum(range(int(count)))).encode())
+
+
 def wait_for(file):
     """Waits until a file is there."""
     due = time.monotonic() + LONGEST_WAIT
@@ -269,6 +275,7 @@ SERVED = {
         endless,
         environ_as_json,
         file,
+        grip,
         header,
         hello,
         hold,

@@ -10,14 +10,31 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use server::{Load, Loaded};
 
 /// The permits of one server.
 pub(crate) struct Permits {
     threads: usize,
+    queue: Queue,
     gate: Mutex<Gate>,
     /// Tells the watchdog that there is something to watch.
     watch: Condvar,
 }
+
+/// How requests may wait for their turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Queue {
+    /// How many, once every thread is taken.
+    pub(crate) most: usize,
+    /// How long.
+    pub(crate) patience: Duration,
+}
+
+/// The request may wait no longer, or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Crowded;
 
 struct Gate {
     /// Counts the ticks.
@@ -31,6 +48,8 @@ struct Gate {
     /// Whether a call has ended young since the last tick.
     ended_young: bool,
     waiting: VecDeque<Arc<Mutex<Waiting>>>,
+    /// How many of those have not gone away.
+    queued: usize,
     watchdog: Watch,
     quiet: u32,
     /// Something else than a call blocks a thread.
@@ -49,7 +68,8 @@ enum Watch {
 /// One call's place in the queue.
 struct Waiting {
     waker: Waker,
-    permit: Option<u64>,
+    since: Instant,
+    permit: Option<Result<u64, Crowded>>,
     abandoned: bool,
 }
 
@@ -71,7 +91,7 @@ pub(crate) struct Tick {
 const QUIET_TICKS: u32 = 100;
 
 impl Permits {
-    pub(crate) fn new(threads: usize) -> Arc<Self> {
+    pub(crate) fn new(threads: usize, queue: Queue) -> Arc<Self> {
         let gate = Gate {
             tick: 0,
             young: [0; 2],
@@ -79,11 +99,12 @@ impl Permits {
             allowance: 1,
             ended_young: false,
             waiting: VecDeque::new(),
+            queued: 0,
             watchdog: Watch::Closed,
             quiet: 0,
             alarmed: false,
         };
-        Arc::new(Permits { threads, gate: Mutex::new(gate), watch: Condvar::new() })
+        Arc::new(Permits { threads, queue, gate: Mutex::new(gate), watch: Condvar::new() })
     }
 
     pub(crate) fn threads(&self) -> usize {
@@ -108,6 +129,7 @@ impl Permits {
             gate.allowance = (gate.allowance / 2).max(1);
         }
         gate.ended_young = false;
+        self.expire(&mut gate);
         self.grant(&mut gate);
         gate.quiet = if gate.young == [0; 2] && gate.waiting.is_empty() { gate.quiet + 1 } else { 0 };
         let blocked = if gate.old == 0 { 0 } else { gate.old + gate.allowance - 1 };
@@ -173,11 +195,50 @@ impl Permits {
             let mut place = lock(&place);
             if !place.abandoned {
                 let Some(tick) = self.begin(gate) else { return };
-                place.permit = Some(tick);
+                gate.queued -= 1;
+                place.permit = Some(Ok(tick));
                 place.waker.wake_by_ref();
             }
             gate.waiting.pop_front();
         }
+    }
+
+    /// Sends away those who have waited for too long.
+    fn expire(&self, gate: &mut Gate) {
+        if gate.waiting.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        while let Some(place) = gate.waiting.front() {
+            let place = Arc::clone(place);
+            let mut place = lock(&place);
+            if !place.abandoned {
+                if now.saturating_duration_since(place.since) < self.queue.patience {
+                    return;
+                }
+                gate.queued -= 1;
+                place.permit = Some(Err(Crowded));
+                place.waker.wake_by_ref();
+            }
+            gate.waiting.pop_front();
+        }
+    }
+
+    /// A place at the end of the queue, if there is one.
+    fn queue(&self, gate: &mut Gate, waker: &Waker) -> Result<Arc<Mutex<Waiting>>, Crowded> {
+        // While calls are short most threads are kept free: who waits then has a turn in no time.
+        let taken = gate.young.iter().sum::<usize>() + gate.old;
+        if gate.queued >= self.queue.most && taken >= self.threads {
+            return Err(Crowded);
+        }
+        if gate.waiting.len() > 2 * gate.queued + ABANDONED_MOST {
+            gate.waiting.retain(|place| !lock(place).abandoned);
+        }
+        let waiting = Waiting { waker: waker.clone(), since: Instant::now(), permit: None, abandoned: false };
+        let place = Arc::new(Mutex::new(waiting));
+        gate.waiting.push_back(Arc::clone(&place));
+        gate.queued += 1;
+        Ok(place)
     }
 
     fn end(&self, tick: u64) {
@@ -198,6 +259,21 @@ impl Permits {
     }
 }
 
+impl Loaded for Permits {
+    fn load(&self) -> Load {
+        let gate = self.gate();
+        Load {
+            calls: gate.young.iter().sum::<usize>() + gate.old,
+            threads: self.threads,
+            waiting: gate.queued,
+            queue: self.queue.most,
+        }
+    }
+}
+
+/// So many who have gone away may be left in the queue.
+const ABANDONED_MOST: usize = 64;
+
 /// No code that runs under these locks can panic half-way.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -217,7 +293,7 @@ pub(crate) struct Acquire {
 }
 
 impl Acquire {
-    fn poll_tick(&mut self, permits: &Permits, context: &Context<'_>) -> Poll<u64> {
+    fn poll_tick(&mut self, permits: &Permits, context: &Context<'_>) -> Poll<Result<u64, Crowded>> {
         if let Some(place) = &self.place {
             let mut waiting = lock(place);
             if let Some(tick) = waiting.permit.take() {
@@ -232,24 +308,23 @@ impl Acquire {
         if gate.waiting.is_empty()
             && let Some(tick) = permits.begin(&mut gate)
         {
-            return Poll::Ready(tick);
+            return Poll::Ready(Ok(tick));
         }
-        let waiting = Waiting { waker: context.waker().clone(), permit: None, abandoned: false };
-        let place = Arc::new(Mutex::new(waiting));
-        gate.waiting.push_back(Arc::clone(&place));
-        drop(gate);
-        self.place = Some(place);
+        match permits.queue(&mut gate, context.waker()) {
+            Ok(place) => self.place = Some(place),
+            Err(crowded) => return Poll::Ready(Err(crowded)),
+        }
         Poll::Pending
     }
 }
 
 impl Future for Acquire {
-    type Output = Permit;
+    type Output = Result<Permit, Crowded>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Permit> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Permit, Crowded>> {
         let permits = self.permits.take().expect("it is not polled again once it has given its permit");
         match self.poll_tick(&permits, context) {
-            Poll::Ready(tick) => Poll::Ready(Permit { permits, tick }),
+            Poll::Ready(outcome) => Poll::Ready(outcome.map(|tick| Permit { permits, tick })),
             Poll::Pending => {
                 self.permits = Some(permits);
                 Poll::Pending
@@ -266,8 +341,10 @@ impl Drop for Acquire {
             waiting.abandoned = true;
             waiting.permit.take()
         };
-        if let Some(tick) = granted {
-            permits.end(tick);
+        match granted {
+            Some(Ok(tick)) => permits.end(tick),
+            Some(Err(Crowded)) => {}
+            None => permits.gate().queued -= 1,
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::classes::handler_of;
 use crate::inward::{Environ, Native};
 use crate::options::{ConfigurationError, options};
-use crate::permits::Permits;
+use crate::permits::{Permits, Queue};
 use crate::threads;
 use crate::watchdog::Watchdog;
 use crate::wsgi::Fixed;
@@ -51,7 +51,8 @@ impl PyServer {
                 },
             )?;
         let config = read_config(options)?;
-        let permits = Permits::new(threads);
+        let queue = Queue { most: config.queue as usize, patience: config.queue_timeout.0 };
+        let permits = Permits::new(threads, queue);
         let fixed = Fixed { multithread: threads > 1, multiprocess: false };
         let native = Native {
             permits: Arc::clone(&permits),
@@ -63,7 +64,7 @@ impl PyServer {
             .map_err(|error| ConfigurationError::new_err(error.to_string()))?
             .map(Arc::new);
         let server = Server::bind(config).map_err(|error| PyOSError::new_err(error.to_string()))?;
-        let server = server.sharing(Arc::new(native)).logging(access_log.clone());
+        let server = server.sharing(Arc::new(native)).logging(access_log.clone()).loaded(permits.clone());
         Ok(PyServer {
             handler,
             stop: server.stop_handle(),

@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::Config;
 use crate::connection::{Connection, Shared};
+use crate::health::{Health, Loaded};
 use crate::listen::{Bind, BindError, Listener, ListenerSocket};
 use crate::outbox::Flusher;
 use crate::respond::report;
@@ -30,6 +31,7 @@ pub struct Server {
     stop: StopHandle,
     given: Option<Given>,
     access_log: Option<Arc<AccessLog>>,
+    loaded: Option<Arc<dyn Loaded>>,
 }
 
 /// What handlers find in [`onion::Connection::shared`].
@@ -42,7 +44,14 @@ impl Server {
         for bind in &config.bind {
             listeners.extend(Listener::open(bind, config.backlog)?);
         }
-        Ok(Server { config, listeners, stop: StopHandle::default(), given: None, access_log: None })
+        Ok(Server {
+            config,
+            listeners,
+            stop: StopHandle::default(),
+            given: None,
+            access_log: None,
+            loaded: None,
+        })
     }
 
     /// Gives `shared` to every handler, in [`onion::Connection::shared`].
@@ -56,6 +65,13 @@ impl Server {
     #[must_use]
     pub fn logging(mut self, log: Option<Arc<AccessLog>>) -> Self {
         self.access_log = log;
+        self
+    }
+
+    /// Has `loaded` say how busy the application is.
+    #[must_use]
+    pub fn loaded(mut self, loaded: Arc<dyn Loaded>) -> Self {
+        self.loaded = Some(loaded);
         self
     }
 
@@ -114,6 +130,7 @@ impl Server {
             stop: self.stop.clone(),
             once,
             flusher: Flusher::default(),
+            health: Health::new(&self.config, self.stop.clone(), self.loaded.clone()),
             given: self.given.clone(),
             seeing: self.access_log.clone().map(|log| Arc::new(Seeing { access_log: Some(log) })),
         })

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use onion::{LogPlace, Size, Span};
+use onion::{AddressRange, LogPlace, Size, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Bind, LineFormat};
+use crate::health;
+use crate::{Bind, HealthPath, LineFormat};
 
 /// What a server listens on, and what it allows a client.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +37,15 @@ pub struct Config {
     pub max_body: Size,
     /// Up to this size, a request body waits for the application in memory; beyond it, in a temporary file.
     pub spool_memory: Size,
+    /// How many requests may wait for their turn to call the application, once all threads are busy; further ones are
+    /// answered 503.
+    pub queue: u32,
+    /// How long a request may wait for its turn; then it is answered 503.
+    pub queue_timeout: Span,
+    /// The path below which live and ready tell how the server is, without calling the application; or off.
+    pub health_path: HealthPath,
+    /// Which clients may ask how the server is; others get the application's answer.
+    pub health_allow: Vec<AddressRange>,
     /// Where a line for each request goes: off, - for standard output, or a file.
     pub access_log: LogPlace,
     /// How a line of the access log looks: combined, json, or a template such as "{remote} {status} {duration}".
@@ -63,6 +73,10 @@ impl Default for Config {
             max_headers: 100,
             max_body: Size(100 << 20),
             spool_memory: Size(1 << 20),
+            queue: 1024,
+            queue_timeout: Span::seconds(30),
+            health_path: HealthPath::default(),
+            health_allow: health::private(),
             access_log: LogPlace::Off,
             access_log_format: LineFormat::default(),
             access_log_skip: Vec::new(),

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use crate::Config;
 use crate::config::{DRAIN, DRAINING, LINGER, LINGER_MOST, LINGER_PAUSE};
 use crate::deadline::Deadline;
+use crate::health::Health;
 use crate::incoming::{Exchange, Incoming, Reader, Returned};
 use crate::outbox::Flusher;
 use crate::respond::{Asked, Broken, Responder, Responding};
@@ -31,10 +32,22 @@ pub(crate) struct Shared {
     /// Whether a connection ends after its first response.
     pub(crate) once: bool,
     pub(crate) flusher: Flusher,
+    pub(crate) health: Option<Health>,
     /// None where nobody looks on.
     pub(crate) seeing: Option<Arc<Seeing>>,
     /// What handlers find in [`onion::Connection::shared`].
     pub(crate) given: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Shared {
+    /// Begins the answer to `request`.
+    #[inline]
+    fn call(&self, request: Request) -> Answer<'_> {
+        match &self.health {
+            Some(health) if health.is_asked(&request) => health.answer(&request),
+            _ => self.handler.call(request),
+        }
+    }
 }
 
 /// One accepted connection.
@@ -79,7 +92,7 @@ impl Connection {
         // The time for the first head began with the connection.
         let mut begun = true;
         loop {
-            match poll_fn(|context| self.poll_request(context, &mut begun, &*shared.handler)).await {
+            match poll_fn(|context| self.poll_request(context, &mut begun, &shared)).await {
                 Arrival::Over => return,
                 Arrival::Rejected(rejection) => {
                     self.reject(rejection).await;
@@ -105,7 +118,7 @@ impl Connection {
         }
     }
 
-    /// Waits for the next request, and has `handler` begin its answer.
+    /// Waits for the next request, and begins its answer.
     ///
     /// No `async fn`: so the request goes from the parser to the handler by way of the stack, which is warm. What an
     /// `async fn` holds is in the connection's own memory, cold after the other connections' requests.
@@ -113,14 +126,14 @@ impl Connection {
         &mut self,
         context: &mut task::Context<'_>,
         begun: &mut bool,
-        handler: &'h dyn Handler,
+        shared: &'h Shared,
     ) -> Poll<Arrival<'h>> {
         let request = ready!(self.poll_head(context, begun)).and_then(|head| match head {
             Some(head) => self.request(head).map(Some),
             None => Ok(None),
         });
         Poll::Ready(match request {
-            Ok(Some((asked, request))) => Arrival::Request(asked, handler.call(request)),
+            Ok(Some((asked, request))) => Arrival::Request(asked, shared.call(request)),
             Ok(None) => Arrival::Over,
             Err(rejection) => Arrival::Rejected(rejection),
         })

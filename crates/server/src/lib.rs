@@ -19,6 +19,7 @@ mod accept;
 mod config;
 mod connection;
 mod deadline;
+mod health;
 mod incoming;
 mod listen;
 mod outbox;
@@ -33,6 +34,7 @@ mod watch;
 
 pub use accept::Server;
 pub use config::Config;
+pub use health::{HealthPath, Load, Loaded};
 pub use listen::{Bind, BindError};
 pub use seeing::{AccessLog, LineFormat};
 pub use stop::StopHandle;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, EXPECT};
+use http::StatusCode;
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderValue, RETRY_AFTER};
 use onion::{
     Answer, Body, BodyError, Context, Request, RequestExt, Response, SpoolLimits, Spooled, ThreadBound,
     plain, reuse, spool,
@@ -70,6 +71,7 @@ pub(super) fn call(application: &WsgiApplication, mut request: Request) -> Answe
         if let (Some(notes), Some(wanted)) = (notes, wanted) {
             notes.set_queued(wanted.elapsed());
         }
+        let Ok(permit) = permit else { return crowded() };
         if application.may_write() {
             return Box::pin(writing::call(application, request, arrived, permit)).await;
         }
@@ -94,6 +96,16 @@ async fn arrive(body: Body, limits: SpoolLimits) -> Result<Arrived, BodyError> {
         }
     })
 }
+
+/// The answer to a request that there is no place for.
+fn crowded() -> Response {
+    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable\n");
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
+    response
+}
+
+/// When a client may come again, in seconds: a queue that was full a moment ago may be empty in the next.
+const RETRY_SECONDS: &str = "1";
 
 fn refuse(error: &BodyError) -> Response {
     if let BodyError::Storage(cause) = error {
