@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-XSL = 'xmlns:xsl="http://www.w3.org/1999/XSL/Transform"'
-ITEMS = "<list><item n='2'>beta</item><item n='10'>alpha</item><item n='1'>gamma</item></list>"
-BARE = '<xsl:output omit-xml-declaration="yes"/>'
-TEXT = '<xsl:output method="text"/>'
-EXSLT = (
-    'xmlns:exsl="http://exslt.org/common" xmlns:str="http://exslt.org/strings" '
-    'xmlns:math="http://exslt.org/math" xmlns:set="http://exslt.org/sets" '
-    'xmlns:func="http://exslt.org/functions" xmlns:date="http://exslt.org/dates-and-times" xmlns:my="urn:my" '
-    'extension-element-prefixes="exsl str math set func date" exclude-result-prefixes="my"'
-)
+from layers.xslt_sheets import BARE, EXSLT, IDENTITY, ITEMS, TEXT, XSL, root, stylesheet
 
 
 @dataclass(frozen=True)
@@ -38,23 +29,8 @@ class Case:
         return stylesheet(self.sheet, self.attributes)
 
 
-def stylesheet(inside: str, attributes: str = "") -> str:
-    """A stylesheet with these top-level elements."""
-    return f'<xsl:stylesheet version="1.0" {XSL} {attributes}>{inside}</xsl:stylesheet>'
-
-
-def root(body: str) -> str:
-    """A template for the whole document."""
-    return f'<xsl:template match="/">{body}</xsl:template>'
-
-
 PLAIN = "text/plain; charset=UTF-8"
 HTML = "text/html; charset=UTF-8"
-IDENTITY = (
-    '<xsl:template match="@*|node()">'
-    '<xsl:copy><xsl:apply-templates select="@*|node()"/></xsl:copy></xsl:template>'
-)
-
 CASES: dict[str, Case] = {
     "built-in templates": Case(TEXT, "<a>one<b x='no'>two</b><!--no--><?no no?></a>", "onetwo", PLAIN),
     "identity with an exception": Case(

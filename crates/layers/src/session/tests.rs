@@ -1,15 +1,17 @@
 //! What is promised of sessions, with real stores.
 
+mod cookies;
+mod faults;
 mod site;
 
 use std::sync::Arc;
 
 use http::{StatusCode, header};
-use onion::{Response, plain};
+use onion::Response;
 use serde_json::json;
 
 use crate::testing::refusal;
-use site::{DAY, HOUR, Held, OTHER_SECRET, SECRET, Site, new_cookie, ok, pass, set_cookies, sites};
+use site::{DAY, HOUR, Held, SECRET, Site, new_cookie, ok, pass, set_cookies, sites};
 
 // The common way.
 
@@ -283,155 +285,6 @@ async fn no_use_keeps_a_session_beyond_its_absolute_time() {
         pass(1);
         assert_eq!(site.values(&cookie).await, json!({}));
     }
-}
-
-// Cookies that are none of ours.
-
-#[tokio::test]
-async fn no_byte_of_a_cookie_can_be_changed() {
-    for (site, _kept) in sites(&json!({})) {
-        let cookie = site.set(None, "user", json!("ada")).await;
-        let value = "__Host-sid=".len();
-        for index in value..cookie.len() {
-            let other = if cookie.as_bytes()[index] == b'A' { "B" } else { "A" };
-            let mut changed = cookie.clone();
-            changed.replace_range(index..=index, other);
-            assert_eq!(site.values(&changed).await, json!({}), "byte {index}");
-            assert_eq!(site.values(&cookie[..index]).await, json!({}), "{index} bytes");
-        }
-        assert_eq!(site.values(&cookie).await, json!({"user": "ada"}));
-    }
-}
-
-#[tokio::test]
-async fn a_cookie_of_another_name_secret_or_store_is_refused() {
-    let all = sites(&json!({}));
-    let foreign = [json!({"name": "__Host-other"}), json!({"secret": [OTHER_SECRET]})].map(Site::new);
-    for (site, _) in &all {
-        for other in
-            all.iter().map(|(site, _)| site).filter(|other| !Arc::ptr_eq(&other.0, &site.0)).chain(&foreign)
-        {
-            let cookie = other.set(None, "user", json!("mallory")).await;
-            let value = cookie.split_once('=').expect("a value").1;
-            assert_eq!(site.values(&format!("__Host-sid={value}")).await, json!({}));
-        }
-    }
-}
-
-#[tokio::test]
-async fn an_old_secret_opens_until_it_is_taken_away_and_the_new_one_seals() {
-    let old = Site::new(json!({"secret": [OTHER_SECRET]})).set(None, "user", json!("ada")).await;
-    let both = Site::new(json!({"secret": [SECRET, OTHER_SECRET]}));
-    assert_eq!(both.values(&old).await, json!({"user": "ada"}));
-
-    let new = both.set(Some(&old), "user", json!("bob")).await;
-    let one = Site::new(json!({"secret": SECRET}));
-    assert_eq!(one.values(&new).await, json!({"user": "bob"}));
-    assert_eq!(one.values(&old).await, json!({}));
-}
-
-#[tokio::test]
-async fn a_bad_cookie_before_a_good_one_does_no_harm() {
-    let site = Site::new(json!({"secure": false}));
-    let cookie = site.set(None, "user", json!("ada")).await;
-    assert_eq!(site.values(&format!("a=b; sid=rubbish; {cookie}; c=d")).await, json!({"user": "ada"}));
-}
-
-#[tokio::test]
-async fn a_bad_cookie_is_taken_away() {
-    let response = Site::new(json!({}))
-        .ask(Some("__Host-sid=rubbish"), |session| {
-            Held::of(session);
-            ok()
-        })
-        .await;
-    assert!(set_cookies(response.headers())[0].ends_with("Max-Age=0"), "{response:?}");
-}
-
-// What goes wrong.
-
-#[tokio::test]
-async fn what_does_not_fit_into_a_cookie_is_an_error_and_not_lost() {
-    let fill = |letters: usize| {
-        let site = Site::new(json!({}));
-        async move {
-            site.ask(None, move |session| {
-                Held::of(session).set("a", json!("x".repeat(letters)));
-                ok()
-            })
-            .await
-        }
-    };
-    let largest = fill(2900).await;
-    assert_eq!(largest.status(), StatusCode::OK);
-    assert!(set_cookies(largest.headers())[0].len() <= 4096);
-    let refused = fill(3000).await;
-    assert_eq!((refused.status(), new_cookie(&refused)), (StatusCode::INTERNAL_SERVER_ERROR, None));
-}
-
-#[tokio::test]
-async fn a_session_larger_than_max_size_is_refused() {
-    for (site, _kept) in sites(&json!({"max_size": 20})) {
-        let refused = site
-            .ask(None, |session| {
-                Held::of(session).set("a", json!("x".repeat(20)));
-                ok()
-            })
-            .await;
-        assert_eq!(refused.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    }
-}
-
-#[tokio::test]
-async fn what_a_failing_application_changed_is_not_saved() {
-    for (site, _kept) in sites(&json!({})) {
-        let cookie = site.set(None, "user", json!("ada")).await;
-        let response = site.ask(Some(&cookie), |session| {
-            Held::of(session).set("user", json!("bob"));
-            plain(StatusCode::INTERNAL_SERVER_ERROR, "")
-        });
-        assert_eq!(new_cookie(&response.await), None);
-        assert_eq!(site.values(&cookie).await, json!({"user": "ada"}));
-    }
-}
-
-#[tokio::test]
-async fn a_store_that_is_down_refuses_or_is_anonymous_but_never_opens() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = format!("sqlite:{}", directory.path().join("sessions").display());
-    let cookie = Site::new(json!({"store": store})).set(None, "user", json!("ada")).await;
-    std::fs::write(directory.path().join("sessions"), "this is no database, and long enough to show it")
-        .expect("written");
-    for file in ["sessions-wal", "sessions-shm"] {
-        let _ = std::fs::remove_file(directory.path().join(file));
-    }
-
-    let refusing = Site::new(json!({"store": store}));
-    let refused = refusing
-        .ask(Some(&cookie), |session| {
-            assert!(session.read().is_err());
-            ok()
-        })
-        .await;
-    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
-
-    let anonymous = Site::new(json!({"store": store, "on_store_error": "anonymous"}));
-    assert_eq!(anonymous.values(&cookie).await, json!({}));
-    let response = anonymous
-        .ask(Some(&cookie), |session| {
-            Held::of(session).set("user", json!("bob"));
-            ok()
-        })
-        .await;
-    assert_eq!((response.status(), new_cookie(&response)), (StatusCode::OK, None));
-
-    let logout = anonymous
-        .ask(Some(&cookie), |session| {
-            session.invalidate().expect("anonymous");
-            ok()
-        })
-        .await;
-    assert_eq!(logout.status(), StatusCode::SERVICE_UNAVAILABLE);
 }
 
 // Options.
