@@ -153,7 +153,8 @@ def call(times: int) -> None:
 
 
 def serve(name: str) -> None:
-    server = _core.Server({"plain": application, "layered": layered}[name], 1, {"bind": ["127.0.0.1:0"]})
+    app = {"plain": application, "layered": layered}[name]
+    server = _core.Server(app, {"bind": ["127.0.0.1:0"], "threads": 1})
     print(server.bound[0], flush=True)
     run(server)
 

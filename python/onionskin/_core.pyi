@@ -8,6 +8,7 @@ from collections.abc import (
     KeysView,
     Mapping,
     MutableMapping,
+    Sequence,
     ValuesView,
 )
 from typing import Any, final, overload
@@ -19,6 +20,7 @@ from typing_extensions import Self, disjoint_base
 
 __all__ = [
     "Answer",
+    "Configuration",
     "ConfigurationError",
     "FileWrapper",
     "Input",
@@ -29,8 +31,10 @@ __all__ = [
     "SessionUnavailable",
     "StartResponse",
     "__version__",
+    "configuration_schema",
     "declarations",
     "layer_from_text",
+    "misplaced",
     "server_options",
 ]
 
@@ -44,6 +48,41 @@ def declarations() -> list[dict[str, Any]]:
 
 def server_options() -> dict[str, Any]:
     """The JSON schema of the server's options."""
+
+def configuration_schema() -> dict[str, Any]:
+    """The JSON schema of ``onion.toml``."""
+
+def misplaced(names: Sequence[str]) -> list[tuple[str, str, str]]:
+    """The layers that stand too far inside, among the names of layers from the outside in.
+
+    Each with the layer that it should stand outside of, and why.
+    """
+
+@final
+class Configuration:
+    """Everything that was given, read into one. ``onionskin.configuration.read`` is the way to make it."""
+
+    def __new__(
+        cls,
+        config: str | bool | None,
+        environment: Sequence[tuple[str, str]],
+        flags: Sequence[tuple[str, Sequence[str]]],
+        arguments: dict[str, Any],
+        /,
+    ) -> Self: ...
+    @property
+    def data(self) -> dict[str, Any]:
+        """All of it as dicts, lists and texts, which can be handed to another process as JSON.
+
+        Secrets are in it.
+        """
+
+    @property
+    def masked(self) -> dict[str, Any]:
+        """The same for people to see: without its secrets."""
+
+    def toml(self) -> str:
+        """As a file that says the same and where each value was given, without its secrets."""
 
 def layer_from_text(text: str) -> Layer:
     """A layer, with no application inside, out of its form on the command line: ``NAME:option=value,...``."""
@@ -90,7 +129,7 @@ class Onion:
 class Server:
     """A server of one application, bound when it is made. ``onionskin.serve`` is the way to use it."""
 
-    def __new__(cls, app: WSGIApplication, threads: int, options: dict[str, Any], /) -> Self: ...
+    def __new__(cls, app: WSGIApplication, options: dict[str, Any], /) -> Self: ...
     @property
     def bound(self) -> list[str]:
         """The places that it listens on, with the ports that the system chose."""

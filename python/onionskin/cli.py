@@ -8,11 +8,15 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from onionskin import _core
-from onionskin.serving import DEFAULT_THREADS, serve
+from onionskin.building import build
+from onionskin.configuration import read, server_options
+from onionskin.serving import serve_onion
 from onionskin.target import load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from _typeshed.wsgi import WSGIApplication
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,28 +44,7 @@ def parser() -> argparse.ArgumentParser:
     serving = commands.add_parser(
         "serve", help="serve an application", description="Serve a WSGI application."
     )
-    serving.add_argument(
-        "target",
-        help="pkg.module:app, pkg.module, path/file.py:app, or pkg:create_app()",
-        metavar="APPLICATION",
-    )
-    serving.add_argument(
-        "--threads",
-        type=int,
-        default=DEFAULT_THREADS,
-        metavar="N",
-        help=f"calls into the application at once (default: {DEFAULT_THREADS})",
-    )
-    serving.add_argument(
-        "--layer",
-        action="append",
-        default=[],
-        metavar="NAME:OPTION=VALUE,...",
-        help="put a layer around the application; repeatable, the outermost first",
-    )
-    schema = _core.server_options()
-    for name, option in schema["properties"].items():
-        add_server_option(serving, name, option)
+    add_configuration(serving)
     serving.set_defaults(run=run_serve)
 
     listing = commands.add_parser("layers", help="list the layers, or show one's options")
@@ -70,35 +53,100 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def add_server_option(serving: argparse.ArgumentParser, name: str, option: dict[str, Any]) -> None:
-    """One option of the server's declaration as a flag."""
-    default = option["default"]
+def add_configuration(command: argparse.ArgumentParser) -> None:
+    """What says what is to be served, and how; the server's options come from their declaration."""
+    command.add_argument(
+        "application",
+        nargs="?",
+        help="pkg.module:app, pkg.module, path/file.py:app, or pkg:create_app() (default: that of the file)",
+        metavar="APPLICATION",
+    )
+    file = command.add_mutually_exclusive_group()
+    file.add_argument(
+        "--config",
+        metavar="FILE",
+        help="the configuration (default: onion.toml, or [tool.onionskin] in pyproject.toml, if one is here)",
+    )
+    file.add_argument(
+        "--no-config",
+        dest="config",
+        action="store_const",
+        const=False,
+        help="do without a file, and without ONIONSKIN_... variables",
+    )
+    command.add_argument(
+        "--layer",
+        action="append",
+        metavar="NAME:OPTION=VALUE,...",
+        help="put a layer around the application; repeatable, the outermost first",
+    )
+    schema = _core.server_options()
+    for name, option in schema["properties"].items():
+        add_server_option(command, name, option)
+
+
+def add_server_option(command: argparse.ArgumentParser, name: str, option: dict[str, Any]) -> None:
+    """One option of the server's declaration as a flag. Its value stays text: the declaration reads it."""
+    default = option.get("default")
     repeatable = isinstance(default, list)
-    shown = (", ".join(default) or "none") if repeatable else default
-    help_text = f"{lower_first(one_line(option['description'])).rstrip('.')} (default: {shown})"
+    shown = ", ".join(map(str, as_list(default))) or "none"
+    meaning = lower_first(one_line(option["description"])).rstrip(".").replace("%", "%%")
+    help_text = f"{meaning} (default: {shown})"
     flag = "--" + name.replace("_", "-")
     if repeatable:
-        serving.add_argument(flag, action="append", metavar="VALUE", help=help_text + "; repeatable")
+        command.add_argument(flag, action="append", metavar=metavar(option), help=help_text + "; repeatable")
+    elif option.get("type") == "boolean":
+        command.add_argument(flag, action="store_const", const=["true"], help=help_text)
+        no = "--no-" + name.replace("_", "-")
+        command.add_argument(no, dest=name, action="store_const", const=["false"], help=argparse.SUPPRESS)
     else:
-        serving.add_argument(flag, metavar="VALUE", help=help_text)
+        command.add_argument(flag, metavar=metavar(option), help=help_text)
+
+
+def as_list(default: Any) -> list[Any]:
+    """An option's default in a list, as it is written."""
+    if isinstance(default, bool):
+        return ["yes" if default else "no"]
+    return default if isinstance(default, list) else [] if default is None else [default]
+
+
+def metavar(option: dict[str, Any]) -> str:
+    """What stands for an option's value in the help."""
+    described = option.get("items") or option
+    kinds = described.get("type")
+    if "integer" in ([kinds] if isinstance(kinds, str) else kinds or []):
+        return "N"
+    choices = [described, *described.get("anyOf", [])]
+    referred = next((choice["$ref"].rpartition("/")[2] for choice in choices if "$ref" in choice), "")
+    return {"Bind": "PLACE", "Span": "TIME", "Size": "SIZE"}.get(referred, "VALUE")
+
+
+def configured(parsed: argparse.Namespace) -> _core.Configuration:
+    """The configuration that a command line asks for."""
+    names = ["application", "layer", *_core.server_options()["properties"]]
+    given = {name: getattr(parsed, name) for name in names if getattr(parsed, name) is not None}
+    flags = {name: value if isinstance(value, list) else [value] for name, value in given.items()}
+    return read(config=parsed.config, flags=flags)
 
 
 def run_serve(parsed: argparse.Namespace) -> int:
     """``onionskin serve``."""
-    layers = [_core.layer_from_text(text) for text in parsed.layer]
+    data = configured(parsed).data
+    graceful = serve_onion(build(data, find=load_or_tell), server_options(data))
+    return 0 if graceful else 1
+
+
+def load_or_tell(target: str) -> WSGIApplication:
+    """The application that a target names; what its module raises is shown, and ends the command."""
     try:
-        app = load(parsed.target)
+        app: WSGIApplication = load(target)
+        return app
     except (_core.ConfigurationError, SystemExit, KeyboardInterrupt):
         raise
     except BaseException:
-        print(f"onionskin: {parsed.target} raised while it was imported:", file=sys.stderr)
+        print(f"onionskin: {target} raised while it was imported:", file=sys.stderr)
         traceback.print_exc()
-        return 2
-    app = _core.Onion(*layers)(app)
-    names = _core.server_options()["properties"]
-    options = {name: getattr(parsed, name) for name in names if getattr(parsed, name) is not None}
-    graceful = serve(app, threads=parsed.threads, **options)
-    return 0 if graceful else 1
+        raise SystemExit(2) from None
 
 
 def run_layers(parsed: argparse.Namespace) -> int:

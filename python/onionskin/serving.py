@@ -5,34 +5,39 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from onionskin import _core
+from onionskin.building import build
+from onionskin.configuration import read, server_options
 from onionskin.diagram import diagram
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from os import PathLike
 
     from _typeshed.wsgi import WSGIApplication
 
-DEFAULT_THREADS = 4
-"""How many calls into the application may run at once, if nothing is said."""
-
 
 def serve(
-    app: WSGIApplication,
+    app: WSGIApplication | None = None,
     *,
-    bind: Sequence[str] = ("127.0.0.1:8000",),
-    threads: int = DEFAULT_THREADS,
+    bind: Sequence[str] | None = None,
+    threads: int | None = None,
+    config: str | PathLike[str] | Literal[False] | None = None,
     announce: bool = True,
     **options: Any,
 ) -> bool:
     """Serve an application until SIGINT or SIGTERM.
 
     Args:
-        app: A WSGI application; layers of ours around it run natively.
-        bind: Places to listen on: ``HOST:PORT``, ``[IPV6]:PORT``, ``:PORT``, ``unix:PATH``.
-        threads: How many calls into the application may run at once, 1 to 1024.
+        app: A WSGI application; layers of ours around it run natively. Without one, the application of the
+            configuration.
+        bind: Places to listen on: ``HOST:PORT``, ``[IPV6]:PORT``, ``:PORT``, ``unix:PATH``. By default
+            ``127.0.0.1:8000``.
+        threads: How many calls into the application may run at once, 1 to 1024. By default 4.
+        config: The configuration's file. By default ``onion.toml`` in the working directory, if there is
+            one. With ``False`` neither a file nor the environment is read.
         announce: Whether to print what is served, and where.
         options: The server's other options, such as ``graceful_timeout="30s"``; ``onionskin serve --help``
             lists them.
@@ -44,9 +49,19 @@ def serve(
         ConfigurationError: An option is unknown or wrong.
         OSError: A place is taken, or not permitted.
     """
-    server = _core.Server(app, threads, {"bind": list(bind), **options})
+    if isinstance(bind, str):
+        bind = [bind]
+    named = {"bind": bind, "threads": threads}
+    arguments = {name: value for name, value in named.items() if value is not None}
+    data = read(config=config, arguments={**arguments, **options}).data
+    return serve_onion(build(data, app), server_options(data), announce=announce)
+
+
+def serve_onion(app: WSGIApplication, options: dict[str, Any], *, announce: bool = True) -> bool:
+    """Serve what has been built, with all of the server's options, until SIGINT or SIGTERM."""
+    server = _core.Server(app, options)
     if announce:
-        print(diagram(app, server.bound, threads), file=sys.stderr, flush=True)
+        print(diagram(app, server.bound, options["threads"]), file=sys.stderr, flush=True)
     return run(server)
 
 

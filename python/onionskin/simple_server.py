@@ -41,7 +41,7 @@ class WSGIServer:
         """
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.application = app
-        self._server = _core.Server(app, threads, {"bind": [place], "graceful_timeout": "5s"})
+        self._server = _core.Server(app, {"bind": [place], "threads": threads, "graceful_timeout": "5s"})
         bound_host, _, bound_port = self._server.bound[0].rpartition(":")
         self.server_name = bound_host.strip("[]")
         self.server_port = int(bound_port)

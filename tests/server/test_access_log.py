@@ -74,7 +74,7 @@ def test_a_full_disk_is_said_once_and_serving_goes_on(serve):
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--access-log-format", "{statsu}", "access_log_format: {statsu} is not known; the names are time"),
+        ("--access-log-format", "{statsu}", "--access-log-format: {statsu} is not known; the names are time"),
         ("--access-log", "/nowhere/access.log", 'access_log: "/nowhere/access.log" cannot be opened'),
         ("--access-log-skip", "static", 'access_log_skip: "static" matches no path'),
     ],

@@ -2,6 +2,7 @@
 
 mod changes;
 mod classes;
+mod configuration;
 mod forks;
 mod inward;
 mod live;
@@ -28,6 +29,8 @@ mod _core {
 
     #[pymodule_export]
     use crate::classes::{Onion, PyLayer};
+    #[pymodule_export]
+    use crate::configuration::PyConfiguration;
     #[pymodule_export]
     use crate::inward::{FileWrapper, Input, StartResponse};
     #[pymodule_export]
@@ -60,6 +63,20 @@ mod _core {
         crate::options::python(py, schema.as_value())
     }
 
+    /// The JSON schema of `onion.toml`.
+    #[pyfunction]
+    fn configuration_schema(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        crate::options::python(py, &::configuration::schema())
+    }
+
+    /// The layers that stand too far inside, among the names of layers from the outside in: each with the layer that
+    /// it should stand outside of, and why.
+    #[expect(clippy::needless_pass_by_value, reason = "PyO3 extracts a list into a Vec")]
+    #[pyfunction]
+    fn misplaced(names: Vec<String>) -> Vec<(&'static str, &'static str, &'static str)> {
+        crate::configuration::misplaced(&names)
+    }
+
     /// A layer out of its form on the command line: `NAME:option=value,...`. It has no application inside.
     #[pyfunction]
     fn layer_from_text(py: Python<'_>, text: &str) -> PyResult<PyLayer> {
@@ -74,6 +91,7 @@ fn declarations(py: Python<'_>) -> PyResult<Vec<Bound<'_, pyo3::types::PyDict>>>
         row.set_item("class", declaration.class)?;
         row.set_item("summary", declaration.summary)?;
         row.set_item("phase", format!("{:?}", declaration.phase).to_lowercase())?;
+        row.set_item("stands_alone", declaration.stands_alone)?;
         row.set_item("schema", options::python(py, (declaration.schema)().as_value())?)?;
         Ok(row)
     });

@@ -19,7 +19,7 @@ use crate::threads;
 use crate::watchdog::Watchdog;
 use crate::wsgi::Fixed;
 
-/// A server of one application: `Server(app, threads, options)`.
+/// A server of one application: `Server(app, options)`.
 #[pyclass(name = "Server", frozen, module = "onionskin._core")]
 pub(crate) struct PyServer {
     handler: Arc<dyn Handler>,
@@ -35,22 +35,10 @@ pub(crate) struct PyServer {
 impl PyServer {
     /// Binds at once. Raises `ConfigurationError` for a wrong option, `OSError` for a place that is taken.
     #[new]
-    #[pyo3(signature = (app, threads, options, /))]
-    fn new(
-        py: Python<'_>,
-        app: &Bound<'_, PyAny>,
-        threads: &Bound<'_, PyAny>,
-        options: &Bound<'_, PyDict>,
-    ) -> PyResult<Self> {
-        let threads =
-            threads.extract().ok().filter(|threads| (1..=MOST_THREADS).contains(threads)).ok_or_else(
-                || {
-                    let message =
-                        format!("threads: {threads} does not fit; give a number from 1 to {MOST_THREADS}");
-                    ConfigurationError::new_err(message)
-                },
-            )?;
+    #[pyo3(signature = (app, options, /))]
+    fn new(py: Python<'_>, app: &Bound<'_, PyAny>, options: &Bound<'_, PyDict>) -> PyResult<Self> {
         let config = read_config(options)?;
+        let threads = usize::from(config.threads);
         let queue = Queue { most: config.queue as usize, patience: config.queue_timeout.0 };
         let permits = Permits::new(threads, queue);
         let fixed = Fixed { multithread: threads > 1, multiprocess: false };
@@ -177,8 +165,6 @@ fn wind_down(runtime: Runtime, watchdog: Watchdog) {
     watchdog.stop();
     runtime.shutdown_timeout(WIND_DOWN);
 }
-
-const MOST_THREADS: usize = 1024;
 
 /// For threads that wait for a slow client while they hold an application's open iterable.
 const SPARE_THREADS: usize = 64;

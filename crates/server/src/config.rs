@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use onion::{AddressRange, LogPlace, Size, Span};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::health;
 use crate::{Bind, HealthPath, LineFormat};
@@ -14,7 +15,12 @@ use crate::{Bind, HealthPath, LineFormat};
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where to listen: HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH.
+    #[serde(deserialize_with = "places")]
     pub bind: Vec<Bind>,
+    /// How many calls into the application may run at once, 1 to 1024.
+    #[serde(deserialize_with = "threads")]
+    #[schemars(range(min = 1, max = 1024))]
+    pub threads: u16,
     /// How many connections the kernel may keep waiting to be accepted.
     pub backlog: u16,
     /// How long in-flight requests may take to finish after SIGTERM or SIGINT.
@@ -62,6 +68,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             bind: vec![Bind::default()],
+            threads: 4,
             backlog: 2048,
             graceful_timeout: Span::seconds(30),
             header_timeout: Span::seconds(10),
@@ -100,6 +107,18 @@ impl Config {
 
 /// The fields that prove who somebody is.
 const MASKED: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
+
+fn places<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Bind>, D::Error> {
+    let places = Vec::<Bind>::deserialize(deserializer)?;
+    let refused = || D::Error::custom("there is nothing to listen on; give a place, such as 127.0.0.1:8000");
+    if places.is_empty() { Err(refused()) } else { Ok(places) }
+}
+
+fn threads<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let threads = u16::deserialize(deserializer)?;
+    let fits = (1..=1024).contains(&threads);
+    fits.then_some(threads).ok_or_else(|| D::Error::custom("out of range")) // what fits is told by the schema
+}
 
 /// How long the rest of a body may take that is only read to keep the connection.
 pub(crate) const DRAINING: Duration = Duration::from_secs(2);

@@ -1,0 +1,251 @@
+//! The onion as a file describes it: `application`, `[[layer]]`, `[[mount]]` and `[dispatch]`.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+
+use onion::{OptionError, reading, text_options};
+use schemars::{JsonSchema, schema_for};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::file::{Entry, Node};
+use crate::{APPLICATION, File, Given, Origin, Refusal};
+
+/// One layer: its name and its options, with their lines.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Layer {
+    /// The layer's name: `compress`.
+    #[serde(rename = "use")]
+    pub name: String,
+    /// Its options, unread.
+    pub options: Map<String, Value>,
+    /// Where it was given.
+    pub from: Origin,
+    /// Where each option was given, if that is another line.
+    pub places: BTreeMap<String, Origin>,
+}
+
+/// One application of several.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Mount {
+    /// The requests that are for it, as the layer `mount` has it: `GET example.org/blog`.
+    pub route: String,
+    /// The target of the application; none where the innermost of the layers is one by itself.
+    pub application: Option<String>,
+    /// How many calls it may have at once.
+    pub threads: Option<NonZeroU16>,
+    /// The layers around it.
+    pub layers: Vec<Layer>,
+    /// Where it was given.
+    pub from: Origin,
+}
+
+/// A mount as it is written, but for its layers.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Written {
+    /// The path below which the application's requests are: `/blog`.
+    path: Option<String>,
+    /// The host of its requests: `api.example.org`, `*.example.org`, `[::1]:8000`.
+    host: Option<String>,
+    /// The methods of its requests, all by default.
+    #[serde(default)]
+    methods: Vec<String>,
+    /// The application, as on the command line. It may be left out where the innermost layer answers by itself.
+    application: Option<String>,
+    /// How many calls into this application may run at once; others wait.
+    threads: Option<NonZeroU16>,
+}
+
+/// What a file says of the onion, and the rest of it.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) application: Option<Given<String>>,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) dispatch: Option<Layer>,
+    /// The server's options, unread.
+    pub(crate) rest: Vec<Entry>,
+}
+
+/// Reads what a file says.
+pub(crate) fn read(file: &File, entries: Vec<Entry>) -> Result<Found, Refusal> {
+    let mut found = Found::default();
+    for entry in entries {
+        let from = file.origin(entry.line);
+        match entry.key.as_str() {
+            APPLICATION => {
+                let Value::String(value) = entry.data() else {
+                    let wrong = format!(
+                        "application: {} does not fit; give a text such as \"pkg.module:app\"",
+                        entry.data()
+                    );
+                    return Err(Refusal::at(&from, "", &wrong));
+                };
+                found.application = Some(Given { value, from });
+            }
+            "layer" => found.layers = layers(file, &entry)?,
+            "mount" => {
+                let mounts = tables(file, &entry)?;
+                found.mounts =
+                    mounts.iter().map(|(line, table)| mount(file, *line, table)).collect::<Result<_, _>>()?;
+            }
+            "dispatch" => {
+                let Node::Table(options) = entry.value else {
+                    return Err(Refusal::at(&from, "", &"dispatch: it is no table; write [dispatch]"));
+                };
+                let layer = Layer::of(file, "mount", entry.line, &options);
+                let ours = |name: &&String| ["routes", "threads", "default"].contains(&name.as_str());
+                if let Some(name) = layer.options.keys().find(ours) {
+                    let wrong =
+                        format!("dispatch: {name} is written in [[mount]] and application; move it there");
+                    return Err(Refusal::at(layer.place(name), "", &wrong));
+                }
+                found.dispatch = Some(layer);
+            }
+            "server" => {
+                let wrong = "server: the server's options have no table; write them above the first one";
+                return Err(Refusal::at(&from, "", &wrong));
+            }
+            _ => found.rest.push(entry),
+        }
+    }
+    let mut seen: BTreeMap<&str, &Origin> = BTreeMap::new();
+    for mount in &found.mounts {
+        if let Some(first) = seen.insert(&mount.route, &mount.from) {
+            let wrong = format!("mount: {} is at {first} already; write each once", mount.route);
+            return Err(Refusal::at(&mount.from, "", &wrong));
+        }
+    }
+    Ok(found)
+}
+
+fn mount(file: &File, line: usize, table: &[Entry]) -> Result<Mount, Refusal> {
+    let from = file.origin(line);
+    let (own, others): (Vec<_>, Vec<_>) = table.iter().partition(|entry| entry.key == "layer");
+    let layers = own.first().map(|entry| layers(file, entry)).transpose()?.unwrap_or_default();
+    let given: Map<_, _> = others.iter().map(|entry| (entry.key.clone(), entry.data())).collect();
+    let written = reading::check_names(&schema_for!(Written), &given, ["layer"])
+        .and_then(|()| reading::read::<Written>(given))
+        .and_then(|written| route(&written).map(|route| (route, written)));
+    let (route, written) = written.map_err(|wrong| {
+        let about = others.iter().find(|entry| is_about(&wrong, &entry.key));
+        let place = about.map_or(from.clone(), |entry| file.origin(entry.line));
+        Refusal::at(&place, "", &format!("mount: {wrong}"))
+    })?;
+    if written.application.is_none() && !layers.last().is_some_and(Layer::stands_alone) {
+        let wrong = "mount: application is missing; give one, or a last layer that answers by itself";
+        return Err(Refusal::at(&from, "", &wrong));
+    }
+    Ok(Mount { route, application: written.application, threads: written.threads, layers, from })
+}
+
+/// The route as the layer `mount` has it.
+fn route(written: &Written) -> Result<String, OptionError> {
+    let Written { path, host, methods, .. } = written;
+    let refused = |wrong: String| Err(OptionError(wrong));
+    if path.is_none() && host.is_none() && methods.is_empty() {
+        return refused("neither path nor host nor methods; give one of them".to_owned());
+    }
+    if let Some(path) = path.as_ref().filter(|path| !path.starts_with('/')) {
+        return refused(format!("path: {path:?} does not begin with a slash; write /{path}"));
+    }
+    if let Some(path) = path.as_ref().filter(|path| path.starts_with("//")) {
+        let one = path.trim_start_matches('/');
+        return refused(format!("path: {path:?} begins with two slashes; write /{one}"));
+    }
+    if let Some(host) = host.as_ref().filter(|host| host.is_empty() || host.contains(['/', ' '])) {
+        return refused(format!("host: {host:?} is no host; write api.example.org or *.example.org"));
+    }
+    let (path, host) = (path.as_deref(), host.as_deref().unwrap_or_default());
+    let place = format!("{host}{}", path.unwrap_or(if host.is_empty() { "/" } else { "" }));
+    Ok(if methods.is_empty() { place } else { format!("{} {place}", methods.join(",")) })
+}
+
+/// Whether a refusal speaks of this option: it begins with its name, or names it as one that is not there.
+fn is_about(wrong: &OptionError, key: &str) -> bool {
+    let named = wrong.0.strip_prefix("there is no option ").and_then(|rest| rest.strip_prefix('"'));
+    let rest = named.unwrap_or(&wrong.0).strip_prefix(key);
+    rest.is_some_and(|rest| rest.starts_with([':', '[', '.', '"', ' ']))
+}
+
+fn layers(file: &File, entry: &Entry) -> Result<Vec<Layer>, Refusal> {
+    tables(file, entry)?.iter().map(|(line, table)| Layer::read(file, *line, table)).collect()
+}
+
+fn tables<'a>(file: &File, entry: &'a Entry) -> Result<&'a [(usize, Vec<Entry>)], Refusal> {
+    match &entry.value {
+        Node::Tables(tables) => Ok(tables),
+        Node::Plain(Value::Array(members)) if members.is_empty() => Ok(&[]),
+        _ => {
+            let wrong = format!("{key}: it is no list of tables; write [[{key}]]", key = entry.key);
+            Err(Refusal::at(&file.origin(entry.line), "", &wrong))
+        }
+    }
+}
+
+impl Layer {
+    /// A layer as on the command line: `NAME:OPTION=VALUE,...`.
+    pub(crate) fn from_text(text: &str) -> Result<Self, Refusal> {
+        let from = Origin::Flag("--layer".to_owned());
+        let refused = |wrong: OptionError| Refusal::at(&from, "", &wrong);
+        let (name, pairs) = text_options::split(text).map_err(refused)?;
+        let declaration = layers::declaration(name).map_err(refused)?;
+        let options = layers::from_text(declaration, pairs).map_err(refused)?;
+        Ok(Layer { name: name.to_owned(), options, from: from.clone(), places: BTreeMap::new() })
+    }
+
+    fn read(file: &File, line: usize, table: &[Entry]) -> Result<Self, Refusal> {
+        let origin = file.origin(line);
+        let Some(used) = table.iter().find(|entry| entry.key == "use") else {
+            let names: Vec<&str> = layers::LAYERS.iter().map(|layer| layer.name).collect();
+            let wrong = format!("layer: use is missing; give one of {}", names.join(", "));
+            return Err(Refusal::at(&origin, "", &wrong));
+        };
+        let Value::String(name) = used.data() else {
+            let wrong = format!("layer: use: {} does not fit; give a layer's name", used.data());
+            return Err(Refusal::at(&file.origin(used.line), "", &wrong));
+        };
+        let declaration =
+            layers::declaration(&name).map_err(|wrong| Refusal::at(&file.origin(used.line), "", &wrong))?;
+        let layer = Layer::of(file, &name, line, table);
+        reading::check_names(&(declaration.schema)(), &layer.options, ["match", "unless"])
+            .map_err(|wrong| layer.refused(&wrong, &server_option(&wrong)))?;
+        Ok(layer)
+    }
+
+    fn of(file: &File, name: &str, line: usize, table: &[Entry]) -> Self {
+        let options = table.iter().filter(|entry| entry.key != "use");
+        let places = options.clone().map(|entry| (entry.key.clone(), file.origin(entry.line))).collect();
+        let options = options.map(|entry| (entry.key.clone(), entry.data())).collect();
+        Layer { name: name.to_owned(), options, from: file.origin(line), places }
+    }
+
+    /// Where an option was given, or else the layer.
+    pub(crate) fn place(&self, option: &str) -> &Origin {
+        self.places.get(option).unwrap_or(&self.from)
+    }
+
+    /// A refusal of one of the options.
+    fn refused(&self, wrong: &OptionError, hint: &str) -> Refusal {
+        let about = self.options.keys().find(|key| is_about(wrong, key));
+        let place = about.map_or(&self.from, |key| self.place(key));
+        Refusal::at(place, "", &format!("{}: {wrong}{hint}", self.name))
+    }
+
+    fn stands_alone(&self) -> bool {
+        layers::declaration(&self.name).is_ok_and(|declaration| declaration.stands_alone)
+    }
+}
+
+/// What to do about an option of the server that stands among those of a layer, as TOML has it.
+fn server_option(wrong: &OptionError) -> String {
+    let schema = schema_for!(server::Config);
+    let options = schema.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::keys);
+    let is_missing = |name: &&String| wrong.0.starts_with("there is no option") && is_about(wrong, name);
+    let application = APPLICATION.to_owned();
+    let found = options.chain([&application]).find(is_missing);
+    found.map_or_else(String::new, |name| {
+        format!(" ({name} is the server's: it stands above the first [table])")
+    })
+}

@@ -1,0 +1,164 @@
+//! A configuration as TOML that says where each value was given, with what is secret masked.
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value};
+
+use crate::{Configuration, Given, Layer, Mount, Origin};
+
+/// The configuration without its secrets: for people to see.
+pub fn masked(mut configuration: Configuration) -> Configuration {
+    for (name, given) in &mut configuration.server {
+        given.value = mask(name, &given.value);
+    }
+    let mounted = configuration.mounts.iter_mut().flat_map(|mount| &mut mount.layers);
+    let layers = configuration.layers.iter_mut().chain(&mut configuration.dispatch);
+    for layer in layers.chain(mounted) {
+        layer.options = mask_all(&layer.options);
+    }
+    configuration
+}
+
+/// The text of a file that would say the same, as it stands.
+pub fn toml(configuration: &Configuration) -> String {
+    let mut text = String::new();
+    let Configuration { application, server, layers, mounts, dispatch, .. } = configuration;
+    if let Some(Given { value, from }) = application {
+        line(&mut text, "application", &value.as_str().into(), from);
+    }
+    let is_default = |given: &Given<Value>| given.from == Origin::Default;
+    let (defaults, given): (Vec<_>, Vec<_>) = server.iter().partition(|(_, given)| is_default(given));
+    for (name, Given { value, from }) in given.into_iter().chain(defaults) {
+        line(&mut text, name, value, from);
+    }
+    for layer in layers {
+        self::layer(&mut text, "layer", layer);
+    }
+    if let Some(layer) = dispatch {
+        header(&mut text, "[dispatch]", &layer.from);
+        options(&mut text, layer);
+    }
+    for mount in mounts {
+        self::mount(&mut text, mount);
+    }
+    text
+}
+
+fn mount(text: &mut String, mount: &Mount) {
+    let Mount { route, application, threads, layers, from } = mount;
+    header(text, "[[mount]]", from);
+    let (methods, place) =
+        route.split_once(' ').map_or((None, route.as_str()), |(methods, place)| (Some(methods), place));
+    let path = place.find('/').unwrap_or(place.len());
+    if path > 0 {
+        line(text, "host", &place[..path].into(), from);
+    }
+    if path < place.len() {
+        line(text, "path", &place[path..].into(), from);
+    }
+    if let Some(methods) = methods {
+        line(text, "methods", &methods.split(',').collect(), from);
+    }
+    if let Some(application) = application {
+        line(text, "application", &application.as_str().into(), from);
+    }
+    if let Some(threads) = threads {
+        line(text, "threads", &threads.get().into(), from);
+    }
+    for layer in layers {
+        self::layer(text, "mount.layer", layer);
+    }
+}
+
+fn layer(text: &mut String, table: &str, layer: &Layer) {
+    header(text, &format!("[[{table}]]"), &layer.from);
+    line(text, "use", &layer.name.as_str().into(), &layer.from);
+    options(text, layer);
+}
+
+fn options(text: &mut String, layer: &Layer) {
+    for (name, value) in &layer.options {
+        line(text, name, value, layer.place(name));
+    }
+}
+
+fn header(text: &mut String, table: &str, from: &Origin) {
+    write!(text, "\n{table}  # from {from}\n").expect("a text takes what is written");
+}
+
+fn line(text: &mut String, name: &str, value: &Value, from: &Origin) {
+    // TOML knows no null.
+    let value = match toml::Value::try_from(value) {
+        Ok(value) => format!("{} = {value}", key(name)),
+        Err(_) => format!("# {name} is not set"),
+    };
+    let from = if *from == Origin::Default { "default".to_owned() } else { format!("from {from}") };
+    writeln!(text, "{value}  # {from}").expect("a text takes what is written");
+}
+
+/// A key as TOML has it: bare if it can be.
+fn key(name: &str) -> String {
+    let is_bare =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    if is_bare { name.to_owned() } else { toml::Value::String(name.to_owned()).to_string() }
+}
+
+fn mask_all(options: &Map<String, Value>) -> Map<String, Value> {
+    options.iter().map(|(name, value)| (name.clone(), mask(name, value))).collect()
+}
+
+fn mask(name: &str, value: &Value) -> Value {
+    let name = name.to_ascii_lowercase();
+    let is_secret = SECRET.iter().any(|part| name.contains(part)) || SECRET_HEADERS.contains(&name.as_str());
+    match value {
+        Value::String(_) if is_secret => Value::String(MASK.to_owned()),
+        Value::String(text) => Value::String(without_password(text)),
+        Value::Array(members) => members.iter().map(|member| mask(&name, member)).collect(),
+        Value::Object(members) => Value::Object(mask_all(members)),
+        other => other.clone(),
+    }
+}
+
+/// `redis://user:***@host` for an address with a password.
+fn without_password(text: &str) -> String {
+    let parts = text.split_once("://").and_then(|(scheme, rest)| {
+        let authority = rest.find('/').unwrap_or(rest.len());
+        let at = rest[..authority].rfind('@')?;
+        let (user, _) = rest[..at].split_once(':')?;
+        Some(format!("{scheme}://{user}:{MASK}{}", &rest[at..]))
+    });
+    parts.unwrap_or_else(|| text.to_owned())
+}
+
+/// What stands in the place of a secret.
+const MASK: &str = "***";
+
+/// What the name of an option has in it whose value is secret.
+const SECRET: &[&str] = &["secret", "password", "passphrase", "token"];
+
+/// The headers whose values are.
+const SECRET_HEADERS: &[&str] = &["authorization", "proxy-authorization", "cookie", "set-cookie"];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_secret_is_masked_wherever_it_stands() {
+        for (name, value, shown) in [
+            ("secret", json!(["one", "two"]), json!(["***", "***"])),
+            (
+                "request",
+                json!({"set": {"Authorization": "Basic x"}}),
+                json!({"set": {"Authorization": "***"}}),
+            ),
+            ("store", json!("redis://u:p@host:1/0"), json!("redis://u:***@host:1/0")),
+            ("store", json!("redis://host:1/a@b:c"), json!("redis://host:1/a@b:c")),
+            ("threads", json!(4), json!(4)),
+        ] {
+            assert_eq!(mask(name, &value), shown);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+"""From the data of a configuration to the onion: applications are imported, layers put around them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from onionskin import _core
+from onionskin.target import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from _typeshed.wsgi import WSGIApplication
+
+Described = dict[str, Any]
+
+
+def build(
+    data: Mapping[str, Any],
+    app: WSGIApplication | None = None,
+    find: Callable[[str], WSGIApplication] = load,
+) -> WSGIApplication:
+    """The onion that a configuration describes.
+
+    Args:
+        data: The data of a configuration.
+        app: The application, in the place of the one that is described.
+        find: Finds an application by its name.
+
+    Raises:
+        ConfigurationError: A layer's option is wrong, or there is no application.
+    """
+    if app is None and data["application"] is not None:
+        app = find(data["application"]["value"])
+    if data["mounts"]:
+        app = mounted(data, app, find)
+    return around(data["layers"], app, "there is no application")
+
+
+def mounted(
+    data: Mapping[str, Any], default: WSGIApplication | None, find: Callable[[str], WSGIApplication]
+) -> _core.Layer:
+    """The mounts of a configuration side by side, before the application."""
+    options: dict[str, Any] = {"routes": {}, "threads": {}}
+    for mount in data["mounts"]:
+        target, route = mount["application"], mount["route"]
+        app = None if target is None else find(target)
+        options["routes"][route] = around(
+            mount["layers"], app, f"{mount['from']}: {route} has no application"
+        )
+        if mount["threads"] is not None:
+            options["threads"][route] = mount["threads"]
+    if default is not None:
+        options["default"] = default
+    dispatch = data["dispatch"] or {"options": {}, "from": data["mounts"][0]["from"], "places": {}}
+    places = {**dispatch["places"], "routes": data["mounts"][0]["from"]}
+    described = {"use": "mount", "options": {**dispatch["options"], **options}, "places": places}
+    return layer({**described, "from": dispatch["from"]})
+
+
+def around(layers: Sequence[Described], app: WSGIApplication | None, missing: str) -> WSGIApplication:
+    """The layers, the outermost first, around an application; without one, the innermost is one by itself."""
+    made = [layer(described) for described in layers]
+    if app is None:
+        if not made or not stands_alone(made[-1]):
+            way_out = 'name one, or write application = "pkg.module:app" into onion.toml'
+            raise _core.ConfigurationError(f"{missing}; {way_out}")
+        app = made.pop()
+    return _core.Onion(*made)(app)
+
+
+def stands_alone(made: _core.Layer) -> bool:
+    """Whether a layer is an application by itself."""
+    return any(row["name"] == made.name and row["stands_alone"] for row in _core.declarations())
+
+
+def layer(described: Described) -> _core.Layer:
+    """One layer, with nothing inside."""
+    name = described["use"]
+    try:
+        return _core.Layer(None, name, described["options"])
+    except _core.ConfigurationError as error:
+        # A refusal begins with the layer, and then has the option, where it is about one.
+        about = str(error).removeprefix(f"{name}: ").split(":")[0].split("[")[0].split(".")[0]
+        place = described["places"].get(about, described["from"])
+        raise _core.ConfigurationError(f"{place}: {error}") from None
