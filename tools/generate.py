@@ -280,7 +280,8 @@ def layer_table(layers: list[Schema]) -> str:
 def server_table(server: Schema) -> str:
     """The options of the server, as the table of docs/reference/server-options.md."""
     rows = ["| Option | On the command line | Type | Default | Meaning |", "| --- | --- | --- | --- | --- |"]
-    for name, option in server["properties"].items():
+    for name, declared in server["properties"].items():
+        option = {**server["$defs"].get(declared.get("$ref", "").rpartition("/")[2], {}), **declared}
         flag = "--" + name.replace("_", "-")
         default = ", ".join(map(str, as_list(option["default"])))
         default = f"`{default}`" if default else "none"
@@ -301,7 +302,7 @@ def server_type(option: Schema) -> str:
         "Size": "[size](#times-and-sizes)",
         "AddressRange": "address ranges",
     }
-    return words[referred] if referred else page_type(option)
+    return words.get(referred) or page_type(option)
 
 
 def page_type(option: Schema) -> str:
@@ -309,6 +310,8 @@ def page_type(option: Schema) -> str:
     kinds = [kind for kind in as_list(option.get("type")) if kind != "null"]
     if "enum" in option:
         return " or ".join(f"`{json.dumps(choice)}`" for choice in option["enum"] if choice is not None)
+    if "oneOf" in option:
+        return " or ".join(f"`{choice['const']}`" for choice in option["oneOf"])
     if option.get("x-supplied") == "application":
         return "application"
     if kinds == ["array"]:

@@ -48,6 +48,7 @@ def diagram(app: Any, bound: Sequence[str], threads: int) -> str:
         /blog (blog.app)
         (mysite.wsgi.application)))
     """
-    places = ", ".join(place if place.startswith("unix:") else f"http://{place}" for place in bound)
+    whole = ("unix:", "https:")
+    places = ", ".join(place if place.startswith(whole) else f"http://{place}" for place in bound)
     calls = "1 thread" if threads == 1 else f"{threads} threads"
     return "\n".join([f"onionskin {_core.__version__} on {places}, {calls}", *skins(app)])

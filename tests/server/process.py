@@ -131,7 +131,7 @@ class Server(Process):
         except BaseException:
             self.kill()
             raise
-        self.places = re.findall(r"http://\S+?(?=,)|unix:[^,]+(?=,)", announced)
+        self.places = re.findall(r"https?://\S+?(?=,)|unix:[^,]+(?=,)", announced)
 
     @property
     def port(self) -> int:

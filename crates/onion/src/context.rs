@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use crate::{Notes, Request, path};
 
@@ -43,6 +43,29 @@ impl Scheme {
     }
 }
 
+/// What TLS settled for a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Secured {
+    /// What environ says of it: key and value.
+    pub environ: Vec<(&'static str, String)>,
+    /// The header fields that a client cannot set here.
+    pub dropped: Vec<HeaderName>,
+    /// The header fields that the server sets in their place, on every request.
+    pub fields: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Secured {
+    /// Sets the fields that the server alone sets.
+    pub fn dress(&self, headers: &mut HeaderMap) {
+        for name in &self.dropped {
+            headers.remove(name);
+        }
+        for (name, value) in &self.fields {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+}
+
 /// The connection that a request came on: made once, shared by all of its requests.
 #[derive(Default)]
 pub struct Connection {
@@ -52,6 +75,8 @@ pub struct Connection {
     pub local: Peer,
     /// `http` or `https`.
     pub scheme: Scheme,
+    /// What TLS settled, where it is spoken.
+    pub secured: Option<Box<Secured>>,
     /// Whether the server lets a handler take it over; see [`Upgrade`](crate::Upgrade).
     pub can_upgrade: bool,
     /// Set by a handler that has nothing to do for a client that is gone, and so would rather be dropped: it waits for

@@ -63,7 +63,7 @@ mod upgrade;
 pub use address::AddressRange;
 pub use body::{Body, BodyError, End, FileRange, Foreign};
 pub use bound::{ThreadBound, thread_is_bound};
-pub use context::{Connection, Context, Peer, RequestExt, Scheme, Value};
+pub use context::{Connection, Context, Peer, RequestExt, Scheme, Secured, Value};
 pub use fault::{Broken, Fault, broken};
 pub use host::Host;
 pub use layer::{Answer, Handler, Layer, Next, answer, wrap, wrap_when};

@@ -44,8 +44,14 @@ pub fn read<O: DeserializeOwned + JsonSchema>(given: Map<String, Value>) -> Resu
         if message.contains("; ") {
             return OptionError(format!("{path}: {message}"));
         }
-        let schema = schema_for!(O);
-        let (value, schema) = follow(path, &given, schema.as_value());
+        let root = schema_for!(O);
+        let (value, schema) = follow(path, &given, root.as_value());
+        let schema = schema
+            .and_then(|schema| {
+                let referred = schema.get("$ref").and_then(Value::as_str)?;
+                root.as_value().pointer(referred.strip_prefix('#')?)
+            })
+            .or(schema);
         OptionError(format!("{path}: {value} does not fit; give {}", wanted(schema)))
     })
 }
@@ -89,6 +95,10 @@ fn wanted(schema: Option<&Value>) -> String {
     let part = |name: &str| schema.get(name);
     if let Some(Value::Array(allowed)) = part("enum") {
         return allowed.iter().map(Value::to_string).collect::<Vec<_>>().join(" or ");
+    }
+    if let Some(Value::Array(choices)) = part("oneOf") {
+        let allowed = choices.iter().filter_map(|choice| choice.get("const"));
+        return allowed.map(Value::to_string).collect::<Vec<_>>().join(" or ");
     }
     if let Some(Value::Array(choices)) = part("anyOf") {
         return choices.iter().map(|choice| wanted(Some(choice))).collect::<Vec<_>>().join(" or ");

@@ -7,7 +7,7 @@ use onion::{Handler, OptionError, SpoolLimits, reading, text_options};
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use server::{AccessLog, Config, Server, StopHandle};
+use server::{AccessLog, Config, Server, StopHandle, Tls};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -51,8 +51,13 @@ impl PyServer {
         let access_log = AccessLog::open(&config)
             .map_err(|error| ConfigurationError::new_err(error.to_string()))?
             .map(Arc::new);
+        let tls = Tls::load(&config).map_err(|error| ConfigurationError::new_err(error.to_string()))?;
         let server = Server::bind(config).map_err(|error| PyOSError::new_err(error.to_string()))?;
-        let server = server.sharing(Arc::new(native)).logging(access_log.clone()).loaded(permits.clone());
+        let server = server
+            .sharing(Arc::new(native))
+            .logging(access_log.clone())
+            .loaded(permits.clone())
+            .speaking(tls.map(Arc::new));
         Ok(PyServer {
             handler,
             stop: server.stop_handle(),

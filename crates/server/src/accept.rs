@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use onion::{Handler, Peer, Scheme, give_way};
-use tokio::net::{TcpListener, UnixListener};
-use tokio::task::unconstrained;
+use onion::{Handler, Peer, give_way};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::task::{JoinHandle, unconstrained};
 use tokio::time::{sleep, timeout};
 
 use crate::Config;
@@ -18,11 +18,13 @@ use crate::connection::{Connection, Shared};
 use crate::health::{Health, Loaded};
 use crate::listen::{Bind, BindError, Listener, ListenerSocket};
 use crate::outbox::Flusher;
+use crate::prelude::Prelude;
 use crate::respond::report;
 use crate::seeing::{AccessLog, Seeing};
 use crate::stay::Stay;
 use crate::stop::StopHandle;
-use crate::stream::{ReadHalf, WriteHalf, split_tcp, split_unix};
+use crate::stream::{split_tcp, split_unix};
+use crate::tls::{self, Tls};
 
 /// A server that is bound, and serves when it is told to.
 pub struct Server {
@@ -32,6 +34,7 @@ pub struct Server {
     given: Option<Given>,
     access_log: Option<Arc<AccessLog>>,
     loaded: Option<Arc<dyn Loaded>>,
+    tls: Option<Arc<Tls>>,
 }
 
 /// What handlers find in [`onion::Connection::shared`].
@@ -51,6 +54,7 @@ impl Server {
             given: None,
             access_log: None,
             loaded: None,
+            tls: None,
         })
     }
 
@@ -75,6 +79,13 @@ impl Server {
         self
     }
 
+    /// Speaks TLS, where it listens for `https`.
+    #[must_use]
+    pub fn speaking(mut self, tls: Option<Arc<Tls>>) -> Self {
+        self.tls = tls;
+        self
+    }
+
     /// The places that it listens on, with the ports that the system chose.
     pub fn bound(&self) -> Vec<Bind> {
         self.listeners.iter().map(Listener::bound).collect()
@@ -91,10 +102,14 @@ impl Server {
         let shared = self.shared(handler, false);
         let mut accepting = Vec::new();
         for listener in &self.listeners {
-            let accepting_all = accept_all(Accepting::new(listener)?, Arc::clone(&shared));
+            let accepting_all = accept_all(self.accepting(listener)?, Arc::clone(&shared));
             accepting.push(tokio::spawn(unconstrained(accepting_all)));
         }
+        let looking = self.tls.as_ref().map(|tls| tokio::spawn(tls::look_after(Arc::clone(tls))));
         self.stop.begun().await;
+        if let Some(looking) = looking {
+            looking.abort();
+        }
         for task in accepting {
             // A task that ended by a panic has been reported by the runtime.
             let _ = task.await;
@@ -112,15 +127,25 @@ impl Server {
     /// Serves one connection's first request.
     pub async fn serve_one(&self, handler: Arc<dyn Handler>) -> io::Result<()> {
         let shared = self.shared(handler, true);
-        let listeners = self.listeners.iter().map(Accepting::new).collect::<io::Result<Vec<_>>>()?;
+        let listeners =
+            self.listeners.iter().map(|listener| self.accepting(listener)).collect::<io::Result<Vec<_>>>()?;
         let accepted = poll_fn(|context| {
             let mut polled = listeners.iter().map(|listener| listener.poll_accept(context));
             polled.find(Poll::is_ready).unwrap_or(Poll::Pending)
         });
-        let connection = accepted.await?.connection(&shared);
         // Its own task: only there may the thread be held.
-        let task = tokio::spawn(Stay::new(self.stop.enter(), connection.serve()));
-        task.await.map_err(io::Error::other)
+        accepted.await?.begin(&shared).await.map_err(io::Error::other)
+    }
+
+    fn accepting(&self, listener: &Listener) -> io::Result<Accepting> {
+        let tls = match (listener.is_https, &self.tls) {
+            (false, _) => None,
+            (true, Some(tls)) => Some(Arc::clone(tls)),
+            (true, None) => {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "https without certificates"));
+            }
+        };
+        Accepting::new(listener, tls)
     }
 
     fn shared(&self, handler: Arc<dyn Handler>, once: bool) -> Arc<Shared> {
@@ -157,8 +182,7 @@ async fn accept_all(listener: Accepting, shared: Arc<Shared>) {
         match accepted {
             Ok(accepted) => {
                 exhausted = false;
-                let connection = accepted.connection(&shared);
-                tokio::spawn(Stay::new(shared.stop.enter(), connection.serve()));
+                drop(accepted.begin(&shared));
                 accepted_at_a_stretch += 1;
                 if accepted_at_a_stretch.is_multiple_of(TURN) {
                     give_way().await;
@@ -178,52 +202,79 @@ async fn accept_all(listener: Accepting, shared: Arc<Shared>) {
 }
 
 /// A listener that the runtime watches.
-enum Accepting {
+struct Accepting {
+    socket: AcceptingSocket,
+    /// What connections begin with, where TLS is spoken.
+    tls: Option<Arc<Tls>>,
+}
+
+enum AcceptingSocket {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
 
 /// A connection that was accepted.
 struct Accepted {
-    halves: (ReadHalf, WriteHalf),
+    stream: Stream,
     peer: Peer,
     local: Peer,
+    tls: Option<Arc<Tls>>,
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
 }
 
 impl Accepting {
-    fn new(listener: &Listener) -> io::Result<Self> {
-        Ok(match &listener.socket {
-            ListenerSocket::Tcp(socket) => Accepting::Tcp(TcpListener::from_std(socket.try_clone()?)?),
-            ListenerSocket::Unix(socket) => Accepting::Unix(UnixListener::from_std(socket.try_clone()?)?),
-        })
+    fn new(listener: &Listener, tls: Option<Arc<Tls>>) -> io::Result<Self> {
+        let socket = match &listener.socket {
+            ListenerSocket::Tcp(socket) => AcceptingSocket::Tcp(TcpListener::from_std(socket.try_clone()?)?),
+            ListenerSocket::Unix(socket) => {
+                AcceptingSocket::Unix(UnixListener::from_std(socket.try_clone()?)?)
+            }
+        };
+        Ok(Accepting { socket, tls })
     }
 
     fn poll_accept(&self, context: &mut std::task::Context<'_>) -> Poll<io::Result<Accepted>> {
-        match self {
-            Accepting::Tcp(listener) => listener.poll_accept(context).map_ok(|(stream, peer)| {
+        let tls = || self.tls.clone();
+        match &self.socket {
+            AcceptingSocket::Tcp(listener) => listener.poll_accept(context).map_ok(|(stream, peer)| {
                 let local = stream.local_addr().map(end).unwrap_or_default();
-                Accepted { halves: split_tcp(stream), peer: end(peer), local }
+                Accepted { stream: Stream::Tcp(stream), peer: end(peer), local, tls: tls() }
             }),
-            Accepting::Unix(listener) => listener.poll_accept(context).map_ok(|(stream, _)| Accepted {
-                halves: split_unix(stream),
+            AcceptingSocket::Unix(listener) => listener.poll_accept(context).map_ok(|(stream, _)| Accepted {
+                stream: Stream::Unix(stream),
                 peer: Peer::default(),
                 local: Peer::default(),
+                tls: tls(),
             }),
         }
     }
 }
 
 impl Accepted {
-    fn connection(self, shared: &Arc<Shared>) -> Connection {
+    /// Gives the connection a task.
+    fn begin(self, shared: &Arc<Shared>) -> JoinHandle<()> {
         let facts = onion::Connection {
             peer: self.peer,
             local: self.local,
-            scheme: Scheme::Http,
             can_upgrade: !shared.once,
             shared: shared.given.clone(),
             ..onion::Connection::default()
         };
-        Connection::new(Arc::clone(shared), facts, self.halves)
+        let shared = Arc::clone(shared);
+        let entered = shared.stop.enter();
+        let halves = match (self.stream, self.tls) {
+            (Stream::Tcp(stream), Some(tls)) => {
+                let prelude = Prelude { shared, facts, stream, tls };
+                return tokio::spawn(Stay::new(entered, prelude.run()));
+            }
+            (Stream::Tcp(stream), None) => split_tcp(stream),
+            (Stream::Unix(stream), _) => split_unix(stream),
+        };
+        tokio::spawn(Stay::new(entered, Connection::new(shared, facts, halves).serve()))
     }
 }
 

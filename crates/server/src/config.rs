@@ -1,5 +1,6 @@
 //! The server's options, declared once: the command line, `serve()` and the documentation read them from here.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use onion::{AddressRange, LogPlace, Size, Span};
@@ -8,13 +9,14 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::health;
+use crate::tls::{ClientAuth, TlsVersion};
 use crate::{Bind, HealthPath, LineFormat};
 
 /// What a server listens on, and what it allows a client.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where to listen: HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH.
+    /// Where to listen: HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH; https://HOST:PORT for TLS.
     #[serde(deserialize_with = "places")]
     pub bind: Vec<Bind>,
     /// How many calls into the application may run at once, 1 to 1024.
@@ -62,6 +64,18 @@ pub struct Config {
     pub access_log_mask_headers: Vec<String>,
     /// Parameters of the query whose values the access log shows as ***; * for all.
     pub access_log_mask_query: Vec<String>,
+    /// The file of a certificate for TLS, in PEM form, with its chain below it; of several, the client's name chooses.
+    pub tls_certificate: Vec<PathBuf>,
+    /// The file of the private key of each certificate, in the same order.
+    pub tls_key: Vec<PathBuf>,
+    /// The file of the authorities whose certificates clients may show; without one, they are not asked.
+    pub tls_client_ca: Option<PathBuf>,
+    /// Whether a client has to show a certificate, where it is asked for one.
+    pub tls_client_auth: ClientAuth,
+    /// The oldest version of TLS that is spoken.
+    pub tls_min_version: TlsVersion,
+    /// How long a client may take for the TLS handshake, from when it was accepted.
+    pub tls_handshake_timeout: Span,
 }
 
 impl Default for Config {
@@ -89,6 +103,12 @@ impl Default for Config {
             access_log_skip: Vec::new(),
             access_log_mask_headers: MASKED.map(str::to_owned).to_vec(),
             access_log_mask_query: Vec::new(),
+            tls_certificate: Vec::new(),
+            tls_key: Vec::new(),
+            tls_client_ca: None,
+            tls_client_auth: ClientAuth::default(),
+            tls_min_version: TlsVersion::default(),
+            tls_handshake_timeout: Span::seconds(10),
         }
     }
 }

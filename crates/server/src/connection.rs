@@ -93,7 +93,7 @@ impl Connection {
         let mut begun = true;
         loop {
             match poll_fn(|context| self.poll_request(context, &mut begun, &shared)).await {
-                Arrival::Over => return,
+                Arrival::Over => return self.exchange.writer().say_goodbye(),
                 Arrival::Rejected(rejection) => {
                     self.reject(rejection).await;
                     return self.linger().await;
@@ -237,6 +237,9 @@ impl Connection {
         *request.uri_mut() = head.uri;
         *request.version_mut() = head.version;
         *request.headers_mut() = head.headers;
+        if let Some(secured) = &self.facts.secured {
+            secured.dress(request.headers_mut());
+        }
         let mut context = Context::new(Arc::clone(&self.facts), head.target);
         context.notes = self.entry.as_ref().map(|entry| Arc::clone(&entry.notes));
         *request.extensions_mut() = onion::reuse::extensions(context);

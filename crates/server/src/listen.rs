@@ -20,6 +20,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 pub enum Bind {
     /// A TCP port of a host name or address; an empty host means every IPv4 address.
     Tcp(String, u16),
+    /// The same, by TLS.
+    Https(String, u16),
     /// A Unix socket.
     Unix(PathBuf),
 }
@@ -36,26 +38,33 @@ impl FromStr for Bind {
     fn from_str(text: &str) -> Result<Self, String> {
         let refused = || {
             format!(
-                "{text:?} is no place to listen on; write 127.0.0.1:8000, [::1]:8000, :8000 or unix:/run/site.sock"
+                "{text:?} is no place to listen on; write 127.0.0.1:8000, [::1]:8000, :8000, https://0.0.0.0:8443 or \
+                 unix:/run/site.sock"
             )
         };
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.is_empty() { Err(refused()) } else { Ok(Bind::Unix(path.into())) };
         }
-        let (host, port) = text.rsplit_once(':').ok_or_else(refused)?;
+        let (is_https, place) = match text.strip_prefix("https://") {
+            Some(place) => (true, place),
+            None => (false, text.strip_prefix("http://").unwrap_or(text)),
+        };
+        let (host, port) = place.rsplit_once(':').ok_or_else(refused)?;
         let port = port.parse().map_err(|_| refused())?;
         let host = match host.strip_prefix('[') {
             Some(bracketed) => bracketed.strip_suffix(']').ok_or_else(refused)?,
-            None if host.contains(':') => return Err(refused()),
+            None if host.contains([':', '/']) => return Err(refused()),
             None => host,
         };
-        Ok(Bind::Tcp(host.to_owned(), port))
+        Ok(if is_https { Bind::Https(host.to_owned(), port) } else { Bind::Tcp(host.to_owned(), port) })
     }
 }
 
 impl fmt::Display for Bind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Bind::Https(host, port) if host.contains(':') => write!(formatter, "https://[{host}]:{port}"),
+            Bind::Https(host, port) => write!(formatter, "https://{host}:{port}"),
             Bind::Tcp(host, port) if host.contains(':') => write!(formatter, "[{host}]:{port}"),
             Bind::Tcp(host, port) => write!(formatter, "{host}:{port}"),
             Bind::Unix(path) => write!(formatter, "unix:{}", path.display()),
@@ -113,6 +122,8 @@ pub(crate) struct Listener {
     pub(crate) socket: ListenerSocket,
     /// The socket's file lives as long as the listener.
     pub(crate) file: Option<SocketFile>,
+    /// Whether TLS is spoken on it.
+    pub(crate) is_https: bool,
 }
 
 /// The socket itself.
@@ -150,10 +161,14 @@ impl Listener {
     /// Binds `bind`, to every address that its host name has.
     pub(crate) fn open(bind: &Bind, backlog: u16) -> Result<Vec<Listener>, BindError> {
         let opened = match bind {
-            Bind::Tcp(host, port) => open_tcp(host, *port, backlog),
+            Bind::Tcp(host, port) | Bind::Https(host, port) => open_tcp(host, *port, backlog),
             Bind::Unix(path) => open_unix(path).map(|listener| vec![listener]),
         };
-        opened.map_err(|source| BindError { bind: bind.clone(), source })
+        let mut listeners = opened.map_err(|source| BindError { bind: bind.clone(), source })?;
+        for listener in &mut listeners {
+            listener.is_https = matches!(bind, Bind::Https(..));
+        }
+        Ok(listeners)
     }
 
     /// The place as it is: with the port that the system chose where 0 was asked for.
@@ -163,7 +178,8 @@ impl Listener {
             (ListenerSocket::Unix(_), None) => Bind::Unix(PathBuf::new()),
             (ListenerSocket::Tcp(listener), _) => {
                 let address = listener.local_addr().expect("a bound socket has an address");
-                Bind::Tcp(address.ip().to_string(), address.port())
+                let (host, port) = (address.ip().to_string(), address.port());
+                if self.is_https { Bind::Https(host, port) } else { Bind::Tcp(host, port) }
             }
         }
     }
@@ -186,7 +202,7 @@ fn open_address(address: SocketAddr, backlog: u16) -> io::Result<Listener> {
     socket.bind(&address.into())?;
     socket.listen(backlog.into())?;
     socket.set_nonblocking(true)?;
-    Ok(Listener { socket: ListenerSocket::Tcp(socket.into()), file: None })
+    Ok(Listener { socket: ListenerSocket::Tcp(socket.into()), file: None, is_https: false })
 }
 
 fn open_unix(path: &Path) -> io::Result<Listener> {
@@ -201,7 +217,7 @@ fn open_unix(path: &Path) -> io::Result<Listener> {
     let listener = StdUnixListener::bind(path)?;
     listener.set_nonblocking(true)?;
     let file = SocketFile { path: path.to_owned(), identity: SocketFile::identify(path)? };
-    Ok(Listener { socket: ListenerSocket::Unix(listener), file: Some(file) })
+    Ok(Listener { socket: ListenerSocket::Unix(listener), file: Some(file), is_https: false })
 }
 
 #[cfg(test)]
@@ -212,6 +228,8 @@ mod tests {
     fn places_are_read_as_people_write_them() {
         assert_eq!("127.0.0.1:8000".parse(), Ok(Bind::Tcp("127.0.0.1".into(), 8000)));
         assert_eq!("[::1]:80".parse(), Ok(Bind::Tcp("::1".into(), 80)));
+        assert_eq!("http://127.0.0.1:80".parse(), Ok(Bind::Tcp("127.0.0.1".into(), 80)));
+        assert_eq!("https://[::1]:8443".parse(), Ok(Bind::Https("::1".into(), 8443)));
         assert_eq!(":8000".parse(), Ok(Bind::Tcp(String::new(), 8000)));
         assert_eq!("unix:/run/site.sock".parse(), Ok(Bind::Unix("/run/site.sock".into())));
     }
@@ -220,6 +238,8 @@ mod tests {
     fn what_is_no_place_is_refused_with_the_way_out() {
         for text in
             ["", "8000", "::1:8000", "[::1:8000", "localhost:", "localhost:http", "localhost:70000", "unix:"]
+                .into_iter()
+                .chain(["https://", "https://a", "https://a:1/", "ftp://a:1", "https://unix:/a"])
         {
             let error = text.parse::<Bind>().expect_err(text);
             assert!(error.contains("write 127.0.0.1:8000"), "{error}");

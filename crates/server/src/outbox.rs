@@ -87,6 +87,14 @@ impl Outbox {
     fn tick(&self) -> bool {
         let mut gathered = lock(&self.gathered);
         if gathered.bytes.is_empty() || gathered.broken {
+            if self
+                .exchange
+                .writer()
+                .try_flush()
+                .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            {
+                return true;
+            }
             gathered.armed = false;
             return false;
         }
@@ -152,7 +160,9 @@ impl Shared {
             drop(state);
             tick();
             let armed = mem::take(&mut lock(&self.state).armed);
-            let left: Vec<_> = armed.into_iter().filter(|outbox| outbox.tick()).collect();
+            // Nothing more is gathered in one that nobody else has: its connection may end.
+            let is_left = |outbox: &Arc<Outbox>| outbox.tick() && Arc::strong_count(outbox) > 1;
+            let left: Vec<_> = armed.into_iter().filter(is_left).collect();
             lock(&self.state).armed.extend(left);
         }
     }

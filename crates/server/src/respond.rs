@@ -146,7 +146,9 @@ impl<'a> Responder<'a> {
             }
         };
         match self.exchange.try_write(&[IoSlice::new(&out.0)]) {
-            Ok(written) if written == out.0.len() => Responding::Done(outcome),
+            Ok(written) if written == out.0.len() && self.exchange.writer().try_flush().is_ok() => {
+                Responding::Done(outcome)
+            }
             tried => {
                 // Whatever it was that failed, it will fail again.
                 let written = tried.unwrap_or(0);

@@ -27,6 +27,7 @@ impl Responder<'_> {
         #[cfg(target_os = "linux")]
         if let (Kind::File(range), BodyEncoder::Length(declared)) = (body.kind(), &encoder)
             && *declared == range.length
+            && self.exchange.writer().sends_files()
         {
             let range = range.clone();
             return self.send_file(out, range, body).await;
@@ -53,6 +54,7 @@ impl Responder<'_> {
         watch: &mut Watch<'_>,
     ) -> Result<(), Broken> {
         let mut outbox = None;
+        let is_file = matches!(body.kind(), Kind::File(_));
         loop {
             let block = {
                 let mut next = pin!(body.next_block());
@@ -82,6 +84,10 @@ impl Responder<'_> {
             } else if framed.block.len() > COPY_MOST {
                 self.send_off(out, outbox.as_deref()).await?;
                 self.write(&parts).await?;
+                if is_file {
+                    // A client that is fast enough would keep this thread to itself.
+                    onion::give_way().await;
+                }
             } else {
                 let outbox = outbox.get_or_insert_with(|| Outbox::new(Arc::clone(self.exchange)));
                 if outbox.gather(&parts, self.flusher)? == Next::Write {
@@ -177,6 +183,9 @@ impl Responder<'_> {
                 Ok(written) => IoSlice::advance_slices(&mut rest, written),
                 Err(error) => self.may_go_on(&error).await?,
             }
+        }
+        while let Err(error) = self.exchange.writer().try_flush() {
+            self.may_go_on(&error).await?;
         }
         Ok(())
     }

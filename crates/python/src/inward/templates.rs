@@ -28,6 +28,7 @@ struct Ends {
     client: Option<IpAddr>,
     local: Peer,
     scheme: Scheme,
+    secured: Option<Vec<(&'static str, String)>>,
 }
 
 /// A client must not make us remember without end: at so many templates all are forgotten.
@@ -50,8 +51,12 @@ impl Templates {
     }
 
     fn shared(&self, py: Python<'_>, connection: &Connection) -> PyResult<Arc<Template>> {
-        let ends =
-            Ends { client: connection.peer.address, local: connection.local, scheme: connection.scheme };
+        let ends = Ends {
+            client: connection.peer.address,
+            local: connection.local,
+            scheme: connection.scheme,
+            secured: connection.secured.as_ref().map(|secured| secured.environ.clone()),
+        };
         // Python code must not run under the lock.
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner).get(&ends).map(Arc::clone);
         if let Some(template) = made {
@@ -78,5 +83,9 @@ pub(crate) fn set_connection(environ: &Bound<'_, PyDict>, connection: &Connectio
     let Peer { address, port } = connection.local;
     // Never empty (PEP 3333): a Unix socket has no address of its own.
     environ.set_item("SERVER_NAME", address.map_or("localhost".to_owned(), |address| address.to_string()))?;
-    environ.set_item("SERVER_PORT", port.map_or("80".to_owned(), |port| port.to_string()))
+    environ.set_item("SERVER_PORT", port.map_or("80".to_owned(), |port| port.to_string()))?;
+    for (key, value) in connection.secured.iter().flat_map(|secured| &secured.environ) {
+        environ.set_item(key, value)?;
+    }
+    Ok(())
 }

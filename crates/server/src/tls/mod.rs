@@ -1,0 +1,242 @@
+//! TLS: certificates for names, what is asked of clients, and both taken anew from their files while the server runs.
+//!
+//! A certificate that was renewed is noticed by its file ([`Tls::refresh_if_changed`]). What cannot be read then is told
+//! in the log, and what was read before stays.
+
+mod certificates;
+mod facts;
+mod session;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use onion::OptionError;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::CertificateDer;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
+
+use self::certificates::Certificates;
+use crate::respond::report;
+use crate::{Bind, Config};
+
+pub(crate) use self::facts::secured;
+pub(crate) use self::session::Session;
+
+/// Whether a client has to show a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    /// No certificate, no connection.
+    #[default]
+    Required,
+    /// One that is shown must be valid.
+    Optional,
+}
+
+/// The oldest version of TLS that is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TlsVersion {
+    /// TLS 1.2
+    #[default]
+    #[serde(rename = "1.2")]
+    Tls12,
+    /// TLS 1.3
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+/// What a server's TLS connections begin with.
+#[derive(Debug)]
+pub struct Tls {
+    options: Options,
+    current: RwLock<Arc<ServerConfig>>,
+    /// When the files were last changed, as they were read.
+    read: Mutex<Vec<Option<SystemTime>>>,
+}
+
+/// What the configuration says of TLS.
+#[derive(Debug)]
+struct Options {
+    pairs: Vec<(PathBuf, PathBuf)>,
+    client_ca: Option<PathBuf>,
+    client_auth: ClientAuth,
+    versions: &'static [&'static SupportedProtocolVersion],
+}
+
+impl Tls {
+    /// Reads what `config` names; `None` if it names nothing, and nothing is to be listened on by TLS.
+    pub fn load(config: &Config) -> Result<Option<Self>, OptionError> {
+        let Some(options) = Options::of(config)? else { return Ok(None) };
+        let read = options.changed();
+        let current = RwLock::new(Arc::new(options.build(None)?));
+        Ok(Some(Tls { options, current, read: Mutex::new(read) }))
+    }
+
+    /// Reads the files again. Connections that are there keep what they have.
+    pub fn refresh(&self) -> Result<(), OptionError> {
+        let read = self.options.changed();
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = read;
+        let before = self.current();
+        let renewed = Arc::new(self.options.build(Some(&before))?);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+        Ok(())
+    }
+
+    /// Reads the files again, and tells the log what came of it.
+    pub(crate) fn refresh_and_tell(&self) {
+        match self.refresh() {
+            Ok(()) => report("the certificates were read again"),
+            Err(error) => report(&format!("the certificates stay as they were: {error}")),
+        }
+    }
+
+    /// The same, if one of them was changed.
+    pub(crate) fn refresh_if_changed(&self) {
+        if *self.read.lock().unwrap_or_else(PoisonError::into_inner) != self.options.changed() {
+            self.refresh_and_tell();
+        }
+    }
+
+    /// What a new connection begins with.
+    pub(crate) fn current(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether clients are asked for certificates.
+    pub(crate) fn asks_clients(&self) -> bool {
+        self.options.client_ca.is_some()
+    }
+}
+
+/// Takes certificates anew when their files were changed, and on SIGHUP.
+pub(crate) async fn look_after(tls: Arc<Tls>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    loop {
+        tokio::select! {
+            () = sleep(LOOK) => tls.refresh_if_changed(),
+            received = hangup.recv() => match received {
+                Some(()) => tls.refresh_and_tell(),
+                None => return,
+            },
+        }
+    }
+}
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(10);
+
+impl Options {
+    fn of(config: &Config) -> Result<Option<Self>, OptionError> {
+        let spoken = config.bind.iter().find(|bind| matches!(bind, Bind::Https(..)));
+        let (certificates, keys) = (&config.tls_certificate, &config.tls_key);
+        if certificates.len() != keys.len() {
+            return Err(OptionError(format!(
+                "tls_key: there are {} for {} of tls_certificate; give each certificate its key, in the same order",
+                keys.len(),
+                certificates.len()
+            )));
+        }
+        match (spoken, certificates.is_empty()) {
+            (Some(_), false) => {}
+            (Some(bind), true) => {
+                return Err(OptionError(format!(
+                    "bind: {bind} needs tls_certificate and tls_key; give both"
+                )));
+            }
+            (None, false) => {
+                let message = "tls_certificate: no place speaks TLS; bind one, such as https://0.0.0.0:443";
+                return Err(OptionError(message.to_owned()));
+            }
+            (None, true) if config.tls_client_ca.is_some() => {
+                let message = "tls_client_ca: no place speaks TLS; bind one, such as https://0.0.0.0:443";
+                return Err(OptionError(message.to_owned()));
+            }
+            (None, true) => return Ok(None),
+        }
+        Ok(Some(Options {
+            pairs: certificates.iter().cloned().zip(keys.iter().cloned()).collect(),
+            client_ca: config.tls_client_ca.clone(),
+            client_auth: config.tls_client_auth,
+            versions: match config.tls_min_version {
+                TlsVersion::Tls12 => &TLS12_AND_13,
+                TlsVersion::Tls13 => &TLS13_ALONE,
+            },
+        }))
+    }
+
+    fn build(&self, before: Option<&ServerConfig>) -> Result<ServerConfig, OptionError> {
+        let provider = Arc::new(ring::default_provider());
+        let certificates = Certificates::read(&self.pairs, &provider)?;
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(self.versions)
+            .map_err(|error| OptionError(format!("tls_min_version: {error}; give 1.2 or 1.3")))?;
+        let mut config = match &self.client_ca {
+            None => builder.with_no_client_auth(),
+            Some(file) => builder.with_client_cert_verifier(self.verifier(file, &provider)?),
+        }
+        .with_cert_resolver(Arc::new(certificates));
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        match before {
+            // A ticket stands for a client that was verified, by authorities that may not be believed any more.
+            Some(before) if self.client_ca.is_none() => {
+                config.ticketer = Arc::clone(&before.ticketer);
+                config.session_storage = Arc::clone(&before.session_storage);
+            }
+            _ => {
+                config.ticketer = ring::Ticketer::new().map_err(|error| {
+                    OptionError(format!("tls_certificate: no tickets: {error}; try again"))
+                })?;
+                config.session_storage = match self.versions {
+                    // Clients of TLS 1.3 have tickets.
+                    [_] => Arc::new(NoServerSessionStorage {}),
+                    _ => ServerSessionMemoryCache::new(SESSIONS),
+                };
+            }
+        }
+        Ok(config)
+    }
+
+    fn verifier(
+        &self,
+        file: &Path,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ClientCertVerifier>, OptionError> {
+        let refused = |why: &dyn std::fmt::Display| {
+            let file = file.display();
+            OptionError(format!("tls_client_ca: {file}: {why}; give a file of certificates in PEM form"))
+        };
+        let mut roots = RootCertStore::empty();
+        for authority in certificates::chain(file).map_err(|why| refused(&why))? {
+            let authority: CertificateDer<'static> = authority;
+            roots.add(authority).map_err(|error| refused(&error))?;
+        }
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+        match self.client_auth {
+            ClientAuth::Required => builder.build(),
+            ClientAuth::Optional => builder.allow_unauthenticated().build(),
+        }
+        .map_err(|error| refused(&error))
+    }
+
+    /// When each file was last changed; `None` for one that is not there.
+    fn changed(&self) -> Vec<Option<SystemTime>> {
+        let files =
+            self.pairs.iter().flat_map(|(certificate, key)| [certificate, key]).chain(&self.client_ca);
+        files.map(|file| fs::metadata(file).and_then(|metadata| metadata.modified()).ok()).collect()
+    }
+}
+
+static TLS12_AND_13: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+static TLS13_ALONE: [&SupportedProtocolVersion; 1] = [&TLS13];
+
+/// How many sessions of TLS 1.2 clients without tickets are remembered.
+const SESSIONS: usize = 1024;
