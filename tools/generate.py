@@ -1,6 +1,6 @@
 """Writes what follows from the declarations in Rust: the layers' Python classes, and the tables of the pages.
 
-    python tools/generate.py            # writes python/onionskin/layers and the tables in docs
+    python tools/generate.py            # writes python/onionskin/layers, tables in docs, and the schema
     python tools/generate.py --check    # writes nothing; names the files that are stale, and exits with 1
 
 The layers are declared in crates/layers, the server's options in crates/server/src/config.rs. Of a page,
@@ -23,6 +23,7 @@ from texts import COMMON_MODULE, MODULE, PACKAGE, cell, code, flat, wrapped
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES = ROOT / "python" / "onionskin" / "layers"
 PAGES = ROOT / "docs" / "layers"
+SCHEMA = ROOT / "docs" / "reference" / "onion.schema.json"
 SERVER_PAGE = ROOT / "docs" / "reference" / "server-options.md"
 
 Schema = dict[str, Any]
@@ -37,6 +38,7 @@ def main() -> int:
     check = parser.parse_args().check
     try:
         files = generated(printed("layers", "declarations"), printed("server", "options"))
+        files[SCHEMA] = json.dumps(printed("configuration", "schema"), indent=2) + "\n"
     except PageError as error:
         print(f"generate: {error}", file=sys.stderr)
         return 1

@@ -130,6 +130,10 @@ class Server:
     """A server of one application, bound when it is made. ``onionskin.serve`` is the way to use it."""
 
     def __new__(cls, app: WSGIApplication, options: dict[str, Any], /) -> Self: ...
+    @staticmethod
+    def check(options: dict[str, Any], /) -> None:
+        """Raise what a server of these options would raise, and open no socket and no log."""
+
     @property
     def bound(self) -> list[str]:
         """The places that it listens on, with the ports that the system chose."""

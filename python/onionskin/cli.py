@@ -1,15 +1,18 @@
-"""The command line: ``onionskin serve``, ``onionskin layers``."""
+"""The command line: ``onionskin serve`` and the commands that tell what it would do."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
 from onionskin import _core
 from onionskin.building import build
-from onionskin.configuration import read, server_options
+from onionskin.checking import warnings
+from onionskin.configuration import read
+from onionskin.explaining import explained
 from onionskin.serving import serve_onion
 from onionskin.target import load
 
@@ -46,6 +49,37 @@ def parser() -> argparse.ArgumentParser:
     )
     add_configuration(serving)
     serving.set_defaults(run=run_serve)
+
+    checking = commands.add_parser(
+        "check",
+        help="check what would be served",
+        description="Check what would be served, without serving. The exit status is 0 if all is well, 1 if "
+        "something is likely not meant, 2 if it could not be served.",
+    )
+    add_configuration(checking)
+    checking.add_argument("--no-import", action="store_true", help="do not import the applications")
+    checking.set_defaults(run=run_check)
+
+    printing = commands.add_parser(
+        "config",
+        help="print the configuration",
+        description="Print the configuration as a file, with the place where each value was given.",
+    )
+    add_configuration(printing)
+    printing.add_argument("--json", action="store_true", help="print it as JSON")
+    printing.set_defaults(run=run_config)
+
+    explaining = commands.add_parser(
+        "explain",
+        help="print the onion, and what of it runs natively",
+        description="Print what would be served, the outermost layer first; what runs natively, what in "
+        "Python, and why.",
+    )
+    add_configuration(explaining)
+    explaining.set_defaults(run=run_explain)
+
+    describing = commands.add_parser("schema", help="print the JSON schema of onion.toml, for editors")
+    describing.set_defaults(run=run_schema)
 
     listing = commands.add_parser("layers", help="list the layers, or show one's options")
     listing.add_argument("name", nargs="?", metavar="NAME", help="the layer to show")
@@ -132,8 +166,39 @@ def configured(parsed: argparse.Namespace) -> _core.Configuration:
 def run_serve(parsed: argparse.Namespace) -> int:
     """``onionskin serve``."""
     data = configured(parsed).data
-    graceful = serve_onion(build(data, find=load_or_tell), server_options(data))
+    graceful = serve_onion(build(data, find=load_or_tell), data)
     return 0 if graceful else 1
+
+
+def run_check(parsed: argparse.Namespace) -> int:
+    """``onionskin check``."""
+    configuration = configured(parsed)
+    found = warnings(configuration.data, imports=not parsed.no_import, find=load_or_tell)
+    for line in found:
+        print(f"onionskin: warning: {line}", file=sys.stderr)
+    print(f"{configuration.data['file'] or 'what was given'} can be served", file=sys.stderr)
+    return 1 if found else 0
+
+
+def run_config(parsed: argparse.Namespace) -> int:
+    """``onionskin config``."""
+    configuration = configured(parsed)
+    print(json.dumps(configuration.masked, indent=2) if parsed.json else configuration.toml(), end="")
+    if parsed.json:
+        print()
+    return 0
+
+
+def run_explain(parsed: argparse.Namespace) -> int:
+    """``onionskin explain``."""
+    print(explained(build(configured(parsed).data, find=load_or_tell)))
+    return 0
+
+
+def run_schema(_: argparse.Namespace) -> int:
+    """``onionskin schema``."""
+    print(json.dumps(_core.configuration_schema(), indent=2))
+    return 0
 
 
 def load_or_tell(target: str) -> WSGIApplication:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
 
-__all__ = ["Configuration", "ConfigurationError", "read", "server_options"]
+__all__ = ["Configuration", "ConfigurationError", "placed", "read", "server_options"]
 
 NAMED_BY = "ONIONSKIN_CONFIG"
 """The variable that names the file, if no flag does."""
@@ -60,3 +60,12 @@ def read(
 def server_options(data: Mapping[str, Any]) -> dict[str, Any]:
     """The server's options in the data of a configuration, by name."""
     return {name: given["value"] for name, given in data["server"].items()}
+
+
+def placed(data: Mapping[str, Any], error: ConfigurationError) -> ConfigurationError:
+    """What the server refuses only when it is made, such as a missing file, with the option's place."""
+    name = str(error).partition(":")[0]
+    place = data["server"].get(name, {}).get("from", "default")
+    # A flag and an argument are named by the option itself.
+    is_told = place == "default" or place.startswith((name, "-"))
+    return error if is_told else ConfigurationError(f"{place}: {error}")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from onionskin import _core
 from onionskin.building import build
-from onionskin.configuration import read, server_options
+from onionskin.configuration import placed, read, server_options
 from onionskin.diagram import diagram
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from os import PathLike
 
     from _typeshed.wsgi import WSGIApplication
@@ -54,12 +54,16 @@ def serve(
     named = {"bind": bind, "threads": threads}
     arguments = {name: value for name, value in named.items() if value is not None}
     data = read(config=config, arguments={**arguments, **options}).data
-    return serve_onion(build(data, app), server_options(data), announce=announce)
+    return serve_onion(build(data, app), data, announce=announce)
 
 
-def serve_onion(app: WSGIApplication, options: dict[str, Any], *, announce: bool = True) -> bool:
-    """Serve what has been built, with all of the server's options, until SIGINT or SIGTERM."""
-    server = _core.Server(app, options)
+def serve_onion(app: WSGIApplication, data: Mapping[str, Any], *, announce: bool = True) -> bool:
+    """Serve what has been built, as the data of a configuration say, until SIGINT or SIGTERM."""
+    options = server_options(data)
+    try:
+        server = _core.Server(app, options)
+    except _core.ConfigurationError as error:
+        raise placed(data, error) from None
     if announce:
         print(diagram(app, server.bound, options["threads"]), file=sys.stderr, flush=True)
     return run(server)

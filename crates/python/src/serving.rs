@@ -68,6 +68,14 @@ impl PyServer {
         })
     }
 
+    /// Raises `ConfigurationError` for what a server of these options would refuse, and opens no socket and no log.
+    #[staticmethod]
+    #[pyo3(signature = (options, /))]
+    fn check(options: &Bound<'_, PyDict>) -> PyResult<()> {
+        let config = read_config(options)?;
+        Tls::load(&config).map(drop).map_err(|error| ConfigurationError::new_err(error.to_string()))
+    }
+
     /// The places that it listens on, with the ports that the system chose.
     #[getter]
     fn bound(&self) -> Vec<String> {
