@@ -35,6 +35,7 @@ __all__ = [
     "declarations",
     "layer_from_text",
     "misplaced",
+    "options_from_texts",
     "server_options",
 ]
 
@@ -83,6 +84,9 @@ class Configuration:
 
     def toml(self) -> str:
         """As a file that says the same and where each value was given, without its secrets."""
+
+def options_from_texts(name: str, texts: dict[str, str]) -> dict[str, Any]:
+    """A layer's options out of their texts in an ``.ini`` file."""
 
 def layer_from_text(text: str) -> Layer:
     """A layer, with no application inside, out of its form on the command line: ``NAME:option=value,...``."""

@@ -62,3 +62,16 @@ pub(crate) fn misplaced(names: &[String]) -> Vec<(&'static str, &'static str, &'
     let found = configuration::misplaced(&names).into_iter();
     found.map(|wrong| (wrong.inside, wrong.outside, wrong.reason)).collect()
 }
+
+/// A layer's options out of their texts.
+pub(crate) fn options_from_texts<'py>(
+    py: Python<'py>,
+    name: &str,
+    texts: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let pairs: Vec<(String, String)> = texts.items().extract()?;
+    let pairs = pairs.iter().map(|(option, text)| (option.as_str(), text.as_str()));
+    let options = layers::declaration(name).and_then(|declaration| layers::from_text(declaration, pairs));
+    let options = options.map_err(|error| ConfigurationError::new_err(error.to_string()))?;
+    python(py, &Value::Object(options))
+}

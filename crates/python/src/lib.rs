@@ -77,6 +77,16 @@ mod _core {
         crate::configuration::misplaced(&names)
     }
 
+    /// A layer's options out of their texts in an `.ini` file.
+    #[pyfunction]
+    fn options_from_texts<'py>(
+        py: Python<'py>,
+        name: &str,
+        texts: &Bound<'py, PyDict>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        crate::configuration::options_from_texts(py, name, texts)
+    }
+
     /// A layer out of its form on the command line: `NAME:option=value,...`. It has no application inside.
     #[pyfunction]
     fn layer_from_text(py: Python<'_>, text: &str) -> PyResult<PyLayer> {
