@@ -74,19 +74,25 @@ def place_of(text: str) -> str:
 def mount(loader: Any, global_conf: Mapping[str, str], **options: str) -> _core.Layer:
     """A ``[composite:...]``: applications of the file by their routes, and the options of the layer.
 
-    It takes what Paste's ``urlmap`` takes: ``/blog = blog``, ``http://example.org/ = site``,
+    It takes what Paste's ``urlmap`` takes: ``/blog = blog``, ``domain example.org = site``,
     ``not_found_app``.
     """
     known = next(row for row in _core.declarations() if row["name"] == "mount")["schema"]["properties"]
     names = {*known, "match", "unless"} - {"routes"}
     default = options.pop("default", options.pop("not_found_app", None))
     texts = {name: text for name, text in options.items() if name.partition(".")[0] in names}
-    routes = {route: target for route, target in options.items() if route not in texts}
+    routes = {route_of(key): target for key, target in options.items() if key not in texts}
     made = {route: loader.get_app(target, global_conf=global_conf) for route, target in routes.items()}
     given = {**_core.options_from_texts("mount", texts), "routes": made}
     if default is not None:
         given["default"] = loader.get_app(default, global_conf=global_conf)
     return _core.Layer(None, "mount", given)
+
+
+def route_of(key: str) -> str:
+    """A route as ``mount`` has it: ``example.org:80/blog`` for ``domain example.org port 80 /blog``."""
+    words = key.removeprefix("domain ")
+    return key if words == key else words.replace(" port ", ":").replace(" ", "")
 
 
 def filter_of(name: str) -> Callable[..., Filter]:

@@ -107,6 +107,8 @@ COMPOSITE = """
 use = egg:onionskin#mount
 / = site
 /blog = blog
+domain api.example.org port 80/v1 = blog
+*.example.net = blog
 slash = redirect
 
 [app:site]
@@ -136,6 +138,8 @@ def test_a_composite_mounts_applications_as_urlmap_does(ini):
     assert ask(app, "/blog/x", REMOTE_ADDR="192.0.2.1").status == "403 Forbidden"
     assert ask(app, "/blog/open/x", REMOTE_ADDR="192.0.2.1").body == b"blog '/blog'"
     assert ask(app, "/blog").status.startswith("308 ")
+    assert ask(app, "/v1/x", HTTP_HOST="api.example.org").body == b"blog '/v1'"
+    assert ask(app, "/x", HTTP_HOST="shop.example.net").body == b"blog ''"
 
 
 def test_a_layer_that_stands_alone_is_an_application(ini):
