@@ -302,6 +302,7 @@ def server_type(option: Schema) -> str:
         "Bind": "[places](#places)",
         "Span": "[time](#times-and-sizes)",
         "Size": "[size](#times-and-sizes)",
+        "SpanOrOff": "[time](#times-and-sizes) or off",
         "AddressRange": "address ranges",
     }
     return words.get(referred) or page_type(option)

@@ -9,7 +9,15 @@ Every layer is a WSGI middleware too: the same ``application`` runs under gunico
 """
 
 from onionskin import layers
-from onionskin._core import ConfigurationError, Layer, Onion, SessionMapping, SessionUnavailable, __version__
+from onionskin._core import (
+    ConfigurationError,
+    Layer,
+    Onion,
+    RequestTimeout,
+    SessionMapping,
+    SessionUnavailable,
+    __version__,
+)
 from onionskin.layers import *  # noqa: F403 - the list of the layers is generated there
 from onionskin.layers import AllowAddresses
 from onionskin.serving import serve
@@ -22,6 +30,7 @@ __all__ = [
     "ConfigurationError",
     "Layer",
     "Onion",
+    "RequestTimeout",
     "SessionMapping",
     "SessionUnavailable",
     "__version__",

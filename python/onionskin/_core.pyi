@@ -142,6 +142,10 @@ class Server:
     def bound(self) -> list[str]:
         """The places that it listens on, with the ports that the system chose."""
 
+    @property
+    def stuck_calls(self) -> int:
+        """How many calls have gone on after their timeout for longer than ``request_timeout_kill``."""
+
     def serve(self, *, signals: bool) -> tuple[int, bool]:
         """Serve until ``stop()``, or with ``signals`` until SIGINT or SIGTERM.
 
@@ -156,6 +160,12 @@ class Server:
 
     def close(self) -> None:
         """Give up the sockets of a server that does not serve."""
+
+class RequestTimeout(BaseException):
+    """Raised in a call into the application that takes longer than ``request_timeout``.
+
+    It is no ``Exception``, so that what catches those lets it pass. The client has been answered by then.
+    """
 
 class SessionUnavailable(RuntimeError):
     """The session can't be had, for its store does not answer. The request will be answered 503."""

@@ -88,6 +88,43 @@ def grip(environ, start_response, count):
     return answer(start_response, str(sum(range(int(count)))).encode())
 
 
+def spin(environ, start_response, name=""):
+    """Keeps Python busy until it is told to stop."""
+    due = time.monotonic() + LONGEST_WAIT
+    try:
+        while time.monotonic() < due:
+            pass
+    except BaseException as error:
+        tell(environ, f"{type(error).__name__} {name}")
+        raise
+    return answer(start_response, b"spun")
+
+
+def drip(environ, start_response):
+    """Blocks, with Python at work between them."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+
+    def drops():
+        due = time.monotonic() + LONGEST_WAIT
+        while time.monotonic() < due:
+            time.sleep(0.01)
+            yield b"drop"
+
+    return Blocks(environ, drops(), "drip")
+
+
+def hold_on(environ, start_response, file):
+    """A call that does not let itself be ended."""
+    due = time.monotonic() + LONGEST_WAIT
+    while not Path(file).exists() and time.monotonic() < due:
+        try:
+            time.sleep(0.002)
+        except BaseException:
+            continue
+    tell(environ, "let go")
+    return answer(start_response, b"held on")
+
+
 def wait_for(file):
     """Waits until a file is there."""
     due = time.monotonic() + LONGEST_WAIT
@@ -271,6 +308,7 @@ SERVED = {
     name.__name__: name
     for name in (
         breaks_off,
+        drip,
         echo,
         endless,
         environ_as_json,
@@ -279,6 +317,7 @@ SERVED = {
         header,
         hello,
         hold,
+        hold_on,
         large,
         late_head,
         overrun,
@@ -290,6 +329,7 @@ SERVED = {
         reads,
         reads_after,
         sleep,
+        spin,
         status,
         stepwise,
         underrun,

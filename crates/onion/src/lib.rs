@@ -69,7 +69,7 @@ pub use host::Host;
 pub use layer::{Answer, Handler, Layer, Next, answer, wrap, wrap_when};
 pub use log_file::{LogFile, LogPlace};
 pub use matching::{Matching, When, glob_matches, one_or_many};
-pub use notes::Notes;
+pub use notes::{Notes, Substitute};
 pub use options::{Build, Declaration, OptionError, Phase};
 pub use random::{forget_random, random};
 pub use response::{NotFound, ReasonPhrase, Refusal, plain};
@@ -77,7 +77,7 @@ pub use spool::{SpoolLimits, Spooled, spool};
 pub use supplied::{Find, Supply, Target};
 pub use timestamp::Timestamp;
 pub use turn::{give_way, has_given_way};
-pub use units::{Size, Span};
+pub use units::{Size, Span, SpanOrOff};
 pub use upgrade::{Duplex, Upgrade};
 
 /// A request on its way down the onion.

@@ -3,11 +3,22 @@
 //! A server that looks on puts [`Notes`] into the request's [`Context`](crate::Context); where there are none nothing is
 //! noted, and nothing is spent. Whoever deep in the onion learns something writes it there.
 
-use std::sync::OnceLock;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::StatusCode;
+
 use crate::Value;
+
+/// Can answer a client in the place of a handler that takes too long.
+pub trait Substitute: Send + Sync + fmt::Debug {
+    /// Sends an answer with this status. The handler's own one has not begun, and never will.
+    fn answer(&self, status: StatusCode);
+    /// Breaks off the answer that has begun.
+    fn cut(&self);
+}
 
 /// The notes on one request.
 #[derive(Debug, Default)]
@@ -18,7 +29,9 @@ pub struct Notes {
     /// Microseconds; one more than it was, for 0 means that nobody waited.
     queued: AtomicU64,
     interpreter: AtomicU64,
-    failed: AtomicBool,
+    substitute: OnceLock<Arc<dyn Substitute>>,
+    answered: AtomicBool,
+    timed_out: AtomicBool,
 }
 
 impl Notes {
@@ -30,9 +43,9 @@ impl Notes {
             "REMOTE_USER" => &self.user,
             _ => return,
         };
-        if let Value::Text(text) = value {
+        if let Some(text) = value.as_str() {
             // The first word stands: it was said nearest to the client.
-            let _ = place.set(text.clone());
+            let _ = place.set(text.to_owned());
         }
     }
 
@@ -71,14 +84,30 @@ impl Notes {
         read(&self.interpreter)
     }
 
-    /// Notes that the application raised.
-    pub fn set_failed(&self) {
-        self.failed.store(true, Relaxed);
+    /// Names who can answer in the handler's place.
+    pub fn set_substitute(&self, substitute: Arc<dyn Substitute>) {
+        // There is one server, and it says so once.
+        let _ = self.substitute.set(substitute);
     }
 
-    /// Whether the application raised.
-    pub fn has_failed(&self) -> bool {
-        self.failed.load(Relaxed)
+    /// Claims the right to answer, for the server that has the handler's response; not given if the client was answered
+    /// in its place.
+    #[must_use]
+    pub fn claim(&self) -> bool {
+        !self.answered.swap(true, Relaxed)
+    }
+
+    /// The handler takes too long: its client is answered now, or, if the answer has begun, it is broken off. Only for who
+    /// knows that the handler's response is not complete yet.
+    pub fn answer_instead(&self, status: StatusCode) {
+        let Some(substitute) = self.substitute.get() else { return };
+        self.timed_out.store(true, Relaxed);
+        if self.claim() { substitute.answer(status) } else { substitute.cut() }
+    }
+
+    /// Whether the client was answered instead, or its answer broken off.
+    pub fn is_timed_out(&self) -> bool {
+        self.timed_out.load(Relaxed)
     }
 }
 

@@ -19,6 +19,40 @@ pub struct Span(pub Duration);
 #[schemars(with = "String")]
 pub struct Size(pub u64);
 
+/// A length of time, or `off`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "Written", into = "String")]
+#[schemars(with = "String")]
+pub struct SpanOrOff(pub Option<Span>);
+
+impl FromStr for SpanOrOff {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim().eq_ignore_ascii_case("off") {
+            return Ok(SpanOrOff(None));
+        }
+        match text.parse() {
+            Ok(Span(Duration::ZERO)) => Err("a time of 0 leaves none; write 30s, 5m or off".to_owned()),
+            span => span.map(|span| SpanOrOff(Some(span))),
+        }
+    }
+}
+
+impl TryFrom<Written> for SpanOrOff {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        written.text().parse()
+    }
+}
+
+impl From<SpanOrOff> for String {
+    fn from(span: SpanOrOff) -> String {
+        span.0.map_or_else(|| "off".to_owned(), |span| span.to_string())
+    }
+}
+
 impl Span {
     /// So many seconds.
     pub const fn seconds(seconds: u64) -> Self {
@@ -151,6 +185,13 @@ mod tests {
         assert_eq!("1.5m".parse(), Ok(Span::seconds(90)));
         assert_eq!("250ms".parse(), Ok(Span(Duration::from_millis(250))));
         assert_eq!(serde_json::from_str::<Span>("7").expect("a bare number"), Span::seconds(7));
+    }
+
+    #[test]
+    fn a_time_may_be_off_but_not_zero() {
+        assert_eq!("off".parse(), Ok(SpanOrOff(None)));
+        assert_eq!("2s".parse(), Ok(SpanOrOff(Some(Span::seconds(2)))));
+        assert!("0".parse::<SpanOrOff>().expect_err("no time").contains("off"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod live;
 mod log;
 mod options;
 mod outward;
+mod overdue;
 mod permits;
 mod serving;
 mod session;
@@ -37,6 +38,8 @@ mod _core {
     use crate::options::ConfigurationError;
     #[pymodule_export]
     use crate::outward::Answer;
+    #[pymodule_export]
+    use crate::overdue::RequestTimeout;
     #[pymodule_export]
     use crate::serving::PyServer;
     #[pymodule_export]

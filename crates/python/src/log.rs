@@ -1,5 +1,7 @@
 //! The log of the application's faults: to `sys.stderr`, with the traceback.
 
+use std::fmt;
+
 use http::{Method, Uri};
 use pyo3::prelude::*;
 
@@ -8,6 +10,12 @@ use pyo3::prelude::*;
 pub(crate) struct Of {
     method: Method,
     uri: Uri,
+}
+
+impl fmt::Display for Of {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.method, self.uri.path())
+    }
 }
 
 impl Of {

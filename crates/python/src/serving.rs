@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::classes::handler_of;
 use crate::inward::{Environ, Native};
 use crate::options::{ConfigurationError, options};
+use crate::overdue::Overdue;
 use crate::permits::{Permits, Queue};
 use crate::threads;
 use crate::watchdog::Watchdog;
@@ -27,6 +28,7 @@ pub(crate) struct PyServer {
     bound: Vec<String>,
     permits: Arc<Permits>,
     access_log: Option<Arc<AccessLog>>,
+    overdue: Option<Arc<Overdue>>,
     // Taken by whoever serves; none once it was closed.
     server: Mutex<Option<Server>>,
 }
@@ -42,9 +44,12 @@ impl PyServer {
         let queue = Queue { most: config.queue as usize, patience: config.queue_timeout.0 };
         let permits = Permits::new(threads, queue);
         let fixed = Fixed { multithread: threads > 1, multiprocess: false };
+        let kill = config.request_timeout_kill.0;
+        let overdue = config.request_timeout.0.map(|limit| Overdue::new(limit.0, kill));
         let native = Native {
             permits: Arc::clone(&permits),
             environ: Environ::new(py, fixed)?,
+            overdue: overdue.clone(),
             spool: SpoolLimits { memory: config.spool_memory.0, total: config.max_body.0 },
         };
         let (handler, _) = handler_of(app, "serve")?;
@@ -64,6 +69,7 @@ impl PyServer {
             bound: server.bound().iter().map(ToString::to_string).collect(),
             permits,
             access_log,
+            overdue,
             server: Mutex::new(Some(server)),
         })
     }
@@ -113,6 +119,9 @@ impl PyServer {
                 Ok((signal, graceful))
             });
             wind_down(runtime, watchdog);
+            if let Some(overdue) = &self.overdue {
+                overdue.stop();
+            }
             if let Some(log) = &self.access_log {
                 log.close();
             }
@@ -134,11 +143,21 @@ impl PyServer {
                 }
             });
             wind_down(runtime, watchdog);
+            if let Some(overdue) = &self.overdue {
+                overdue.stop();
+            }
             *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
             Ok(outcome?)
         });
         // Python's own handler has noticed it too.
         py.check_signals().and(handled)
+    }
+
+    /// How many calls have gone on after their timeout for longer than they may. Each holds a thread: whoever looks after
+    /// this process should replace it.
+    #[getter]
+    fn stuck_calls(&self) -> u64 {
+        self.overdue.as_ref().map_or(0, |overdue| *overdue.stuck().borrow())
     }
 
     /// Begins a graceful stop, from any thread.
@@ -169,6 +188,9 @@ impl PyServer {
             .on_thread_stop(threads::release)
             .enable_all()
             .build()?;
+        if let Some(overdue) = &self.overdue {
+            overdue.start()?;
+        }
         let watchdog = Watchdog::start(&self.permits, runtime.handle().clone())?;
         Ok((runtime, watchdog))
     }

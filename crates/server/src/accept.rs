@@ -157,6 +157,7 @@ impl Server {
             flusher: Flusher::default(),
             health: Health::new(&self.config, self.stop.clone(), self.loaded.clone()),
             given: self.given.clone(),
+            takes_notes: self.access_log.is_some() || self.config.request_timeout.0.is_some(),
             seeing: self.access_log.clone().map(|log| Arc::new(Seeing { access_log: Some(log) })),
         })
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use onion::{AddressRange, LogPlace, Size, Span};
+use onion::{AddressRange, LogPlace, Size, Span, SpanOrOff};
 use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -50,6 +50,11 @@ pub struct Config {
     pub queue: u32,
     /// How long a request may wait for its turn; then it is answered 503.
     pub queue_timeout: Span,
+    /// How long a call into the application may take, to the end of its response: then the client is answered 504, and
+    /// an exception raised in the call; or off.
+    pub request_timeout: SpanOrOff,
+    /// How long a call may go on after that before it counts as stuck, and is told of with its stack.
+    pub request_timeout_kill: Span,
     /// The path below which live and ready tell how the server is, without calling the application; or off.
     pub health_path: HealthPath,
     /// Which clients may ask how the server is; others get the application's answer.
@@ -96,6 +101,8 @@ impl Default for Config {
             spool_memory: Size(1 << 20),
             queue: 1024,
             queue_timeout: Span::seconds(30),
+            request_timeout: SpanOrOff(None),
+            request_timeout_kill: Span::seconds(30),
             health_path: HealthPath::default(),
             health_allow: health::private(),
             access_log: LogPlace::Off,

@@ -8,7 +8,7 @@ use std::task::{self, Poll, ready};
 
 use http::{StatusCode, Version};
 use http1::{BodyDecoder, Decoded, Framing, HeadParser, Rejection, RequestHead};
-use onion::{Answer, Body, Context, Handler, Request, Response, Upgrade, give_way, plain};
+use onion::{Answer, Body, Context, Handler, Notes, Request, Response, Substitute, Upgrade, give_way, plain};
 use tokio::time::timeout;
 
 use crate::Config;
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) once: bool,
     pub(crate) flusher: Flusher,
     pub(crate) health: Option<Health>,
+    /// Whether somebody looks on, or the time of requests is limited.
+    pub(crate) takes_notes: bool,
     /// None where nobody looks on.
     pub(crate) seeing: Option<Arc<Seeing>>,
     /// What handlers find in [`onion::Connection::shared`].
@@ -59,6 +61,8 @@ pub(crate) struct Connection {
     parser: HeadParser,
     /// The request that is being answered, where somebody looks on.
     entry: Option<Box<Entry>>,
+    /// What is noted of it, where somebody looks on or its time is limited.
+    notes: Option<Arc<Notes>>,
 }
 
 /// What came of waiting for a request.
@@ -81,6 +85,7 @@ impl Connection {
             facts: Arc::new(facts),
             exchange: Arc::new(Exchange::new(write, meter)),
             entry: None,
+            notes: None,
             reader: Some(Reader::new(read, deadline)),
             shared,
         }
@@ -198,6 +203,9 @@ impl Connection {
 
     /// Writes `response`. Tells whether the connection may be kept.
     fn respond(&mut self, asked: &Asked, response: Response) -> Responding<'_> {
+        if self.notes.as_ref().is_some_and(|notes| !notes.claim()) {
+            return Responding::Done(Err(Broken(End::RequestTimeout)));
+        }
         if let Some(entry) = &mut self.entry {
             entry.answered(response.headers());
         }
@@ -225,7 +233,9 @@ impl Connection {
 
     /// The request that belongs to `head`, with what is known of its body.
     fn request(&mut self, head: RequestHead) -> Result<(Asked, Request), Rejection> {
-        self.enter(&head);
+        if self.shared.takes_notes {
+            self.enter(&head);
+        }
         let body = self.body(&head)?;
         let asked = Asked {
             method: head.method.clone(),
@@ -241,7 +251,7 @@ impl Connection {
             secured.dress(request.headers_mut());
         }
         let mut context = Context::new(Arc::clone(&self.facts), head.target);
-        context.notes = self.entry.as_ref().map(|entry| Arc::clone(&entry.notes));
+        context.notes.clone_from(&self.notes);
         *request.extensions_mut() = onion::reuse::extensions(context);
         Ok((asked, request))
     }
@@ -288,19 +298,26 @@ impl Connection {
         let mut response: Response = plain(rejection.status, rejection.reason);
         *response.body_mut() = format!("{}\n", rejection.reason).into();
         let asked = Asked { method: http::Method::GET, version: Version::HTTP_11, keep_alive: false };
+        self.notes = None;
         self.enter_refused();
         // If it can't be sent, nobody is there to be told.
         let end = self.respond(&asked, response).await.map_or_else(|broken| broken.0, |_| End::Whole);
         self.leave(end);
     }
 
-    /// Where somebody looks on: a request has come.
+    /// Where somebody looks on, or time is limited: a request has come.
+    #[cold]
     fn enter(&mut self, head: &RequestHead) {
+        let notes = Arc::<Notes>::default();
+        if self.shared.config.request_timeout.0.is_some() {
+            notes.set_substitute(Arc::clone(&self.exchange) as Arc<dyn Substitute>);
+        }
         if let (Some(seeing), Some(meter)) = (&self.shared.seeing, self.exchange.meter()) {
             let line =
                 Line { method: head.method.clone(), target: head.target.clone(), version: head.version };
-            self.entry = Some(seeing.enter(&self.facts, meter, line, &head.headers));
+            self.entry = Some(seeing.enter(&self.facts, meter, &notes, line, &head.headers));
         }
+        self.notes = Some(notes);
     }
 
     /// The same of what was refused before it was understood.
@@ -314,7 +331,7 @@ impl Connection {
     /// The request that was looked on has ended.
     fn leave(&mut self, end: End) {
         if let Some(mut entry) = self.entry.take() {
-            entry.end = end;
+            entry.end = if entry.notes.is_timed_out() { End::RequestTimeout } else { end };
         }
     }
 

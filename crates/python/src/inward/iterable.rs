@@ -16,6 +16,7 @@ use pyo3::types::{PyBytes, PyIterator, PyList, PyTuple};
 use super::written::Written;
 use super::{Raised, Relayed};
 use crate::log::Of;
+use crate::overdue::Timed;
 use crate::permits::Permit;
 use crate::threads::attached;
 
@@ -35,7 +36,7 @@ pub(crate) struct AppIterable {
 /// On whose account the iterable is open.
 pub(crate) enum Keeper {
     /// Our server's: its permit and its thread are taken until the iterable is closed, and faults go to the log.
-    Server { of: Of, _permit: Permit, _bound: ThreadBound },
+    Server { of: Of, timed: Option<Timed>, _permit: Permit, _bound: ThreadBound },
     /// That of the server around us: what goes wrong in `close()` is raised at it.
     Outside { relayed: Arc<Relayed> },
 }
@@ -113,6 +114,10 @@ impl AppIterable {
     pub(crate) fn close(&mut self, py: Python<'_>) -> PyResult<()> {
         if mem::replace(&mut self.closed, true) {
             return Ok(());
+        }
+        if let Keeper::Server { timed, .. } = &mut self.keeper {
+            // What it has raised, and has not arrived yet, is not for `close()`.
+            drop(timed.take());
         }
         self.iterator = None;
         match self.iterable.bind(py).getattr_opt("close")? {

@@ -20,6 +20,7 @@ use super::application::{no_server, raised};
 use super::iterable::{Keeper, share};
 use super::{AppIterable, Environ, FileWrapper, Input, StartResponse, WsgiApplication, writing};
 use crate::log::Of;
+use crate::overdue::{Overdue, Timed};
 use crate::permits::{Permit, Permits};
 use crate::threads::attached;
 
@@ -28,11 +29,13 @@ pub(crate) struct Native {
     pub(crate) permits: Arc<Permits>,
     pub(crate) environ: Environ,
     pub(crate) spool: SpoolLimits,
+    /// Where the time of calls is limited.
+    pub(crate) overdue: Option<Arc<Overdue>>,
 }
 
 impl Native {
     /// What the server that a request came to needs, if it is ours; with the request's context.
-    pub(super) fn of(request: &Request) -> Option<(&Self, &Context)> {
+    pub(crate) fn of(request: &Request) -> Option<(&Self, &Context)> {
         let context = request.context()?;
         Some((context.connection.shared.as_deref()?.downcast_ref()?, context))
     }
@@ -124,6 +127,8 @@ fn begin(
     arrived: Arrived,
     permit: Permit,
 ) -> PyResult<Response> {
+    // Dropped before anything else of Python's runs here.
+    let timed = Timed::of(request);
     let environ = environ(py, request, arrived)?;
     let start = Bound::new(py, StartResponse::new(None))?;
     let iterable = application.callable().bind(py).call1((environ, &start))?;
@@ -138,6 +143,7 @@ fn begin(
     }
     let keeper = Keeper::Server {
         of: Of::call(request.method(), request.uri()),
+        timed,
         _permit: permit,
         _bound: ThreadBound::here(),
     };

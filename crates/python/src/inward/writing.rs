@@ -24,6 +24,7 @@ use super::iterable::Keeper;
 use super::native::{Arrived, environ, file_body, whole_body};
 use super::{AppIterable, StartResponse, WsgiApplication};
 use crate::log::Of;
+use crate::overdue::Timed;
 use crate::permits::Permit;
 use crate::threads::attached;
 
@@ -40,7 +41,11 @@ pub(super) async fn call(
     let outlet = Outlet { answer: Some(answer), blocks: None, wrote: Arc::clone(&wrote) };
     spawn_blocking(move || {
         attached(|py| {
-            let mut producer = Producer { outlet: None, of: Of::call(request.method(), request.uri()) };
+            let mut producer = Producer {
+                outlet: None,
+                of: Of::call(request.method(), request.uri()),
+                timed: Timed::of(&request),
+            };
             producer.run(py, &callable, &request, arrived, permit, outlet);
             drop(callable);
         });
@@ -56,6 +61,7 @@ struct Producer {
     /// None while it is in the hands of `start_response`.
     outlet: Option<Box<Outlet>>,
     of: Of,
+    timed: Option<Timed>,
 }
 
 impl Producer {
@@ -79,6 +85,7 @@ impl Producer {
                 self.produce(&iterable, start.get(), permit)
             });
         let outlet = self.outlet.take().or_else(|| start.get().take_outlet());
+        drop(self.timed.take());
         if let Err(error) = produced {
             self.of.tell(py, "the application raised", &error);
             if let Some(mut outlet) = outlet {
@@ -107,7 +114,12 @@ impl Producer {
             outlet.answer(start.send_head()?.with_body(body));
             return Ok(());
         }
-        let keeper = Keeper::Server { of: self.of.clone(), _permit: permit, _bound: ThreadBound::here() };
+        let keeper = Keeper::Server {
+            of: self.of.clone(),
+            timed: self.timed.take(),
+            _permit: permit,
+            _bound: ThreadBound::here(),
+        };
         let mut body = AppIterable::new(iterable.clone().unbind(), keeper);
         while let Some(block) = body.next(py)? {
             let mut written = start.take_written();

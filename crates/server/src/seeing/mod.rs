@@ -37,6 +37,8 @@ pub(crate) enum End {
     WriteTimeout,
     /// What the response was to consist of broke off.
     Failed,
+    /// The application took too long.
+    RequestTimeout,
     /// It was cut off when the server stopped.
     Stopped,
 }
@@ -49,6 +51,7 @@ impl End {
             End::ClientGone => Some("client gone"),
             End::WriteTimeout => Some("write timeout"),
             End::Failed => Some("failed"),
+            End::RequestTimeout => Some("request timeout"),
             End::Stopped => Some("stopped"),
         }
     }
@@ -87,10 +90,12 @@ impl Seeing {
         self: &Arc<Self>,
         facts: &Arc<onion::Connection>,
         meter: &Arc<Meter>,
+        notes: &Arc<Notes>,
         line: Line,
         headers: &HeaderMap,
     ) -> Box<Entry> {
         let mut entry = self.enter_refused(facts, meter, &[]);
+        entry.notes = Arc::clone(notes);
         entry.line = Some(line);
         if let Some(log) = &self.access_log {
             entry.request_fields = log.request_fields(headers);
