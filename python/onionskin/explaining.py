@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Row = tuple[int, str, str]
 """How deep something stands, what it is, and how it runs."""
 
+Around = tuple[Any, ...]
+"""The layers that stand around something."""
+
 NEEDS = {
     "session": "native; what the application reads and changes becomes a Python mapping when it does",
     "xslt": "native; the stylesheets run in Python's lxml, for the responses that they are for",
@@ -33,32 +36,35 @@ def explained(app: Any) -> str:
     return "\n".join(f"{'  ' * depth + name:{width}}  {how}".rstrip() for depth, name, how in rows)
 
 
-def rows_of(app: Any, depth: int = 0, within: str = "") -> Iterator[Row]:
-    """The rows of what is served; ``within`` names the Python callable that stands around it."""
+def rows_of(app: Any, depth: int = 0, within: str = "", around: Around = ()) -> Iterator[Row]:
+    """The rows of what is served.
+
+    ``within`` names the Python callable that stands around it, ``around`` has all of our layers that do.
+    """
     if is_native(app):
         yield depth, app.name, how_it_runs(app, within)
-        yield from rows_inside(app, depth, within)
+        yield from rows_inside(app, depth, within, (*around, app))
     elif isinstance(app, str):
         yield depth, app, "Python"
     else:
-        held = layer_in(app)
+        held = layer_in(app, around)
         why = "its class has a __call__ of its own" if isinstance(app, _core.Layer) else "a WSGI application"
         yield depth, name_of(app), f"Python: {why if held is None else 'it stands around layers'}"
         if held is not None:
-            yield from rows_of(held, depth + 1, name_of(app))
+            yield from rows_of(held, depth + 1, name_of(app), around)
 
 
-def rows_inside(app: _core.Layer, depth: int, within: str) -> Iterator[Row]:
+def rows_inside(app: _core.Layer, depth: int, within: str, around: Around) -> Iterator[Row]:
     """The rows of what stands inside one of our layers."""
     for route, target in app.options.get("routes", {}).items():
         yield depth + 1, route, ""
-        yield from rows_of(target, depth + 2, within)
+        yield from rows_of(target, depth + 2, within, around)
     below = app.app if app.app is not None else app.options.get("default")
     if below is not None:
         routed = "routes" in app.options
         if routed:
             yield depth + 1, "otherwise", ""
-        yield from rows_of(below, depth + 2 if routed else depth + 1, within)
+        yield from rows_of(below, depth + 2 if routed else depth + 1, within, around)
 
 
 def how_it_runs(layer: _core.Layer, within: str) -> str:
@@ -73,9 +79,12 @@ def is_native(app: Any) -> bool:
     return isinstance(app, _core.Layer) and type(app).__call__ is _core.Layer.__call__
 
 
-def layer_in(app: Any) -> _core.Layer | None:
-    """The nearest of our layers that a Python callable holds, in its attributes or its closure."""
-    ahead, seen = deque([(app, 0)]), {id(app)}
+def layer_in(app: Any, around: Around) -> _core.Layer | None:
+    """The nearest of our layers that a Python callable holds, in its attributes or its closure.
+
+    Those that stand around it do not count: an application may well know its own onion.
+    """
+    ahead, seen = deque([(app, 0)]), {id(app), *map(id, around)}
     while ahead:
         holder, depth = ahead.popleft()
         for held in held_by(holder):
@@ -107,16 +116,17 @@ DEPTH = 4
 """How many callables are looked through for one of our layers."""
 
 
-def layer_names(app: Any) -> Iterator[list[str]]:
+def layer_names(app: Any, around: Around = ()) -> Iterator[list[str]]:
     """The names of the layers that requests go through, from the outside in: a list for each way there is."""
     names: list[str] = []
     while is_native(app):
         names.append(app.name)
+        around = (*around, app)
         # What is mounted has layers of its own, on purpose; and so has what answers all other requests.
         for target in [*app.options.get("routes", {}).values(), app.options.get("default")]:
-            yield from layer_names(target)
+            yield from layer_names(target, around)
         app = app.app
     yield names
-    held = None if isinstance(app, str) or app is None else layer_in(app)
+    held = None if isinstance(app, str) or app is None else layer_in(app, around)
     if held is not None:
-        yield from layer_names(held)
+        yield from layer_names(held, around)

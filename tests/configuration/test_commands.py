@@ -191,6 +191,32 @@ def test_explain_tells_what_runs_natively_and_what_in_python_and_why(run, projec
     assert rows[3].startswith("      errors")
 
 
+KNOWING = """
+from onionskin import Compress, RequestId
+
+class Site:
+    def __init__(self):
+        self.wsgi_app = RequestId(Compress(self.wsgi_app))
+    def wsgi_app(self, environ, start_response):
+        return []
+    def __call__(self, environ, start_response):
+        return self.wsgi_app(environ, start_response)
+
+site = Site()
+application = site.wsgi_app
+"""
+
+
+def test_an_application_that_knows_its_own_onion_ends_it(run, project):
+    (project / "knowing.py").write_text(KNOWING)
+    native = [row.split()[:2] for row in run("explain", "knowing").stdout.splitlines()]
+    within = [row.split()[:2] for row in run("explain", "knowing:site").stdout.splitlines()]
+
+    assert native == [["request_id", "native"], ["compress", "native"], ["knowing.Site.wsgi_app", "Python:"]]
+    assert [name for name, _ in within] == ["knowing.Site", "request_id", "compress", "knowing.Site.wsgi_app"]
+    assert run("check", "knowing").returncode == 0
+
+
 def test_explain_shows_the_onion_of_the_file(run, project):
     (project / "onion.toml").write_text(SITE + '[[layer]]\nuse = "errors"\n')
 

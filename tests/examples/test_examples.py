@@ -61,6 +61,23 @@ def framing(chunked: bool) -> dict[str, str]:
     return {"Transfer-Encoding": "chunked"} if chunked else {}
 
 
+def test_a_file_describes_applications_and_a_folder_side_by_side() -> None:
+    if find_spec("flask") is None:
+        pytest.skip("flask is not installed")
+    described = ["--config", str(EXAMPLES / "mounted.toml")]
+    with serving("-m", "onionskin", "serve", *described, "--bind", "127.0.0.1:0") as port:
+        hello, greeting = ask(port)
+        flask, told = ask(port, "/flask/")
+        files, page = ask(port, "/files/", headers={"Accept-Encoding": "gzip"})
+        redirected, _ = ask(port, "/files")
+
+    assert (hello.status, greeting) == (200, b"Hello, neighbour!\n")
+    assert hello.getheader("X-Content-Type-Options") == "nosniff"
+    assert json.loads(told)["request"] == flask.getheader("X-Request-Id")
+    assert (files.status, redirected.status) == (200, 308)
+    assert page
+
+
 @pytest.mark.parametrize("framework", ["flask", "django"])
 def test_a_framework_sees_the_id_of_its_request(framework: str) -> None:
     if find_spec(framework) is None:
