@@ -304,6 +304,7 @@ def server_type(option: Schema) -> str:
         "Size": "[size](#times-and-sizes)",
         "SpanOrOff": "[time](#times-and-sizes) or off",
         "AddressRange": "address ranges",
+        "Workers": "number or `auto`",
     }
     return words.get(referred) or page_type(option)
 

@@ -20,6 +20,7 @@ from typing_extensions import Self, disjoint_base
 
 __all__ = [
     "Answer",
+    "BootError",
     "Configuration",
     "ConfigurationError",
     "FileWrapper",
@@ -30,11 +31,15 @@ __all__ = [
     "SessionMapping",
     "SessionUnavailable",
     "StartResponse",
+    "Supervisor",
     "__version__",
+    "check_layer",
     "configuration_schema",
     "declarations",
+    "enter_boot",
     "layer_from_text",
     "misplaced",
+    "number_of_workers",
     "options_from_texts",
     "server_options",
 ]
@@ -88,6 +93,21 @@ class Configuration:
 def options_from_texts(name: str, texts: dict[str, str]) -> dict[str, Any]:
     """A layer's options out of their texts in an ``.ini`` file."""
 
+class BootError(RuntimeError):
+    """No worker became ready. The message says why, in one line."""
+
+    details: str
+    """The traceback, if there is one."""
+
+def number_of_workers(options: dict[str, Any]) -> int:
+    """How many workers these options ask for. Raises ``ConfigurationError`` for what is wrong in them."""
+
+def check_layer(name: str, options: dict[str, Any]) -> None:
+    """Refuse a layer that is wrong, without the applications that it may name."""
+
+def enter_boot() -> None:
+    """Have this process end with the one that started it, until it is ready to serve."""
+
 def layer_from_text(text: str) -> Layer:
     """A layer, with no application inside, out of its form on the command line: ``NAME:option=value,...``."""
 
@@ -133,7 +153,9 @@ class Onion:
 class Server:
     """A server of one application, bound when it is made. ``onionskin.serve`` is the way to use it."""
 
-    def __new__(cls, app: WSGIApplication, options: dict[str, Any], /) -> Self: ...
+    def __new__(
+        cls, app: WSGIApplication, options: dict[str, Any], sockets: list[tuple[int, str]] | None = None, /
+    ) -> Self: ...
     @staticmethod
     def check(options: dict[str, Any], /) -> None:
         """Raise what a server of these options would raise, and open no socket and no log."""
@@ -152,6 +174,12 @@ class Server:
         Returns the signal's number, or 0; and whether every request was answered within the graceful timeout.
         """
 
+    def work(self, control: int, about: str) -> bool:
+        """Serve as a worker: become ready, tell the supervisor, serve until it says otherwise.
+
+        Returns whether every request was answered.
+        """
+
     def handle_request(self, *, signals: bool) -> None:
         """Serve the first request of one connection."""
 
@@ -160,6 +188,14 @@ class Server:
 
     def close(self) -> None:
         """Give up the sockets of a server that does not serve."""
+
+@final
+class Supervisor:
+    """A supervisor of workers. ``onionskin serve --workers`` is the way to use it."""
+
+    def __new__(cls, read: Callable[[], tuple[list[str], str, dict[str, Any]]], /) -> Self: ...
+    def run(self) -> bool:
+        """Bind, and supervise until SIGINT or SIGTERM. Returns whether every request was answered."""
 
 class RequestTimeout(BaseException):
     """Raised in a call into the application that takes longer than ``request_timeout``.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from onionskin import _core
 from onionskin.target import load
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 Described = dict[str, Any]
+Made = TypeVar("Made")
 
 
 def build(
@@ -60,7 +61,7 @@ def mounted(
 
 def around(layers: Sequence[Described], app: WSGIApplication | None, missing: str) -> WSGIApplication:
     """The layers, the outermost first, around an application; without one, the innermost is one by itself."""
-    made = [layer(described) for described in layers]
+    made: list[_core.Layer] = [layer(described) for described in layers]
     if app is None:
         if not made or not stands_alone(made[-1]):
             way_out = 'name one, or write application = "pkg.module:app" into onion.toml'
@@ -74,11 +75,22 @@ def stands_alone(made: _core.Layer) -> bool:
     return any(row["name"] == made.name and row["stands_alone"] for row in _core.declarations())
 
 
-def layer(described: Described) -> _core.Layer:
-    """One layer, with nothing inside."""
+def check(data: Mapping[str, Any]) -> None:
+    """Refuse layers that are wrong, without importing an application."""
+    for described in [*data["layers"], *(one for mount in data["mounts"] for one in mount["layers"])]:
+        layer(described, _core.check_layer)
+
+
+def bare(name: str, options: dict[str, Any]) -> _core.Layer:
+    """A layer with nothing inside."""
+    return _core.Layer(None, name, options)
+
+
+def layer(described: Described, make: Callable[[str, dict[str, Any]], Made] = bare) -> Made:  # type: ignore[assignment]
+    """What is made of one layer's description: the layer, with nothing inside."""
     name = described["use"]
     try:
-        return _core.Layer(None, name, described["options"])
+        return make(name, described["options"])
     except _core.ConfigurationError as error:
         # A refusal begins with the layer, and then has the option, where it is about one.
         about = str(error).removeprefix(f"{name}: ").split(":")[0].split("[")[0].split(".")[0]

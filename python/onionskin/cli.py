@@ -8,10 +8,10 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from onionskin import _core
-from onionskin.building import build
+from onionskin import _core, workers
+from onionskin.building import build, check
 from onionskin.checking import warnings
-from onionskin.configuration import read
+from onionskin.configuration import placed, read, server_options
 from onionskin.explaining import explained
 from onionskin.serving import serve_onion
 from onionskin.target import load
@@ -29,8 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 if requests were cut off at the end, 2 if what was asked for could not be done.
     """
     parsed = parser().parse_args(arguments)
+    parsed.arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return int(parsed.run(parsed))
+    except _core.BootError as error:
+        print(f"onionskin: {error}\n{error.details}".rstrip(), file=sys.stderr)
+        return 2
     except (_core.ConfigurationError, OSError) as error:
         print(f"onionskin: {error}", file=sys.stderr)
         return 2
@@ -166,6 +170,11 @@ def configured(parsed: argparse.Namespace) -> _core.Configuration:
 def run_serve(parsed: argparse.Namespace) -> int:
     """``onionskin serve``."""
     data = configured(parsed).data
+    inherited = workers.inheritance()
+    if inherited is not None:
+        return workers.work(inherited, lambda: build(data), data)
+    if _core.number_of_workers(server_options(data)) > 0:
+        return 0 if workers.supervise(parsed.arguments, options_of) else 1
     graceful = serve_onion(build(data, find=load_or_tell), data)
     return 0 if graceful else 1
 
@@ -199,6 +208,18 @@ def run_schema(_: argparse.Namespace) -> int:
     """``onionskin schema``."""
     print(json.dumps(_core.configuration_schema(), indent=2))
     return 0
+
+
+def options_of(arguments: Sequence[str]) -> dict[str, Any]:
+    """The server's options by these arguments: at the start, and again by every reload."""
+    data = configured(parser().parse_args(arguments)).data
+    check(data)
+    options = server_options(data)
+    try:
+        _core.Server.check(options)
+    except _core.ConfigurationError as error:
+        raise placed(data, error) from None
+    return options
 
 
 def load_or_tell(target: str) -> WSGIApplication:

@@ -39,7 +39,7 @@ def name_of(app: Any) -> str:
     return f"{app.__module__}.{own}" if getattr(app, "__module__", None) else str(own)
 
 
-def diagram(app: Any, bound: Sequence[str], threads: int) -> str:
+def diagram(app: Any, bound: Sequence[str], threads: int, workers: int = 0) -> str:
     """The onion, outermost layer first.
 
     onionskin 0.1.0 on http://127.0.0.1:8000, 4 threads
@@ -51,4 +51,6 @@ def diagram(app: Any, bound: Sequence[str], threads: int) -> str:
     whole = ("unix:", "https:")
     places = ", ".join(place if place.startswith(whole) else f"http://{place}" for place in bound)
     calls = "1 thread" if threads == 1 else f"{threads} threads"
+    if workers:
+        calls = f"{workers} workers, {calls} each" if workers > 1 else f"1 worker, {calls}"
     return "\n".join([f"onionskin {_core.__version__} on {places}, {calls}", *skins(app)])

@@ -165,6 +165,14 @@ impl PyLayer {
     }
 }
 
+/// Refuses a layer that is wrong. The applications that it names are not looked at.
+pub(crate) fn check(name: &str, given: &Bound<'_, PyDict>) -> PyResult<()> {
+    let declaration = layers::declaration(name).map_err(refused)?;
+    let options = crate::options::options(given)?;
+    let unseen = Supply::finding(|_| Ok(Arc::new(NotFound)));
+    unseen.at_hand(|| layers::build(declaration, options)).map(drop).map_err(refused)
+}
+
 fn refused(OptionError(message): OptionError) -> PyErr {
     ConfigurationError::new_err(message)
 }

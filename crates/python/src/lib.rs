@@ -15,6 +15,7 @@ mod serving;
 mod session;
 mod spares;
 mod strings;
+mod supervising;
 mod threads;
 mod watchdog;
 mod wsgi;
@@ -44,6 +45,8 @@ mod _core {
     use crate::serving::PyServer;
     #[pymodule_export]
     use crate::session::{SessionMapping, SessionUnavailable};
+    #[pymodule_export]
+    use crate::supervising::{BootError, PySupervisor};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -88,6 +91,24 @@ mod _core {
         texts: &Bound<'py, PyDict>,
     ) -> PyResult<Bound<'py, PyAny>> {
         crate::configuration::options_from_texts(py, name, texts)
+    }
+
+    /// How many workers these options ask for; raises `ConfigurationError` for what is wrong in them.
+    #[pyfunction]
+    fn number_of_workers(options: &Bound<'_, PyDict>) -> PyResult<usize> {
+        Ok(crate::serving::read_config(options)?.workers.number())
+    }
+
+    /// Refuses a layer that is wrong, without the applications that it may name.
+    #[pyfunction]
+    fn check_layer(name: &str, options: &Bound<'_, PyDict>) -> PyResult<()> {
+        crate::classes::check(name, options)
+    }
+
+    /// Has a process end with the one that started it, until it is ready to serve.
+    #[pyfunction]
+    fn enter_boot() {
+        server::enter_boot();
     }
 
     /// A layer out of its form on the command line: `NAME:option=value,...`. It has no application inside.

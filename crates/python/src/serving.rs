@@ -1,5 +1,8 @@
 //! Our server as a Python object: bound when it is made, serving when it is told to.
 
+use std::io::{IsTerminal, Write};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -7,7 +10,7 @@ use onion::{Handler, OptionError, SpoolLimits, reading, text_options};
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use server::{AccessLog, Config, Server, StopHandle, Tls};
+use server::{AccessLog, Bind, Config, Server, StopHandle, Tls, WorkerEnd};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -37,13 +40,23 @@ pub(crate) struct PyServer {
 impl PyServer {
     /// Binds at once. Raises `ConfigurationError` for a wrong option, `OSError` for a place that is taken.
     #[new]
-    #[pyo3(signature = (app, options, /))]
-    fn new(py: Python<'_>, app: &Bound<'_, PyAny>, options: &Bound<'_, PyDict>) -> PyResult<Self> {
+    #[pyo3(signature = (app, options, sockets = None, /))]
+    fn new(
+        py: Python<'_>,
+        app: &Bound<'_, PyAny>,
+        options: &Bound<'_, PyDict>,
+        sockets: Option<Vec<(RawFd, String)>>,
+    ) -> PyResult<Self> {
         let config = read_config(options)?;
+        if let (None, Some(name)) = (&sockets, config.needs_workers()) {
+            let message = format!("{name}: it needs workers; run onionskin serve with --workers 1 or more");
+            return Err(ConfigurationError::new_err(message));
+        }
         let threads = usize::from(config.threads);
         let queue = Queue { most: config.queue as usize, patience: config.queue_timeout.0 };
         let permits = Permits::new(threads, queue);
-        let fixed = Fixed { multithread: threads > 1, multiprocess: false };
+        let multiprocess = sockets.is_some() && config.workers.number() > 1;
+        let fixed = Fixed { multithread: threads > 1, multiprocess };
         let kill = config.request_timeout_kill.0;
         let overdue = config.request_timeout.0.map(|limit| Overdue::new(limit.0, kill));
         let native = Native {
@@ -57,7 +70,10 @@ impl PyServer {
             .map_err(|error| ConfigurationError::new_err(error.to_string()))?
             .map(Arc::new);
         let tls = Tls::load(&config).map_err(|error| ConfigurationError::new_err(error.to_string()))?;
-        let server = Server::bind(config).map_err(|error| PyOSError::new_err(error.to_string()))?;
+        let server = match sockets {
+            None => Server::bind(config).map_err(|error| PyOSError::new_err(error.to_string()))?,
+            Some(sockets) => Server::inherit(config, inherited_sockets(sockets)?)?,
+        };
         let server = server
             .sharing(Arc::new(native))
             .logging(access_log.clone())
@@ -126,6 +142,24 @@ impl PyServer {
                 log.close();
             }
             outcome
+        })
+    }
+
+    /// Serves as a worker: `control` is the descriptor of the channel to the supervisor, who is told `about` when it is
+    /// ready. Returns whether every request was answered.
+    fn work(&self, py: Python<'_>, control: RawFd, about: String) -> PyResult<bool> {
+        let Some(server) = self.take() else { return Err(closed()) };
+        py.detach(|| {
+            let (runtime, watchdog) = self.runtime()?;
+            let channel = UnixStream::from(inherited(control));
+            let graceful = runtime.block_on(async {
+                WorkerEnd::new(channel)?.serve(server, Arc::clone(&self.handler), about).await
+            });
+            wind_down(runtime, watchdog);
+            if let Some(log) = &self.access_log {
+                log.close();
+            }
+            Ok(graceful?)
         })
     }
 
@@ -213,6 +247,10 @@ const WIND_DOWN: Duration = Duration::from_millis(200);
 async fn stop_by_signal(stop: StopHandle) -> std::io::Result<i32> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    if !std::io::stdin().is_terminal() {
+        // A terminal that is closed says so by this signal, too, and then the server has to end.
+        tokio::spawn(refuse_reloads(signal(SignalKind::hangup())?));
+    }
     let caught = tokio::select! {
         _ = interrupt.recv() => SignalKind::interrupt(),
         _ = terminate.recv() => SignalKind::terminate(),
@@ -238,12 +276,35 @@ async fn reopen_at(mut asked: Signal, log: Option<Arc<AccessLog>>) {
     }
 }
 
+async fn refuse_reloads(mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        // That nobody reads the log is no reason to end.
+        let _ = writeln!(std::io::stderr(), "onionskin: no reload: it needs --workers 1 or more");
+    }
+}
+
 fn closed() -> PyErr {
     PyRuntimeError::new_err("the server is serving already, or was closed; make a new one")
 }
 
+/// Sockets that a worker was started with, and the places that they are bound to.
+fn inherited_sockets(sockets: Vec<(RawFd, String)>) -> PyResult<Vec<(OwnedFd, Bind)>> {
+    let sockets = sockets.into_iter().map(|(descriptor, place)| {
+        let place = place.parse().map_err(PyRuntimeError::new_err::<String>)?;
+        Ok((inherited(descriptor), place))
+    });
+    sockets.collect()
+}
+
+/// A descriptor that a worker was started with.
+fn inherited(descriptor: RawFd) -> OwnedFd {
+    // SAFETY: the supervisor has opened it for this process, and whoever calls this hands it over: it is named once, in
+    // the environment, from where `onionskin.worker` takes it away.
+    unsafe { OwnedFd::from_raw_fd(descriptor) }
+}
+
 /// The server's options: as Python values, or as text.
-fn read_config(given: &Bound<'_, PyDict>) -> PyResult<Config> {
+pub(crate) fn read_config(given: &Bound<'_, PyDict>) -> PyResult<Config> {
     let schema = schemars::schema_for!(Config);
     let mut given = options(given)?;
     let mut read = || {

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::seeing::{AccessLog, Seeing};
 use crate::stay::Stay;
 use crate::stop::StopHandle;
 use crate::stream::{split_tcp, split_unix};
+use crate::tally::Tally;
 use crate::tls::{self, Tls};
 
 /// A server that is bound, and serves when it is told to.
@@ -35,10 +37,11 @@ pub struct Server {
     access_log: Option<Arc<AccessLog>>,
     loaded: Option<Arc<dyn Loaded>>,
     tls: Option<Arc<Tls>>,
+    tally: Option<Arc<Tally>>,
 }
 
 /// What handlers find in [`onion::Connection::shared`].
-type Given = Arc<dyn Any + Send + Sync>;
+pub(crate) type Given = Arc<dyn Any + Send + Sync>;
 
 impl Server {
     /// Binds every place of the configuration.
@@ -55,7 +58,45 @@ impl Server {
             access_log: None,
             loaded: None,
             tls: None,
+            tally: None,
         })
+    }
+
+    /// Takes sockets that somebody else has bound, and keeps.
+    pub fn inherit(config: Config, sockets: Vec<(OwnedFd, Bind)>) -> io::Result<Self> {
+        let listeners = sockets
+            .into_iter()
+            .map(|(socket, place)| Listener::inherit(socket, &place))
+            .collect::<io::Result<_>>()?;
+        Ok(Server {
+            config,
+            listeners,
+            stop: StopHandle::default(),
+            given: None,
+            access_log: None,
+            loaded: None,
+            tls: None,
+            tally: None,
+        })
+    }
+
+    /// Counts requests.
+    pub(crate) fn counting(mut self, tally: Arc<Tally>) -> Self {
+        self.tally = Some(tally);
+        self
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn access_log(&self) -> Option<Arc<AccessLog>> {
+        self.access_log.clone()
+    }
+
+    /// What [`onion::Connection::shared`] is.
+    pub(crate) fn given(&self) -> Option<Given> {
+        self.given.clone()
     }
 
     /// Gives `shared` to every handler, in [`onion::Connection::shared`].
@@ -117,6 +158,10 @@ impl Server {
         drop(self.listeners);
         let graceful = timeout(self.config.graceful_timeout.0, self.stop.idle()).await.unwrap_or(false);
         if !graceful {
+            let (connections, bound) = (self.stop.open_connections(), self.config.graceful_timeout);
+            if !self.stop.is_aborted() {
+                report(&format!("{connections} connections outlived the graceful timeout of {bound}: cut"));
+            }
             self.stop.abort();
             // Those that wait for the network end now; a call into the application cannot be cut.
             let _ = timeout(ABORTING, self.stop.empty()).await;
@@ -156,6 +201,7 @@ impl Server {
             once,
             flusher: Flusher::default(),
             health: Health::new(&self.config, self.stop.clone(), self.loaded.clone()),
+            tally: self.tally.clone(),
             given: self.given.clone(),
             takes_notes: self.access_log.is_some() || self.config.request_timeout.0.is_some(),
             seeing: self.access_log.clone().map(|log| Arc::new(Seeing { access_log: Some(log) })),

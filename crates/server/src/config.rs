@@ -9,6 +9,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::health;
+use crate::supervisor::Workers;
 use crate::tls::{ClientAuth, TlsVersion};
 use crate::{Bind, HealthPath, LineFormat};
 
@@ -25,6 +26,14 @@ pub struct Config {
     pub threads: u16,
     /// How many connections the kernel may keep waiting to be accepted.
     pub backlog: u16,
+    /// How many worker processes serve: a number, or auto for one a processor. With 0, the process serves by itself.
+    pub workers: Workers,
+    /// How long a worker may take to become ready: to import the application, and to answer at `ready_path`.
+    pub boot_timeout: Span,
+    /// A path, or `http://HOST/PATH`, that a worker must answer with 2xx before it serves; 503 is asked again.
+    pub ready_path: Option<String>,
+    /// How long workers go on serving after SIGTERM or SIGINT, while readiness says that they leave.
+    pub drain_delay: Span,
     /// How long in-flight requests may take to finish after SIGTERM or SIGINT.
     pub graceful_timeout: Span,
     /// How long a client may take to send a request head, from the connection's or the head's first byte.
@@ -89,6 +98,10 @@ impl Default for Config {
             bind: vec![Bind::default()],
             threads: 4,
             backlog: 2048,
+            workers: Workers::default(),
+            boot_timeout: Span::seconds(60),
+            ready_path: None,
+            drain_delay: Span::seconds(0),
             graceful_timeout: Span::seconds(30),
             header_timeout: Span::seconds(10),
             keep_alive: Span::seconds(60),
@@ -121,6 +134,18 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The first option that means something to workers only, if it is not as it would be without them.
+    pub fn needs_workers(&self) -> Option<&'static str> {
+        let default = Config::default();
+        let changed = [
+            ("workers", self.workers != default.workers),
+            ("boot_timeout", self.boot_timeout != default.boot_timeout),
+            ("ready_path", self.ready_path != default.ready_path),
+            ("drain_delay", self.drain_delay != default.drain_delay),
+        ];
+        changed.into_iter().find(|(_, changed)| *changed).map(|(name, _)| name)
+    }
+
     /// The limits on a request head, as the parser takes them.
     pub(crate) fn head_limits(&self) -> http1::Limits {
         let size = |size: Size| usize::try_from(size.0).unwrap_or(usize::MAX);
@@ -155,6 +180,9 @@ pub(crate) const DRAINING: Duration = Duration::from_secs(2);
 pub(crate) const LINGER: Duration = Duration::from_secs(10);
 pub(crate) const LINGER_PAUSE: Duration = Duration::from_secs(2);
 pub(crate) const LINGER_MOST: usize = 16 << 20;
+
+/// In a gentle stop, a connection that was accepted or used within this time may send one more request.
+pub(crate) const LAST_CHANCE: Duration = Duration::from_secs(1);
 
 /// How much of an unwanted request body is read, to keep the connection, before it is closed instead.
 pub(crate) const DRAIN: usize = 256 * 1024;

@@ -12,7 +12,7 @@ use onion::{Answer, Body, Context, Handler, Notes, Request, Response, Substitute
 use tokio::time::timeout;
 
 use crate::Config;
-use crate::config::{DRAIN, DRAINING, LINGER, LINGER_MOST, LINGER_PAUSE};
+use crate::config::{DRAIN, DRAINING, LAST_CHANCE, LINGER, LINGER_MOST, LINGER_PAUSE};
 use crate::deadline::Deadline;
 use crate::health::Health;
 use crate::incoming::{Exchange, Incoming, Reader, Returned};
@@ -21,6 +21,7 @@ use crate::respond::{Asked, Broken, Responder, Responding};
 use crate::seeing::{End, Entry, Line, Meter, Seeing};
 use crate::stop::StopHandle;
 use crate::stream::{ReadHalf, WriteHalf};
+use crate::tally::Tally;
 use crate::tunnel;
 use crate::watch::Watch;
 
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) takes_notes: bool,
     /// None where nobody looks on.
     pub(crate) seeing: Option<Arc<Seeing>>,
+    /// Counts requests, in a worker.
+    pub(crate) tally: Option<Arc<Tally>>,
     /// What handlers find in [`onion::Connection::shared`].
     pub(crate) given: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -63,6 +66,8 @@ pub(crate) struct Connection {
     entry: Option<Box<Entry>>,
     /// What is noted of it, where somebody looks on or its time is limited.
     notes: Option<Arc<Notes>>,
+    /// Whether the time for a further request was cut short, by a gentle stop.
+    last_chance: bool,
 }
 
 /// What came of waiting for a request.
@@ -87,6 +92,7 @@ impl Connection {
             entry: None,
             notes: None,
             reader: Some(Reader::new(read, deadline)),
+            last_chance: false,
             shared,
         }
     }
@@ -163,9 +169,19 @@ impl Connection {
                 Poll::Ready(Ok(1..)) => {}
                 Poll::Ready(_) => return Poll::Ready(Ok(None)),
                 Poll::Pending if reader.buffer.is_empty() => {
-                    if !self.shared.stop.is_stopping() {
-                        ready!(reader.deadline.poll(context));
+                    if self.shared.stop.is_stopping() {
+                        if !self.shared.stop.is_gentle() {
+                            return Poll::Ready(Ok(None));
+                        }
+                        if !self.last_chance {
+                            self.last_chance = true;
+                            let config = &self.shared.config;
+                            let patience = if *begun { config.header_timeout } else { config.keep_alive };
+                            // So that it ends that long after it was accepted, or last used.
+                            reader.deadline.shorten(patience.0.saturating_sub(LAST_CHANCE));
+                        }
                     }
+                    ready!(reader.deadline.poll(context));
                     return Poll::Ready(Ok(None));
                 }
                 Poll::Pending => {
@@ -235,6 +251,9 @@ impl Connection {
     fn request(&mut self, head: RequestHead) -> Result<(Asked, Request), Rejection> {
         if self.shared.takes_notes {
             self.enter(&head);
+        }
+        if let Some(tally) = &self.shared.tally {
+            tally.count();
         }
         let body = self.body(&head)?;
         let asked = Asked {

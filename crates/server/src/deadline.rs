@@ -38,6 +38,12 @@ impl Deadline {
         }
     }
 
+    /// Takes `by` off the time that is left.
+    pub(crate) fn shorten(&mut self, by: Duration) {
+        self.due = self.due.checked_sub(by).unwrap_or_else(Instant::now);
+        self.reset();
+    }
+
     /// Ready when the time is up.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         // The timer had not gone off when the deadline was moved on: if it has since, it has woken this task.

@@ -149,7 +149,7 @@ impl Health {
 
     fn readiness(&self) -> Response {
         let load = self.loaded.as_ref().map(|loaded| loaded.load()).unwrap_or_default();
-        let (status, word) = if self.stop.is_stopping() {
+        let (status, word) = if self.stop.is_leaving() {
             (StatusCode::SERVICE_UNAVAILABLE, "stopping")
         } else if self.loaded.is_some() && load.is_full() {
             (StatusCode::SERVICE_UNAVAILABLE, "full")

@@ -30,9 +30,12 @@ mod sending;
 mod stay;
 mod stop;
 mod stream;
+pub mod supervisor;
+mod tally;
 mod tls;
 mod tunnel;
 mod watch;
+mod worker;
 
 pub use accept::Server;
 pub use config::Config;
@@ -41,3 +44,4 @@ pub use listen::{Bind, BindError};
 pub use seeing::{AccessLog, LineFormat};
 pub use stop::StopHandle;
 pub use tls::{ClientAuth, Tls, TlsVersion};
+pub use worker::{WorkerEnd, enter_boot};

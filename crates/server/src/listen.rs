@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::{Path, PathBuf};
@@ -121,7 +122,8 @@ impl Error for BindError {
 pub(crate) struct Listener {
     pub(crate) socket: ListenerSocket,
     /// The socket's file lives as long as the listener.
-    pub(crate) file: Option<SocketFile>,
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    file: Option<SocketFile>,
     /// Whether TLS is spoken on it.
     pub(crate) is_https: bool,
 }
@@ -171,12 +173,35 @@ impl Listener {
         Ok(listeners)
     }
 
+    /// Takes a socket that somebody else has bound.
+    pub(crate) fn inherit(descriptor: OwnedFd, place: &Bind) -> io::Result<Listener> {
+        let socket = Socket::from(descriptor);
+        socket.set_cloexec(true)?;
+        socket.set_nonblocking(true)?;
+        let socket = if socket.local_addr()?.is_unix() {
+            ListenerSocket::Unix(socket.into())
+        } else {
+            ListenerSocket::Tcp(socket.into())
+        };
+        Ok(Listener { socket, file: None, is_https: matches!(place, Bind::Https(..)) })
+    }
+
+    /// The socket's descriptor, to be handed on.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            ListenerSocket::Tcp(socket) => socket.as_fd(),
+            ListenerSocket::Unix(socket) => socket.as_fd(),
+        }
+    }
+
     /// The place as it is: with the port that the system chose where 0 was asked for.
     pub(crate) fn bound(&self) -> Bind {
-        match (&self.socket, &self.file) {
-            (ListenerSocket::Unix(_), Some(file)) => Bind::Unix(file.path.clone()),
-            (ListenerSocket::Unix(_), None) => Bind::Unix(PathBuf::new()),
-            (ListenerSocket::Tcp(listener), _) => {
+        match &self.socket {
+            ListenerSocket::Unix(listener) => {
+                let address = listener.local_addr().ok();
+                Bind::Unix(address.and_then(|it| it.as_pathname().map(Path::to_owned)).unwrap_or_default())
+            }
+            ListenerSocket::Tcp(listener) => {
                 let address = listener.local_addr().expect("a bound socket has an address");
                 let (host, port) = (address.ip().to_string(), address.port());
                 if self.is_https { Bind::Https(host, port) } else { Bind::Tcp(host, port) }

@@ -4,7 +4,7 @@
 //! wakers are kept here, one a connection, and a stop wakes them all.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -19,6 +19,8 @@ pub struct StopHandle {
 #[derive(Debug, Default)]
 struct Shared {
     stage: AtomicU8,
+    /// Whether connections that may be about to be used get a last chance.
+    gentle: AtomicBool,
     changed: Notify,
     connections: Mutex<Connections>,
 }
@@ -30,13 +32,41 @@ struct Connections {
 }
 
 // 0: serving.
-const STOPPING: u8 = 1;
-const ABORTED: u8 = 2;
+const LEAVING: u8 = 1;
+const STOPPING: u8 = 2;
+const ABORTED: u8 = 3;
 
 impl StopHandle {
     /// Begins the stop: nothing new is accepted, idle connections are closed, requests in flight go on.
     pub fn begin(&self) {
         self.advance(STOPPING);
+    }
+
+    /// Announces the stop: everything goes on, but whoever asks for readiness is told no.
+    pub fn leave(&self) {
+        self.advance(LEAVING);
+    }
+
+    /// Whether a stop was announced, or has begun.
+    pub fn is_leaving(&self) -> bool {
+        self.shared.stage.load(Ordering::Acquire) >= LEAVING
+    }
+
+    /// Begins a stop that no client is to notice: a connection that was used a moment ago, or has just been accepted,
+    /// may send one more request. It is answered, with `Connection: close`.
+    pub fn begin_gently(&self) {
+        self.shared.gentle.store(true, Ordering::Release);
+        self.advance(STOPPING);
+    }
+
+    /// Whether the stop has begun gently.
+    pub(crate) fn is_gentle(&self) -> bool {
+        self.shared.gentle.load(Ordering::Acquire)
+    }
+
+    /// How many connections are open.
+    pub(crate) fn open_connections(&self) -> usize {
+        self.connections().wakers.len()
     }
 
     /// Ends what is still in flight.

@@ -1,0 +1,78 @@
+//! The supervisor as a Python object: bound when it is made, supervising when it is told to.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use server::supervisor::{BootFailure, Plan, Supervisor};
+use tokio::runtime::Builder;
+
+use crate::serving::read_config;
+
+pyo3::create_exception!(
+    onionskin,
+    BootError,
+    PyRuntimeError,
+    "No worker became ready. The message says why, in one line; `details` is the traceback, if there is one."
+);
+
+/// A supervisor of workers: `Supervisor(read)`. `read()` gives the command of a worker, the folder it runs in
+/// and the options: now, and again by every reload.
+#[pyclass(name = "Supervisor", frozen, module = "onionskin._core")]
+pub(crate) struct PySupervisor {
+    read: Py<PyAny>,
+    first: Mutex<Option<Plan>>,
+}
+
+#[pymethods]
+impl PySupervisor {
+    /// Raises what `read` raises, and `ConfigurationError` for a wrong option.
+    #[new]
+    #[pyo3(signature = (read, /))]
+    fn new(read: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let first = plan(&read.call0()?)?;
+        Ok(PySupervisor { read: read.clone().unbind(), first: Mutex::new(Some(first)) })
+    }
+
+    /// Binds, and supervises until SIGINT or SIGTERM. Returns whether every request was answered. Raises `OSError` for
+    /// a place that is taken, `BootError` when the first workers can't serve.
+    fn run(&self, py: Python<'_>) -> PyResult<bool> {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(first) = first else {
+            return Err(PyRuntimeError::new_err("the supervisor has run already; make a new one"));
+        };
+        let source = Box::new(|| Python::attach(|py| self.read_again(py)));
+        let ended = py.detach(|| {
+            let bound = Supervisor::bind(first, source);
+            let supervisor = bound.map_err(|error| PyOSError::new_err(error.to_string()))?;
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            Ok::<_, PyErr>(runtime.block_on(supervisor.run())?)
+        })?;
+        ended.map_err(|failure| boot_error(py, &failure))
+    }
+}
+
+impl PySupervisor {
+    fn read_again(&self, py: Python<'_>) -> Result<Plan, String> {
+        let read = self.read.bind(py).call0().and_then(|given| plan(&given));
+        read.map_err(|error| error.value(py).to_string())
+    }
+}
+
+/// What `read` gave.
+fn plan(given: &Bound<'_, PyAny>) -> PyResult<Plan> {
+    type Given<'py> = (Vec<OsString>, Option<PathBuf>, Bound<'py, PyDict>);
+    let (command, directory, options): Given<'_> = given.extract()?;
+    Ok(Plan { command, directory, config: read_config(&options)? })
+}
+
+fn boot_error(py: Python<'_>, failure: &BootFailure) -> PyErr {
+    let error = BootError::new_err(failure.reason.clone());
+    match error.value(py).setattr("details", &failure.details) {
+        Ok(()) => error,
+        Err(error) => error,
+    }
+}

@@ -1,0 +1,162 @@
+//! What happens to a supervisor: signals, words of its workers, and their ends.
+
+use std::io;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use rustix::process::{WaitOptions, WaitStatus, wait};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::message::{FromWorker, ToWorker};
+use super::worker::{Stage, Worker, ending};
+use super::{Phase, Supervisor, say};
+
+/// The signals that a supervisor knows.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    child: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+    user: Signal,
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Signalled {
+    Child,
+    Stop,
+    Reload,
+    Reopen,
+}
+
+impl Signals {
+    pub(crate) fn watch() -> io::Result<Self> {
+        Ok(Signals {
+            child: signal(SignalKind::child())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            user: signal(SignalKind::user_defined1())?,
+        })
+    }
+
+    pub(crate) async fn next(&mut self) -> Signalled {
+        tokio::select! {
+            _ = self.child.recv() => Signalled::Child,
+            _ = self.interrupt.recv() => Signalled::Stop,
+            _ = self.terminate.recv() => Signalled::Stop,
+            _ = self.hangup.recv() => Signalled::Reload,
+            _ = self.user.recv() => Signalled::Reopen,
+        }
+    }
+}
+
+/// How long a worker that closed its channel has to end.
+const HUNG_UP: Duration = Duration::from_secs(5);
+
+impl Supervisor<'_> {
+    pub(super) fn signalled(&mut self, signal: Signalled) {
+        match signal {
+            Signalled::Child => self.reap(),
+            Signalled::Reload => self.reload(),
+            Signalled::Reopen => self.workers.values().for_each(|worker| worker.tell(ToWorker::Reopen)),
+            Signalled::Stop if self.phase == Phase::Serving => self.leave(),
+            Signalled::Stop => self.stop_now(),
+        }
+    }
+
+    /// A worker said something, or never will again.
+    pub(super) fn told(&mut self, pid: u32, message: Option<FromWorker>) {
+        match message {
+            Some(FromWorker::Ready { about }) => self.is_ready(pid, about),
+            Some(FromWorker::Failed { reason, details }) => {
+                let due = Instant::now() + HUNG_UP;
+                self.boot_failed(pid, &reason, &details);
+                if let Some(worker) = self.workers.get_mut(&pid).filter(|it| it.stage == Stage::Failed) {
+                    worker.due = Some(due);
+                }
+            }
+            Some(FromWorker::Retiring { reason }) => {
+                if let Some(worker) = self.workers.get_mut(&pid).filter(|it| it.stage == Stage::Serving) {
+                    worker.retiring = Some(reason);
+                }
+            }
+            Some(FromWorker::Counters(counters)) => {
+                if let Some(worker) = self.workers.get_mut(&pid) {
+                    worker.counters = counters;
+                }
+            }
+            Some(FromWorker::Changed { file }) => {
+                say(&format!("{file} has changed"));
+                self.reload();
+            }
+            None => {
+                if let Some(worker) = self.workers.get_mut(&pid) {
+                    let due = Instant::now() + HUNG_UP;
+                    worker.due = Some(worker.due.map_or(due, |before| before.min(due)));
+                }
+            }
+        }
+    }
+
+    /// Takes note of every child that has ended. As the first process of a container it gets those of others too.
+    fn reap(&mut self) {
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+            let Ok(pid) = u32::try_from(pid.as_raw_nonzero().get()) else { continue };
+            if !self.workers.contains_key(&pid) {
+                continue;
+            }
+            self.listen_to_the_last(pid);
+            if let Some(worker) = self.workers.remove(&pid) {
+                self.ended(&worker, status);
+            }
+        }
+    }
+
+    /// What a worker said before it ended may not have been heard yet.
+    fn listen_to_the_last(&mut self, pid: u32) {
+        let mut context = Context::from_waker(Waker::noop());
+        while let Some(worker) = self.workers.get_mut(&pid).filter(|worker| !worker.hung_up) {
+            match worker.channel.poll_receive(&mut context) {
+                Poll::Ready(Some(message)) => self.told(pid, Some(message)),
+                _ => return,
+            }
+        }
+    }
+
+    fn ended(&mut self, worker: &Worker, status: WaitStatus) {
+        let (pid, how) = (worker.pid, ending(status));
+        match worker.stage {
+            Stage::Booting | Stage::Ready => {
+                self.generation_failed(
+                    worker.generation,
+                    &format!("worker {pid} {how} before it served"),
+                    "",
+                );
+            }
+            Stage::Serving => {
+                self.forget_replaced(pid);
+                if self.phase == Phase::Serving {
+                    let age = worker.serving_since.map(|since| since.elapsed());
+                    let wait = self.backoff.died(age, Instant::now()).as_secs_f64();
+                    say(&format!("worker {pid} {how} while it served; another starts in {wait:.1}s"));
+                } else {
+                    self.cut = true;
+                }
+            }
+            Stage::Draining => {
+                let was_cut = status.exit_status() != Some(0);
+                self.cut |= was_cut && self.phase != Phase::Serving;
+            }
+            Stage::Failed => {}
+        }
+    }
+
+    /// The successor of one that is gone succeeds nobody.
+    fn forget_replaced(&mut self, pid: u32) {
+        for worker in self.workers.values_mut().filter(|worker| worker.replaces == Some(pid)) {
+            worker.replaces = None;
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Generations of workers: who is started, who takes over, who drains.
+
+use std::time::Instant;
+
+use super::message::ToWorker;
+use super::places::Places;
+use super::plan::Plan;
+use super::worker::{Stage, Worker};
+use super::{BootFailure, Phase, Supervisor, say};
+
+/// A generation on its way.
+#[derive(Debug)]
+pub(crate) struct Coming {
+    pub(crate) generation: u64,
+    pub(crate) plan: Plan,
+    places: Places,
+    since: Instant,
+    /// What it would serve, for people.
+    pub(crate) about: String,
+}
+
+impl Supervisor<'_> {
+    /// Reads the plan anew, and starts a generation of it beside the one that serves.
+    pub(super) fn reload(&mut self) {
+        if self.phase != Phase::Serving || self.generation == 0 {
+            return;
+        }
+        if self.coming.is_some() {
+            self.reload_again = true;
+            return;
+        }
+        let plan = (self.source)().and_then(|plan| {
+            let places = self.places.succeeded(&plan.config).map_err(|error| error.to_string())?;
+            Ok((plan, places))
+        });
+        match plan {
+            Ok((plan, places)) => self.start_generation(&plan, &places),
+            Err(reason) => self.reload_failed(&reason, ""),
+        }
+    }
+
+    /// Starts all workers of a new generation.
+    pub(super) fn start_generation(&mut self, plan: &Plan, places: &Places) {
+        self.last_generation += 1;
+        let generation = self.last_generation;
+        let number = plan.config.workers.number().max(1);
+        let (since, about) = (Instant::now(), String::new());
+        self.coming = Some(Coming { generation, plan: plan.clone(), places: places.clone(), since, about });
+        for _ in 0..number {
+            if let Err(error) = self.start_worker(plan, places, generation, None) {
+                return self.coming_failed(&error, "");
+            }
+        }
+    }
+
+    fn start_worker(
+        &mut self,
+        plan: &Plan,
+        places: &Places,
+        generation: u64,
+        replaces: Option<u32>,
+    ) -> Result<(), String> {
+        let timeout = plan.config.boot_timeout.0;
+        let spawned = Worker::spawn(&mut plan.command(), &places.all(), generation, timeout);
+        let mut worker = spawned.map_err(|error| format!("a worker could not be started: {error}"))?;
+        worker.replaces = replaces;
+        self.workers.insert(worker.pid, worker);
+        Ok(())
+    }
+
+    /// A worker has become ready.
+    pub(super) fn is_ready(&mut self, pid: u32, about: String) {
+        let Some(worker) = self.workers.get_mut(&pid).filter(|worker| worker.stage == Stage::Booting) else {
+            return;
+        };
+        worker.stage = Stage::Ready;
+        worker.due = None;
+        match &mut self.coming {
+            Some(coming) if coming.generation == worker.generation => {
+                coming.about = about;
+                self.take_over();
+            }
+            _ => self.succeed(pid),
+        }
+    }
+
+    /// A single worker of the serving generation takes its place.
+    fn succeed(&mut self, pid: u32) {
+        let replaced = self.start_serving(pid);
+        let due = self.drained_by();
+        if let Some(old) = replaced.and_then(|old| self.workers.get_mut(&old)) {
+            let reason = old.retiring.take().unwrap_or_default();
+            old.drain(due);
+            say(&format!("worker {pid} serves in place of {}: {reason}", old.pid));
+        }
+    }
+
+    /// Has a worker serve that is ready. Tells whom it replaces.
+    fn start_serving(&mut self, pid: u32) -> Option<u32> {
+        let worker = self.workers.get_mut(&pid)?;
+        worker.stage = Stage::Serving;
+        worker.serving_since = Some(Instant::now());
+        worker.tell(ToWorker::Serve);
+        worker.replaces.take()
+    }
+
+    /// When all workers of the coming generation are ready, they serve, and those before them drain.
+    fn take_over(&mut self) {
+        let Some(coming) = &self.coming else { return };
+        let own = |worker: &&Worker| worker.generation == coming.generation;
+        if !self.workers.values().filter(own).all(|worker| worker.stage == Stage::Ready) {
+            return;
+        }
+        let pids: Vec<u32> = self.workers.values().filter(own).map(|worker| worker.pid).collect();
+        let coming = self.coming.take().expect("it was there above");
+        let due = self.drained_by();
+        for pid in &pids {
+            self.start_serving(*pid);
+        }
+        for worker in self.workers.values_mut().filter(|worker| worker.generation != coming.generation) {
+            match worker.stage {
+                Stage::Serving => worker.drain(due),
+                Stage::Booting | Stage::Ready => worker.kill(),
+                Stage::Draining | Stage::Failed => {}
+            }
+        }
+        let is_first = self.generation == 0;
+        self.generation = coming.generation;
+        self.plan = coming.plan;
+        self.places = coming.places;
+        self.backoff.forget();
+        if is_first {
+            // What is served, and where: said by the application's side, which knows its layers.
+            say_about(&coming.about);
+        } else {
+            let took = coming.since.elapsed().as_secs_f64();
+            let pids = pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            say(&format!(
+                "reloaded in {took:.1}s: generation {} serves, with workers {pids}",
+                self.generation
+            ));
+        }
+        self.reload_ended();
+    }
+
+    /// A worker can't become ready.
+    pub(super) fn boot_failed(&mut self, pid: u32, reason: &str, details: &str) {
+        let Some(worker) = self.workers.get_mut(&pid).filter(|worker| worker.is_booting()) else { return };
+        worker.stage = Stage::Failed;
+        let generation = worker.generation;
+        self.generation_failed(generation, reason, details);
+    }
+
+    /// A worker of `generation` could not become ready.
+    pub(super) fn generation_failed(&mut self, generation: u64, reason: &str, details: &str) {
+        if self.coming.as_ref().is_some_and(|coming| coming.generation == generation) {
+            return self.coming_failed(reason, details);
+        }
+        let wait = self.backoff.died(None, Instant::now()).as_secs_f64();
+        say(format!("{reason}; the next try is in {wait:.1}s\n{details}").trim_end());
+    }
+
+    /// The coming generation won't take over: it ends, and the one that serves goes on.
+    fn coming_failed(&mut self, reason: &str, details: &str) {
+        self.abandon_coming();
+        if self.generation == 0 {
+            self.failure = Some(BootFailure { reason: reason.to_owned(), details: details.to_owned() });
+            self.phase = Phase::Stopping;
+        } else {
+            self.reload_failed(reason, details);
+        }
+    }
+
+    fn reload_failed(&mut self, reason: &str, details: &str) {
+        let text = format!("reload failed, generation {} goes on: {reason}\n{details}", self.generation);
+        say(text.trim_end());
+        self.reload_ended();
+    }
+
+    /// One reload is over; the one that was asked for meanwhile begins.
+    fn reload_ended(&mut self) {
+        if std::mem::take(&mut self.reload_again) {
+            self.reload();
+        }
+    }
+
+    /// Ends the workers of the coming generation, none of which has served.
+    pub(super) fn abandon_coming(&mut self) {
+        let Some(coming) = self.coming.take() else { return };
+        for worker in self.workers.values_mut().filter(|worker| worker.generation == coming.generation) {
+            worker.stage = Stage::Failed;
+            worker.kill();
+        }
+    }
+
+    /// Starts the workers that the serving generation lacks, and the successors of those that retire.
+    pub(super) fn fill(&mut self, now: Instant) {
+        if self.phase != Phase::Serving || self.generation == 0 || self.backoff.until(now).is_some() {
+            return;
+        }
+        let own = |worker: &&Worker| worker.generation == self.generation && worker.counts();
+        let there = self.workers.values().filter(own).filter(|worker| worker.replaces.is_none()).count();
+        let missing = self.plan.config.workers.number().max(1).saturating_sub(there);
+        let has_successor = |pid: u32| self.workers.values().any(|worker| worker.replaces == Some(pid));
+        let retiring = self.workers.values().filter(own).filter(|worker| {
+            // A reload brings it a successor anyway.
+            self.coming.is_none() && worker.retiring.is_some() && !has_successor(worker.pid)
+        });
+        let retiring: Vec<u32> = retiring.map(|worker| worker.pid).collect();
+        let (plan, places) = (self.plan.clone(), self.places.clone());
+        let wanted = std::iter::repeat_n(None, missing).chain(retiring.into_iter().map(Some));
+        for replaces in wanted {
+            if let Err(reason) = self.start_worker(&plan, &places, self.generation, replaces) {
+                let wait = self.backoff.died(None, now);
+                return say(&format!("{reason}; the next try is in {:.1}s", wait.as_secs_f64()));
+            }
+        }
+    }
+}
+
+fn say_about(about: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{about}");
+}

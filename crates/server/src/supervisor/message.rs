@@ -1,0 +1,116 @@
+//! What a supervisor and a worker tell each other: one JSON object a line, over a pair of sockets.
+
+use std::io;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::task::{Context, Poll, ready};
+
+use rustix::net::SendFlags;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::net::UnixStream;
+
+/// From a worker to its supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum FromWorker {
+    /// It could serve, and waits to be told so.
+    Ready {
+        /// What it would serve, for people.
+        #[serde(default)]
+        about: String,
+    },
+    /// It can't serve.
+    Failed {
+        /// Why, in one line.
+        reason: String,
+        /// The traceback, if there is one.
+        #[serde(default)]
+        details: String,
+    },
+    /// It asks for a successor.
+    Retiring {
+        /// Why.
+        reason: String,
+    },
+    /// How it does, since it was asked.
+    Counters(Counters),
+    /// A file that it was made of has changed.
+    Changed {
+        /// Which.
+        file: String,
+    },
+}
+
+/// What a worker counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Counters {
+    /// Requests so far.
+    pub requests: u64,
+    /// Connections that are open.
+    pub connections: u64,
+}
+
+/// From a supervisor to a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum ToWorker {
+    /// Accept connections.
+    Serve,
+    /// A stop is near: go on serving, but tell load balancers to send nothing more.
+    Leave,
+    /// Accept nothing more, finish what is in flight, and end.
+    Drain,
+    /// End now.
+    Stop,
+    /// Open the logs anew.
+    Reopen,
+    /// Tell the counters.
+    Count,
+}
+
+/// One end of the pair.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    stream: UnixStream,
+    buffer: Vec<u8>,
+}
+
+/// The longest line that is read; what is longer is no message.
+const LONGEST: usize = 256 * 1024;
+
+impl Channel {
+    /// Takes one end of a pair, within a runtime.
+    pub(crate) fn new(stream: StdUnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Channel { stream: UnixStream::from_std(stream)?, buffer: Vec::new() })
+    }
+
+    /// The next message; `None` at the end, be it that the other side is gone or that it talks nonsense.
+    pub(crate) fn poll_receive<M: DeserializeOwned>(&mut self, context: &mut Context<'_>) -> Poll<Option<M>> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return Poll::Ready(serde_json::from_slice(&line).ok());
+            }
+            if self.buffer.len() > LONGEST || ready!(self.stream.poll_read_ready(context)).is_err() {
+                return Poll::Ready(None);
+            }
+            let mut block = [0; 4096];
+            match self.stream.try_read(&mut block) {
+                Ok(0) => return Poll::Ready(None),
+                Ok(read) => self.buffer.extend_from_slice(&block[..read]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// Sends a message. Tells whether it was taken: the other side is gone, or reads nothing, if not.
+    pub(crate) fn send(&self, message: &impl Serialize) -> bool {
+        let Ok(mut line) = serde_json::to_vec(message) else { return false };
+        line.push(b'\n');
+        // By the system call: the runtime's own does not try before it has once been told that it may.
+        let sent = rustix::net::send(&self.stream, &line, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        sent.is_ok_and(|sent| sent == line.len())
+    }
+}

@@ -1,0 +1,246 @@
+//! The process that holds the listening sockets, and has workers serve on them.
+//!
+//! It binds once and never accepts. Workers are processes of their own that inherit the sockets; a generation of them
+//! is started, proves that it is ready, and only then serves. Nothing of the application runs here, so nothing of it
+//! can break this.
+//!
+//! `generation` decides who is started and who drains, `events` is what happens to it, `worker` is one process.
+
+mod backoff;
+mod count;
+mod events;
+mod generation;
+pub(crate) mod message;
+mod places;
+mod plan;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, Write};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+pub use count::Workers;
+pub use plan::{Plan, Source};
+use tokio::time::sleep_until;
+
+use self::backoff::Backoff;
+use self::events::Signals;
+use self::generation::Coming;
+use self::message::FromWorker;
+use self::places::Places;
+use self::worker::{Stage, Worker};
+use crate::{Bind, BindError};
+
+/// A supervisor whose sockets are bound.
+pub struct Supervisor<'a> {
+    source: Source<'a>,
+    /// What the serving generation was made of.
+    plan: Plan,
+    places: Places,
+    /// By their process ids.
+    workers: BTreeMap<u32, Worker>,
+    /// The generation that serves; 0 before the first.
+    generation: u64,
+    /// The last generation that was started.
+    last_generation: u64,
+    coming: Option<Coming>,
+    /// A reload was asked for while another one ran.
+    reload_again: bool,
+    backoff: Backoff,
+    phase: Phase,
+    /// Why it could not start.
+    failure: Option<BootFailure>,
+    /// Whether some request was not answered.
+    cut: bool,
+}
+
+/// How far the end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// Workers go on serving until then, while readiness is red.
+    Leaving(Instant),
+    Stopping,
+}
+
+/// Why no generation ever served.
+#[derive(Clone, Debug)]
+pub struct BootFailure {
+    /// In one line.
+    pub reason: String,
+    /// The application's traceback, if there is one.
+    pub details: String,
+}
+
+impl fmt::Display for BootFailure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.reason)
+    }
+}
+
+impl Error for BootFailure {}
+
+impl<'a> Supervisor<'a> {
+    /// Binds every place of the first plan. Further ones come from `source`, when it is reloaded.
+    pub fn bind(plan: Plan, source: Source<'a>) -> Result<Self, BindError> {
+        Ok(Supervisor {
+            places: Places::default().succeeded(&plan.config)?,
+            source,
+            plan,
+            workers: BTreeMap::new(),
+            generation: 0,
+            last_generation: 0,
+            coming: None,
+            reload_again: false,
+            backoff: Backoff::default(),
+            phase: Phase::Serving,
+            failure: None,
+            cut: false,
+        })
+    }
+
+    /// The places that workers serve, with the ports that the system chose.
+    pub fn bound(&self) -> Vec<Bind> {
+        self.places.bound()
+    }
+
+    /// Supervises until SIGINT or SIGTERM, within a runtime of one thread. Tells whether every request was answered.
+    pub async fn run(mut self) -> io::Result<Result<bool, BootFailure>> {
+        let mut signals = Signals::watch()?;
+        let (plan, places) = (self.plan.clone(), self.places.clone());
+        self.start_generation(&plan, &places);
+        loop {
+            self.settle(Instant::now());
+            if self.phase == Phase::Stopping && self.workers.is_empty() {
+                return Ok(self.failure.map_or(Ok(!self.cut), Err));
+            }
+            let due = self.next_due();
+            tokio::select! {
+                signal = signals.next() => self.signalled(signal),
+                (pid, message) = poll_fn(|context| self.poll_workers(context)) => self.told(pid, message),
+                () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {}
+            }
+        }
+    }
+
+    /// What some worker says next; `None` when its channel has come to its end.
+    fn poll_workers(&mut self, context: &mut Context<'_>) -> Poll<(u32, Option<FromWorker>)> {
+        for (pid, worker) in &mut self.workers {
+            if worker.hung_up {
+                continue;
+            }
+            if let Poll::Ready(message) = worker.channel.poll_receive(context) {
+                worker.hung_up = message.is_none();
+                return Poll::Ready((*pid, message));
+            }
+        }
+        Poll::Pending
+    }
+
+    /// When something is to be done though nothing happens.
+    fn next_due(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let leaving = match self.phase {
+            Phase::Leaving(until) => Some(until),
+            _ => None,
+        };
+        let workers = self.workers.values().flat_map(|worker| [worker.due, worker.retires]).flatten();
+        workers.chain(leaving).chain(self.backoff.until(now)).min()
+    }
+
+    /// Does what is due.
+    fn settle(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Leaving(until) if until <= now) {
+            self.stop();
+        }
+        let is_due = |worker: &&Worker| worker.due.is_some_and(|due| due <= now);
+        let late: Vec<u32> = self.workers.values().filter(is_due).map(|worker| worker.pid).collect();
+        for pid in late {
+            self.is_late(pid);
+        }
+        let is_old = |worker: &Worker| worker.retires.is_some_and(|retires| retires <= now);
+        for worker in self.workers.values_mut().filter(|worker| is_old(worker)) {
+            worker.retires = None;
+            worker.retiring = Some("it is old enough".to_owned());
+        }
+        self.fill(now);
+    }
+
+    /// A worker did not come to its next stage in time.
+    fn is_late(&mut self, pid: u32) {
+        let boot_timeout = self.coming.as_ref().map_or(&self.plan, |coming| &coming.plan).config.boot_timeout;
+        let Some(worker) = self.workers.get_mut(&pid) else { return };
+        let stage = worker.stage;
+        worker.kill();
+        match stage {
+            Stage::Booting => {
+                let reason = format!("worker {pid} was not ready within {boot_timeout}");
+                self.boot_failed(pid, &reason, "");
+            }
+            Stage::Draining => {
+                self.cut = true;
+                say(&format!("worker {pid} did not end in time: killed"));
+            }
+            Stage::Ready | Stage::Serving => {
+                say(&format!("worker {pid} no longer listens to its supervisor: killed"));
+            }
+            Stage::Failed => {}
+        }
+    }
+
+    /// Begins the stop: the first signal.
+    fn leave(&mut self) {
+        let delay = self.plan.config.drain_delay.0;
+        self.abandon_coming();
+        if self.generation == 0 || delay.is_zero() {
+            return self.stop();
+        }
+        self.phase = Phase::Leaving(Instant::now() + delay);
+        for worker in self.workers.values() {
+            worker.tell(message::ToWorker::Leave);
+        }
+    }
+
+    /// Has every worker finish.
+    fn stop(&mut self) {
+        self.phase = Phase::Stopping;
+        let due = self.drained_by();
+        for worker in self.workers.values_mut() {
+            match worker.stage {
+                Stage::Serving => worker.drain(due),
+                Stage::Booting | Stage::Ready => worker.kill(),
+                Stage::Draining | Stage::Failed => {}
+            }
+        }
+    }
+
+    /// Ends every worker: the second signal.
+    fn stop_now(&mut self) {
+        self.stop();
+        let due = Instant::now() + STOPPING_NOW;
+        for worker in self.workers.values_mut() {
+            worker.tell(message::ToWorker::Stop);
+            worker.due = worker.due.map(|before| before.min(due));
+        }
+    }
+
+    /// When a worker that drains from now on is killed: it bounds itself, and this is for when it can't.
+    fn drained_by(&self) -> Instant {
+        Instant::now() + self.plan.config.graceful_timeout.0 + ENDING
+    }
+}
+
+/// How long a worker that has drained may take to end: the application's own cleaning up.
+const ENDING: Duration = Duration::from_secs(5);
+
+/// How long a worker may take to end that is told to do so now.
+const STOPPING_NOW: Duration = Duration::from_secs(1);
+
+/// One line in the log. That it can't be written must not end the supervisor.
+fn say(what: &str) {
+    let _ = writeln!(io::stderr(), "onionskin: {what}");
+}

@@ -1,0 +1,219 @@
+//! A worker's end of the channel to its supervisor: it says when it is ready, serves when it is told to, and drains
+//! when it is told to, or when the supervisor is gone.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use onion::{Body, Context, Handler, Request};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use crate::AccessLog;
+use crate::accept::{Given, Server};
+use crate::stay::Stay;
+use crate::stop::StopHandle;
+use crate::supervisor::message::{Channel, Counters, FromWorker, ToWorker};
+use crate::tally::Tally;
+
+/// A worker's end of the channel.
+#[derive(Debug)]
+pub struct WorkerEnd {
+    channel: Channel,
+}
+
+/// How often an application is asked that says that it is not ready yet.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
+
+/// As much of an answer is read.
+const MOST_OF_ANSWER: u64 = 1 << 20;
+
+impl WorkerEnd {
+    /// Within a runtime.
+    pub fn new(stream: UnixStream) -> io::Result<Self> {
+        Ok(WorkerEnd { channel: Channel::new(stream)? })
+    }
+
+    /// Becomes ready, then serves until the supervisor has it drain. Tells whether every request was answered.
+    pub async fn serve(
+        mut self,
+        server: Server,
+        handler: Arc<dyn Handler>,
+        about: String,
+    ) -> io::Result<bool> {
+        if let Some(place) = server.config().ready_path.clone() {
+            let asked = ask_until_ready(&handler, &place, server.given(), server.stop_handle());
+            let asked = tokio::select! {
+                asked = asked => asked,
+                () = self.ended() => return Ok(true),
+            };
+            if let Err(reason) = asked {
+                self.channel.send(&FromWorker::Failed { reason, details: String::new() });
+                return Ok(false);
+            }
+        }
+        let access_log = server.access_log();
+        let terminate = signal(SignalKind::terminate())?;
+        leave_boot();
+        self.channel.send(&FromWorker::Ready { about });
+        loop {
+            match self.receive().await {
+                Some(ToWorker::Serve) => break,
+                Some(ToWorker::Drain | ToWorker::Stop) | None => return Ok(true),
+                Some(ToWorker::Reopen) => reopen(access_log.as_deref()),
+                Some(ToWorker::Leave | ToWorker::Count) => {}
+            }
+        }
+        let tally = Arc::new(Tally::new(0));
+        let stop = server.stop_handle();
+        let serving = server.counting(Arc::clone(&tally)).serve(handler);
+        self.attend(pin!(serving), &stop, &tally, access_log.as_deref(), terminate).await
+    }
+
+    /// Lets the server serve, and does what the supervisor says meanwhile.
+    async fn attend(
+        &mut self,
+        mut serving: impl Future<Output = io::Result<bool>> + Unpin,
+        stop: &StopHandle,
+        tally: &Tally,
+        access_log: Option<&AccessLog>,
+        mut terminate: Signal,
+    ) -> io::Result<bool> {
+        let mut is_alone = false;
+        loop {
+            let message = tokio::select! {
+                served = &mut serving => return served,
+                message = self.receive(), if !is_alone => message,
+                () = tally.full() => {
+                    self.retire(format!("it has answered {} requests", tally.requests()));
+                    continue;
+                }
+                _ = terminate.recv() => {
+                    self.retire("it got SIGTERM".to_owned());
+                    continue;
+                }
+            };
+            match message {
+                Some(ToWorker::Drain) => stop.begin_gently(),
+                None => {
+                    is_alone = true;
+                    stop.begin_gently();
+                }
+                Some(ToWorker::Stop) => stop.abort(),
+                Some(ToWorker::Leave) => stop.leave(),
+                Some(ToWorker::Reopen) => reopen(access_log),
+                Some(ToWorker::Serve) => {}
+                Some(ToWorker::Count) => {
+                    let connections = stop.open_connections() as u64;
+                    let counters = Counters { requests: tally.requests(), connections };
+                    self.channel.send(&FromWorker::Counters(counters));
+                }
+            }
+        }
+    }
+
+    fn retire(&self, reason: String) {
+        self.channel.send(&FromWorker::Retiring { reason });
+    }
+
+    async fn receive(&mut self) -> Option<ToWorker> {
+        poll_fn(|context| self.channel.poll_receive(context)).await
+    }
+
+    /// Waits until the supervisor is gone, or wants this worker no more.
+    async fn ended(&mut self) {
+        while !matches!(self.receive().await, None | Some(ToWorker::Drain | ToWorker::Stop)) {}
+    }
+}
+
+fn reopen(access_log: Option<&AccessLog>) {
+    if let Some(log) = access_log {
+        log.reopen();
+    }
+}
+
+/// Asks the application at `place` until it answers 2xx; anything but that and 503 is the reason why it never will.
+async fn ask_until_ready(
+    handler: &Arc<dyn Handler>,
+    place: &str,
+    given: Option<Given>,
+    stop: StopHandle,
+) -> Result<(), String> {
+    loop {
+        let status = ask(Arc::clone(handler), place, given.clone(), &stop).await?;
+        match status {
+            200..=299 => return Ok(()),
+            503 => sleep(ASK_AGAIN).await,
+            _ => return Err(format!("the application answered {status} at {place}")),
+        }
+    }
+}
+
+/// The status with which the application answers at `place`, asked as a connection would.
+async fn ask(
+    handler: Arc<dyn Handler>,
+    place: &str,
+    given: Option<Given>,
+    stop: &StopHandle,
+) -> Result<u16, String> {
+    let (host, path) = host_and_path(place);
+    let facts = onion::Connection { shared: given, ..onion::Connection::default() };
+    let mut request = Request::new(Body::empty());
+    let refused = |_| format!("ready_path: {place:?} is no path; write /ready or http://example.org/ready");
+    *request.uri_mut() = path.parse().map_err(refused)?;
+    let host = http::HeaderValue::from_str(host).map_err(|_| format!("ready_path: {host:?} is no host"))?;
+    request.headers_mut().insert(http::header::HOST, host);
+    request.extensions_mut().insert(Context::new(Arc::new(facts), path.to_owned().into()));
+    let (sender, status) = oneshot::channel();
+    let asking = async move {
+        let response = handler.call(request).await;
+        let status = response.status().as_u16();
+        // To its end, so that the application can close what it has opened.
+        let _ = response.into_body().into_bytes(MOST_OF_ANSWER).await;
+        let _ = sender.send(status);
+    };
+    // A task like a connection's: only there may the thread be held.
+    tokio::spawn(Stay::new(stop.enter(), asking));
+    status.await.map_err(|_| format!("the application gave no answer at {place}"))
+}
+
+/// `http://HOST/PATH` in its parts; a bare path is asked of localhost.
+fn host_and_path(place: &str) -> (&str, &str) {
+    let Some(rest) = place.strip_prefix("http://") else { return ("localhost", place) };
+    rest.find('/').map_or((rest, "/"), |slash| rest.split_at(slash))
+}
+
+/// While it boots, a worker ends with its supervisor; from then on it drains first.
+#[cfg(target_os = "linux")]
+pub fn enter_boot() {
+    // Where it is not permitted, a worker that hangs in its boot survives its supervisor.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+}
+
+#[cfg(target_os = "linux")]
+fn leave_boot() {
+    let _ = rustix::process::set_parent_process_death_signal(None);
+}
+
+/// Other systems have no such thing.
+#[cfg(not(target_os = "linux"))]
+pub fn enter_boot() {}
+
+#[cfg(not(target_os = "linux"))]
+fn leave_boot() {}
+
+#[cfg(test)]
+mod tests {
+    use super::host_and_path;
+
+    #[test]
+    fn a_readiness_path_may_name_its_host() {
+        assert_eq!(host_and_path("/ready?deep=1"), ("localhost", "/ready?deep=1"));
+        assert_eq!(host_and_path("http://example.org/ready"), ("example.org", "/ready"));
+        assert_eq!(host_and_path("http://example.org"), ("example.org", "/"));
+    }
+}

@@ -1,0 +1,126 @@
+"""Serving with worker processes: what the supervisor runs, and what each of its workers does."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from onionskin import _core
+from onionskin.configuration import placed, server_options
+from onionskin.diagram import diagram
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from _typeshed.wsgi import WSGIApplication
+
+VARIABLE = "_ONIONSKIN_WORKER"
+"""Where a worker finds what it inherits."""
+
+
+class Inheritance(NamedTuple):
+    """The descriptors that a worker was started with."""
+
+    control: int
+    """The channel to the supervisor."""
+    listeners: list[tuple[int, str]]
+    """The listening sockets, and the places that they are bound to."""
+
+
+def inheritance() -> Inheritance | None:
+    """What this process inherits from a supervisor, if it is a worker. It can be taken once."""
+    text = os.environ.pop(VARIABLE, None)
+    if text is None:
+        return None
+    told = json.loads(text)
+    inherited = Inheritance(told["control"], [(listener, place) for listener, place in told["listeners"]])
+    for descriptor in (inherited.control, *(listener for listener, _ in inherited.listeners)):
+        # Not for the programs that the application starts.
+        os.set_inheritable(descriptor, False)
+    return inherited
+
+
+def supervise(arguments: Sequence[str], read: Callable[[Sequence[str]], dict[str, Any]]) -> bool:
+    """Serve with workers until SIGINT or SIGTERM.
+
+    Args:
+        arguments: Those of the command line: each worker gets the same.
+        read: Gives the server's options by the arguments, now and at every reload.
+
+    Returns:
+        Whether every request in flight was answered.
+
+    Raises:
+        ConfigurationError: An option is unknown or wrong.
+        OSError: A place is taken, or not permitted.
+        BootError: The first workers could not become ready.
+    """
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # multiprocessing's way, too
+    command = [sys.executable, *flags, "-m", "onionskin", *arguments]
+    directory = working_directory()
+
+    def plan() -> tuple[list[str], str, dict[str, Any]]:
+        return command, directory, read(arguments)
+
+    supervisor = _core.Supervisor(plan)
+    # Python's own handler would raise KeyboardInterrupt once we are back.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return supervisor.run()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def working_directory() -> str:
+    """Where workers run: as the shell named it, so that a link to another release is followed anew."""
+    named = os.environ.get("PWD", "")
+    with contextlib.suppress(OSError):
+        if Path(named).samefile(Path.cwd()):
+            return named
+    return str(Path.cwd())
+
+
+def work(inherited: Inheritance, load: Callable[[], WSGIApplication], data: Mapping[str, Any]) -> int:
+    """Be a worker: load the application, say so, serve until the supervisor says otherwise.
+
+    Returns:
+        The exit status: 0, 1 if requests were cut off, 2 if it could not serve.
+    """
+    _core.enter_boot()
+    # A terminal or a log rotation may send these to every process; what they mean is the supervisor's to say.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, lambda *_: None)
+    options = server_options(data)
+    try:
+        app = load()
+        server = _core.Server(app, options, inherited.listeners)
+    except (_core.ConfigurationError, OSError) as error:
+        wrong = placed(data, error) if isinstance(error, _core.ConfigurationError) else error
+        return fail(inherited.control, str(wrong))
+    except BaseException as error:
+        reason = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()[-1]
+        return fail(
+            inherited.control, f"the application could not be loaded: {reason}", traceback.format_exc()
+        )
+    workers = _core.number_of_workers(options)
+    return 0 if server.work(inherited.control, diagram(app, server.bound, options["threads"], workers)) else 1
+
+
+MOST_DETAILS = 64 * 1024
+"""So much of a traceback, of its end, is passed on."""
+
+
+def fail(control: int, reason: str, details: str = "") -> int:
+    """Tell the supervisor why this worker can't serve."""
+    message = {"kind": "failed", "reason": reason, "details": details[-MOST_DETAILS:]}
+    with socket.socket(fileno=control) as channel, contextlib.suppress(OSError):
+        channel.sendall(json.dumps(message).encode() + b"\n")
+    return 2

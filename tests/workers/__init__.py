@@ -1,0 +1,1 @@
+"""Worker processes, reload, and what people are told of them."""

@@ -1,0 +1,106 @@
+"""Servers with workers, of an application that a test can change."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from server.process import Server, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+APPLICATION = """
+import os, time
+
+VERSION = {version!r}
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    status = "200 OK"
+    if path == "/ready":
+        status = {ready!r}
+    if path == "/slow":
+        environ["wsgi.errors"].write("event: slow\\n")
+        environ["wsgi.errors"].flush()
+        time.sleep({slow})
+    body = f"{{VERSION}} {{os.getpid()}} {{environ['wsgi.multiprocess']}}".encode()
+    start_response(status, [("Content-Length", str(len(body)))])
+    return [body]
+"""
+
+
+class Site:
+    """A folder with an application in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.write("1")
+
+    def write(self, version: str, *, ready: str = "200 OK", slow: float = 1, more: str = "") -> None:
+        """Puts a version of the application there."""
+        text = APPLICATION.format(version=version, ready=ready, slow=slow) + more
+        # At once: a worker may be reading it.
+        new = self.folder / "new"
+        new.write_text(text)
+        new.replace(self.folder / "site_of_test.py")
+
+
+class Supervised(Server):
+    """`onionskin serve --workers`."""
+
+    def __init__(self, site: Site, *options: str, workers: int = 2) -> None:
+        settings: dict[str, Any] = {"target": "site_of_test.py", "cwd": site.folder}
+        super().__init__("--workers", str(workers), *options, **settings)
+
+    def workers(self) -> set[int]:
+        """The process ids of its children."""
+        pid = self.popen.pid
+        return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+    def answer(self) -> tuple[str, int]:
+        """The version that answers, and the worker that it answers in."""
+        version, pid, _ = self.get("/").decode().split()
+        return version, int(pid)
+
+    def wait_for_version(self, version: str) -> None:
+        """Waits until the workers of another version have gone."""
+        self.wait_until_workers(lambda: self.answer()[0] == version)
+
+    def wait_until_workers(self, holds: Callable[[], bool]) -> None:
+        """Waits for what cannot tell that it has happened."""
+        wait_until(holds)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process is there, and no zombie."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """An application of this test's own."""
+    return Site(tmp_path)
+
+
+@pytest.fixture
+def serve(site: Site) -> Iterator[Callable[..., Supervised]]:
+    """Starts servers of the site that end with the test, with all of their workers."""
+    started: list[set[int]] = []
+    with ExitStack() as servers:
+
+        def start(*options: str, **settings: Any) -> Supervised:
+            server = servers.enter_context(Supervised(site, *options, **settings))
+            started.append(server.workers())
+            return server
+
+        yield start
+    wait_until(lambda: not any(is_alive(worker) for workers in started for worker in workers))
