@@ -32,6 +32,7 @@ mod fields;
 mod head;
 mod host;
 pub mod names;
+pub mod parts;
 mod rejection;
 mod request_line;
 mod response;

@@ -209,6 +209,11 @@ enum Role {
     Plain,
 }
 
+/// Whether the application can't speak of it.
+pub(crate) fn belongs_to_connection(name: &HeaderName) -> bool {
+    matches!(role(name), Role::Ours)
+}
+
 fn role(name: &HeaderName) -> Role {
     match name.as_str() {
         "date" => Role::Date,

@@ -76,7 +76,7 @@ pub use response::{NotFound, ReasonPhrase, Refusal, plain};
 pub use spool::{SpoolLimits, Spooled, spool};
 pub use supplied::{Find, Supply, Target};
 pub use timestamp::Timestamp;
-pub use turn::{give_way, has_given_way};
+pub use turn::{give_way, has_given_way, poll_give_way};
 pub use units::{Size, Span, SpanOrOff};
 pub use upgrade::{Duplex, Upgrade};
 

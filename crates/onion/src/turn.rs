@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::mem;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 /// Lets the tasks that wait for this thread go first.
 ///
@@ -11,15 +11,17 @@ use std::task::Poll;
 /// keeps the task with the thread until it parks, and the thread may be in a call into Python for long before that.
 pub async fn give_way() {
     let mut given = false;
-    poll_fn(|context| {
-        if mem::replace(&mut given, true) {
-            return Poll::Ready(());
-        }
-        GIVEN.set(true);
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
+    poll_fn(|context| poll_give_way(context, &mut given)).await;
+}
+
+/// The same for whoever polls: ready once `given` is set, which the first call does.
+pub fn poll_give_way(context: &Context<'_>, given: &mut bool) -> Poll<()> {
+    if mem::replace(given, true) {
+        return Poll::Ready(());
+    }
+    GIVEN.set(true);
+    context.waker().wake_by_ref();
+    Poll::Pending
 }
 
 /// Whether something on this thread has given way since this was last asked: for whoever polls, and has to know a

@@ -90,6 +90,12 @@ pub struct Config {
     pub tls_min_version: TlsVersion,
     /// How long a client may take for the TLS handshake, from when it was accepted.
     pub tls_handshake_timeout: Span,
+    /// Whether HTTP/2 is spoken: where TLS settles on it, and without TLS by prior knowledge.
+    pub http2: bool,
+    /// How many requests a client may have open at once on a connection of HTTP/2.
+    pub http2_streams: u32,
+    /// How many requests more a client may take back than it lets be answered, until its connection is closed.
+    pub http2_resets: u32,
 }
 
 impl Default for Config {
@@ -129,6 +135,9 @@ impl Default for Config {
             tls_client_auth: ClientAuth::default(),
             tls_min_version: TlsVersion::default(),
             tls_handshake_timeout: Span::seconds(10),
+            http2: true,
+            http2_streams: 100,
+            http2_resets: 100,
         }
     }
 }

@@ -8,13 +8,16 @@ use std::task::{self, Poll, ready};
 
 use http::{StatusCode, Version};
 use http1::{BodyDecoder, Decoded, Framing, HeadParser, Rejection, RequestHead};
-use onion::{Answer, Body, Context, Handler, Notes, Request, Response, Substitute, Upgrade, give_way, plain};
+use onion::{
+    Answer, Body, Context, Handler, Notes, Request, Response, Scheme, Substitute, Upgrade, give_way, plain,
+};
 use tokio::time::timeout;
 
 use crate::Config;
 use crate::config::{DRAIN, DRAINING, LAST_CHANCE, LINGER, LINGER_MOST, LINGER_PAUSE};
 use crate::deadline::Deadline;
 use crate::health::Health;
+use crate::http2;
 use crate::incoming::{Exchange, Incoming, Reader, Returned};
 use crate::outbox::Flusher;
 use crate::respond::{Asked, Broken, Responder, Responding};
@@ -47,7 +50,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// Begins the answer to `request`.
     #[inline]
-    fn call(&self, request: Request) -> Answer<'_> {
+    pub(crate) fn call(&self, request: Request) -> Answer<'_> {
         match &self.health {
             Some(health) if health.is_asked(&request) => health.answer(&request),
             _ => self.handler.call(request),
@@ -102,9 +105,14 @@ impl Connection {
         let shared = Arc::clone(&self.shared);
         // The time for the first head began with the connection.
         let mut begun = true;
+        let mut is_first = true;
         loop {
             match poll_fn(|context| self.poll_request(context, &mut begun, &shared)).await {
                 Arrival::Over => return self.exchange.writer().say_goodbye(),
+                Arrival::Rejected(_) if is_first && self.has_preface() => {
+                    // Boxed, so that other connections do not carry the room for it.
+                    return Box::pin(self.serve_http2()).await;
+                }
                 Arrival::Rejected(rejection) => {
                     self.reject(rejection).await;
                     return self.linger().await;
@@ -117,6 +125,7 @@ impl Connection {
                 },
             }
             begun = false;
+            is_first = false;
             let reader =
                 self.reader.as_mut().expect("an exchange that keeps the connection gives the reader back");
             if reader.buffer.is_empty() {
@@ -126,6 +135,25 @@ impl Connection {
                 reader.deadline.set(self.shared.config.header_timeout.0);
                 give_way().await;
             }
+        }
+    }
+
+    /// Whether the client speaks HTTP/2 without having been asked to (RFC 9113 section 3.3), and may.
+    fn has_preface(&self) -> bool {
+        let begins = |reader: &Reader| reader.buffer.starts_with(http2::PREFACE_LINE);
+        let is_plain = self.facts.scheme == Scheme::Http && self.shared.config.http2 && !self.shared.once;
+        is_plain && self.reader.as_ref().is_some_and(begins)
+    }
+
+    /// Serves a connection of HTTP/2 until it ends.
+    pub(crate) async fn serve_http2(self) {
+        let Connection { shared, mut facts, exchange, reader, .. } = self;
+        if let Some(facts) = Arc::get_mut(&mut facts) {
+            // What is taken over would be a stream.
+            facts.can_upgrade = false;
+        }
+        if let Some(reader) = reader {
+            http2::serve(shared, facts, exchange, reader).await;
         }
     }
 

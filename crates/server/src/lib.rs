@@ -20,6 +20,7 @@ mod config;
 mod connection;
 mod deadline;
 mod health;
+mod http2;
 mod incoming;
 mod listen;
 mod outbox;

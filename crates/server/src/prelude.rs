@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::connection::{Connection, Shared};
 use crate::stream::split_tls;
-use crate::tls::{Session, Tls, secured};
+use crate::tls::{H2, Session, Tls, secured};
 
 /// A connection on which HTTP has not begun.
 pub(crate) struct Prelude {
@@ -32,7 +32,9 @@ impl Prelude {
         let Ok(Ok(session)) = timeout(patience, agree(&stream, &tls)).await else { return };
         facts.scheme = Scheme::Https;
         facts.secured = Some(Box::new(session.look(|state| secured(state, tls.asks_clients()))));
-        Connection::new(shared, facts, split_tls(stream, session)).serve().await;
+        let is_http2 = session.look(|state| state.alpn_protocol() == Some(H2));
+        let connection = Connection::new(shared, facts, split_tls(stream, session));
+        if is_http2 { connection.serve_http2().await } else { connection.serve().await }
     }
 }
 

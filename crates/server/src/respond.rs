@@ -263,7 +263,7 @@ impl Drop for Scratch {
 }
 
 /// The time as the Date header has it (RFC 9110 section 5.6.7), formatted once a second and thread.
-fn date_now() -> [u8; 29] {
+pub(crate) fn date_now() -> [u8; 29] {
     let now = SystemTime::now();
     let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     DATE.with_borrow_mut(|(of, date)| {

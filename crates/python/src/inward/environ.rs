@@ -43,8 +43,11 @@ impl Environ {
         }
         environ.set_item(&names.request_method, names.method(py, request.method()))?;
         self.set_target(&environ, request, context)?;
-        if request.version() == Version::HTTP_10 {
-            environ.set_item(&names.server_protocol, "HTTP/1.0")?;
+        match request.version() {
+            Version::HTTP_11 => {}
+            Version::HTTP_10 => environ.set_item(&names.server_protocol, "HTTP/1.0")?,
+            // With its minor version, which CGI asks for (RFC 3875 section 4.1.16).
+            _ => environ.set_item(&names.server_protocol, "HTTP/2.0")?,
         }
         let length = match input {
             None => None,

@@ -70,6 +70,7 @@ struct Options {
     client_ca: Option<PathBuf>,
     client_auth: ClientAuth,
     versions: &'static [&'static SupportedProtocolVersion],
+    http2: bool,
 }
 
 impl Tls {
@@ -170,6 +171,7 @@ impl Options {
                 TlsVersion::Tls12 => &TLS12_AND_13,
                 TlsVersion::Tls13 => &TLS13_ALONE,
             },
+            http2: config.http2,
         }))
     }
 
@@ -185,6 +187,9 @@ impl Options {
         }
         .with_cert_resolver(Arc::new(certificates));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        if self.http2 {
+            config.alpn_protocols.insert(0, H2.to_vec());
+        }
         match before {
             // A ticket stands for a client that was verified, by authorities that may not be believed any more.
             Some(before) if self.client_ca.is_none() => {
@@ -234,6 +239,9 @@ impl Options {
         files.map(|file| fs::metadata(file).and_then(|metadata| metadata.modified()).ok()).collect()
     }
 }
+
+/// HTTP/2, as both sides settle on it (RFC 9113 section 3.2).
+pub(crate) const H2: &[u8] = b"h2";
 
 static TLS12_AND_13: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 static TLS13_ALONE: [&SupportedProtocolVersion; 1] = [&TLS13];

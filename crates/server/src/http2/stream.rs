@@ -1,0 +1,251 @@
+//! One stream, one request: its task, its handler, and how much of the client's time it may take.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use onion::{Response, give_way, plain};
+use tokio::time::Instant;
+
+use super::request::{Head, request};
+use super::response::{Outgoing, response};
+use crate::connection::Shared;
+use crate::deadline::Deadline;
+use crate::seeing::{End, Entry, Line, Meter};
+use crate::stay::Stay;
+
+/// Gives each stream of a connection its task.
+#[derive(Clone)]
+pub(super) struct Streams {
+    shared: Arc<Shared>,
+    facts: Arc<onion::Connection>,
+    tally: Arc<Tally>,
+    /// What the task that is made next has to know: hyper asks for an answer, then for a task to wait for it in.
+    next: Arc<Mutex<Option<Arc<Stream>>>>,
+}
+
+/// What the task of a stream and its response's body share.
+pub(super) struct Stream {
+    pub(super) shared: Arc<Shared>,
+    pub(super) tally: Arc<Tally>,
+    /// Whether what goes on now depends on how much the client takes.
+    awaits_client: AtomicBool,
+    /// Whether it has taken something since that was last asked.
+    has_taken: AtomicBool,
+    timed_out: AtomicBool,
+}
+
+impl Stream {
+    /// The client has taken what it got so far, or nothing was sent yet.
+    pub(super) fn client_took(&self) {
+        self.awaits_client.store(false, Relaxed);
+        self.has_taken.store(true, Relaxed);
+    }
+
+    /// A further block is on its way.
+    pub(super) fn await_client(&self) {
+        self.awaits_client.store(true, Relaxed);
+    }
+}
+
+impl Streams {
+    pub(super) fn new(shared: &Arc<Shared>, facts: &Arc<onion::Connection>, tally: &Arc<Tally>) -> Self {
+        Streams {
+            shared: Arc::clone(shared),
+            facts: Arc::clone(facts),
+            tally: Arc::clone(tally),
+            next: Arc::default(),
+        }
+    }
+
+    /// The answer to one request.
+    pub(super) fn answer(
+        &self,
+        asked: http::Request<Incoming>,
+    ) -> impl Future<Output = Result<http::Response<Outgoing>, Infallible>> + Send + use<> {
+        let stream = Arc::new(Stream {
+            shared: Arc::clone(&self.shared),
+            tally: Arc::clone(&self.tally),
+            awaits_client: AtomicBool::new(false),
+            has_taken: AtomicBool::new(false),
+            timed_out: AtomicBool::new(false),
+        });
+        self.tally.open();
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&stream));
+        let facts = Arc::clone(&self.facts);
+        async move {
+            let mut course = Course { stream, entry: None, is_done: false };
+            // What was taken back in the same breath is never begun: hyper looks for that now.
+            give_way().await;
+            Ok(course.answer(asked, &facts).await)
+        }
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
+    fn execute(&self, serving: F) {
+        let entered = self.shared.stop.enter();
+        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(stream) = next else {
+            drop(tokio::spawn(Stay::new(entered, serving)));
+            return;
+        };
+        let patience = self.shared.config.write_timeout.0;
+        let watched = async move {
+            watch(serving, &stream, patience).await;
+            stream.tally.close();
+        };
+        drop(tokio::spawn(Stay::new(entered, watched)));
+    }
+}
+
+/// Waits for the end of a stream, unless its client takes nothing for too long.
+async fn watch(serving: impl Future<Output = ()>, stream: &Stream, patience: Duration) {
+    let mut serving = pin!(serving);
+    let mut deadline: Option<Deadline> = None;
+    poll_fn(|context| {
+        if serving.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        let has_taken = stream.has_taken.swap(false, Relaxed);
+        if !stream.awaits_client.load(Relaxed) {
+            deadline = None;
+            return Poll::Pending;
+        }
+        let deadline = deadline.get_or_insert_with(|| Deadline::new(patience));
+        if has_taken {
+            deadline.set(patience);
+        }
+        deadline.poll(context).map(|()| stream.timed_out.store(true, Relaxed))
+    })
+    .await;
+}
+
+/// The course of one request, told of at its end.
+pub(super) struct Course {
+    pub(super) stream: Arc<Stream>,
+    pub(super) entry: Option<Box<Entry>>,
+    /// Whether there is nothing left of it that the client could take back.
+    pub(super) is_done: bool,
+}
+
+impl Course {
+    async fn answer(
+        &mut self,
+        asked: http::Request<Incoming>,
+        facts: &Arc<onion::Connection>,
+    ) -> http::Response<Outgoing> {
+        let (parts, body) = asked.into_parts();
+        let method = parts.method.clone();
+        self.enter(&parts, facts);
+        let given = match request(parts, body, &self.stream.shared.config, facts) {
+            Err(rejection) => {
+                let mut refusal: Response = plain(rejection.status, rejection.reason);
+                *refusal.body_mut() = format!("{}\n", rejection.reason).into();
+                refusal
+            }
+            Ok(Head { mut request, mut context }) => {
+                context.notes = self.entry.as_ref().map(|entry| Arc::clone(&entry.notes));
+                *request.extensions_mut() = onion::reuse::extensions(context);
+                self.stream.shared.call(request).await
+            }
+        };
+        if let Some(entry) = &mut self.entry {
+            entry.answered(given.headers());
+        }
+        let stream = Arc::clone(&self.stream);
+        let rest = Course { stream, entry: self.entry.take(), is_done: false };
+        self.is_done = true;
+        response(given, &method, rest)
+    }
+
+    /// Where somebody looks on: a request has come.
+    fn enter(&mut self, parts: &http::request::Parts, facts: &Arc<onion::Connection>) {
+        let Some(seeing) = &self.stream.shared.seeing else { return };
+        let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+        let target = bytes::Bytes::copy_from_slice(target.as_bytes());
+        let line = Line { method: parts.method.clone(), target, version: parts.version };
+        let (meter, notes) = (Arc::new(Meter::new()), Arc::default());
+        self.entry = Some(seeing.enter(facts, &meter, &notes, line, &parts.headers));
+    }
+
+    /// The end of the request, as far as the server is concerned.
+    pub(super) fn leave(&mut self, end: End) {
+        if !std::mem::replace(&mut self.is_done, true) {
+            self.stream.tally.answered();
+            if let Some(mut entry) = self.entry.take() {
+                entry.end = end;
+            }
+        }
+    }
+}
+
+impl Drop for Course {
+    fn drop(&mut self) {
+        if self.is_done || self.stream.shared.stop.is_aborted() {
+            return;
+        }
+        let timed_out = self.stream.timed_out.load(Relaxed);
+        if !timed_out {
+            self.stream.tally.taken_back();
+        }
+        if let Some(mut entry) = self.entry.take() {
+            entry.end = if timed_out { End::WriteTimeout } else { End::ClientGone };
+        }
+    }
+}
+
+/// What becomes of the streams of a connection.
+pub(super) struct Tally {
+    open: AtomicU32,
+    /// When the last one ended.
+    ended: Mutex<Instant>,
+    /// How many more the client has taken back than it has let be answered.
+    taken_back: AtomicU32,
+    most: u32,
+}
+
+impl Tally {
+    pub(super) fn new(most: u32) -> Self {
+        Tally {
+            open: AtomicU32::new(0),
+            ended: Mutex::new(Instant::now()),
+            taken_back: AtomicU32::new(0),
+            most,
+        }
+    }
+
+    /// For how long there has been no stream; `None` while there is one.
+    pub(super) fn idle(&self) -> Option<Duration> {
+        let ended = *self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.open.load(Relaxed) == 0).then(|| ended.elapsed())
+    }
+
+    /// Whether the client only makes work.
+    pub(super) fn is_too_much(&self) -> bool {
+        self.taken_back.load(Relaxed) > self.most
+    }
+
+    fn open(&self) {
+        self.open.fetch_add(1, Relaxed);
+    }
+
+    fn close(&self) {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.open.fetch_sub(1, Relaxed);
+    }
+
+    fn answered(&self) {
+        let _ = self.taken_back.fetch_update(Relaxed, Relaxed, |count| count.checked_sub(1));
+    }
+
+    fn taken_back(&self) {
+        self.taken_back.fetch_add(1, Relaxed);
+    }
+}

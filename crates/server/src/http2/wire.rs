@@ -1,0 +1,139 @@
+//! A connection as hyper reads and writes it. A client that takes nothing for too long is given up.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Buf;
+use hyper::rt::{Read, ReadBufCursor, Write};
+
+use crate::deadline::Deadline;
+use crate::incoming::{Exchange, Reader};
+
+/// Both halves of a connection.
+#[derive(Clone)]
+pub(super) struct Wire {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    reader: Mutex<Reader>,
+    exchange: Arc<Exchange>,
+    /// How long the client may take nothing, and since when it does.
+    patience: Duration,
+    stalled: Mutex<Option<Deadline>>,
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl Wire {
+    pub(super) fn new(reader: Reader, exchange: Arc<Exchange>, patience: Duration) -> Self {
+        let shared = Shared {
+            reader: Mutex::new(reader),
+            exchange,
+            patience,
+            stalled: Mutex::new(None),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+        };
+        Wire { shared: Arc::new(shared) }
+    }
+
+    /// How many bytes have come.
+    pub(super) fn received(&self) -> u64 {
+        self.shared.received.load(Relaxed)
+    }
+
+    /// How many bytes have gone.
+    pub(super) fn sent(&self) -> u64 {
+        self.shared.sent.load(Relaxed)
+    }
+
+    /// Reads what nobody wants.
+    pub(super) fn poll_discard(&self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut reader = lock(&self.shared.reader);
+        reader.buffer.clear();
+        reader.poll_fill(context)
+    }
+
+    fn poll_send(
+        &self,
+        context: &mut Context<'_>,
+        send: impl Fn(&Exchange) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let shared = &self.shared;
+        loop {
+            match send(&shared.exchange) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let writable = shared.exchange.writer().poll_writable(context)?;
+                    if writable.is_pending() {
+                        let mut stalled = lock(&shared.stalled);
+                        let deadline = stalled.get_or_insert_with(|| Deadline::new(shared.patience));
+                        ready!(deadline.poll(context));
+                        return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => {
+                    *lock(&shared.stalled) = None;
+                    shared.sent.fetch_add(*outcome.as_ref().unwrap_or(&0) as u64, Relaxed);
+                    return Poll::Ready(outcome);
+                }
+            }
+        }
+    }
+}
+
+impl Read for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut reader = lock(&self.shared.reader);
+        if reader.buffer.is_empty() && ready!(reader.poll_fill(context))? == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let count = reader.buffer.len().min(buffer.remaining());
+        buffer.put_slice(&reader.buffer[..count]);
+        reader.buffer.advance(count);
+        self.shared.received.fetch_add(count as u64, Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for Wire {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, block: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send(context, |exchange| exchange.writer().try_write(&[IoSlice::new(block)]))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        blocks: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_send(context, |exchange| exchange.writer().try_write(blocks))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_send(context, |exchange| exchange.writer().try_flush().map(|()| 0)).map_ok(drop)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.as_mut().poll_flush(context))?;
+        self.shared.exchange.writer().shutdown();
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Nothing that runs under these locks can panic half-way.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
