@@ -27,6 +27,7 @@ __all__ = [
     "Input",
     "Layer",
     "Onion",
+    "RequestTimeout",
     "Server",
     "SessionMapping",
     "SessionUnavailable",

@@ -118,9 +118,15 @@ fn resolved(schema: &Value, definitions: &Value) -> Value {
             };
             let own = members.iter().filter(|(key, _)| !["$ref", "$defs", "$schema"].contains(&key.as_str()));
             whole.extend(own.map(|(key, value)| (key.clone(), value.clone())));
+            if name.is_some_and(|name| MEASURES.contains(&name)) {
+                whole.insert("type".to_owned(), json!(["string", "number"]));
+            }
             let kept = whole.iter().filter(|(key, _)| !key.starts_with("x-"));
             Value::Object(kept.map(|(key, value)| (key.clone(), resolved(value, definitions))).collect())
         }
         other => other.clone(),
     }
 }
+
+/// Types that may be written as bare numbers too: of seconds, or of bytes.
+const MEASURES: [&str; 3] = ["Span", "SpanOrOff", "Size"];

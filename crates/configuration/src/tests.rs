@@ -238,6 +238,7 @@ fn the_schema_lists_every_option_and_every_layer() {
     let schema = schema();
 
     assert!(schema["properties"]["threads"]["description"].is_string());
+    assert_eq!(schema["properties"]["keep_alive"]["type"], json!(["string", "number"]));
     let layers_of_schema = schema["$defs"]["layer"]["oneOf"].as_array().expect("a list");
     assert_eq!(layers_of_schema.len(), layers::LAYERS.len());
     let text = schema.to_string();
