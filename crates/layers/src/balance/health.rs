@@ -73,9 +73,7 @@ async fn probe(member: &Member, path: Uri, patience: Duration) -> Result<(), Str
     let answer = answer.map_err(|failure| failure.to_string())?;
     let (head, incoming) = answer.response.into_parts();
     // Its connection is kept, if the answer is a short one.
-    Relay::new(incoming, answer.link, Arc::clone(&member.upstream), Of::request(&parts), due)
-        .into_body()
-        .await;
+    Relay::new(incoming, answer.link, Arc::clone(&member.upstream), Of::request(&parts), due).into_body();
     if head.status.is_success() || head.status.is_redirection() {
         return Ok(());
     }

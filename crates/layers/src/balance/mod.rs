@@ -105,15 +105,8 @@ impl Balance {
     }
 
     /// The response, with all that has to be seen to at its end.
-    async fn respond(
-        &self,
-        answer: Answer,
-        busy: Busy,
-        member: &Arc<Member>,
-        parts: &Parts,
-        due: Due,
-    ) -> Response {
-        let mut response = respond(answer, &member.upstream, &self.heads, parts, due).await;
+    fn respond(&self, answer: Answer, busy: Busy, member: &Arc<Member>, parts: &Parts, due: Due) -> Response {
+        let mut response = respond(answer, &member.upstream, &self.heads, parts, due);
         let failing = Arc::clone(member);
         response.body_mut().on_end(move |end| {
             if end == End::Failed {
@@ -163,7 +156,7 @@ impl Layer for Balance {
                 let member = &self.members[index];
                 let busy = member.begin();
                 let failure = match member.upstream.exchange(&parts, &mut body, &mut due).await {
-                    Ok(answer) => return self.respond(answer, busy, member, &parts, due).await,
+                    Ok(answer) => return self.respond(answer, busy, member, &parts, due),
                     Err(failure) => failure,
                 };
                 if failure.is_of_the_target() {

@@ -26,7 +26,8 @@ use super::wire::{Meter, Wire};
 /// A connection to a target.
 pub(crate) struct Link {
     sender: SendRequest<Upload>,
-    connection: Connection<TokioIo<Wire>, Upload>,
+    /// None once it is of no use any more.
+    connection: Option<Connection<TokioIo<Wire>, Upload>>,
     meter: Arc<Meter>,
     deadline: Deadline,
     ended: bool,
@@ -43,59 +44,73 @@ pub(crate) struct Unanswered {
 
 impl Link {
     /// The HTTP connection over `wire`.
-    pub(crate) async fn new(wire: Wire) -> Result<Self, Failure> {
+    pub(crate) async fn new(wire: Wire) -> Result<Box<Self>, Failure> {
         let meter = Arc::clone(&wire.meter);
         let mut builder = Builder::new();
         builder.max_header_size(HEAD_MOST).max_buf_size(BUFFER_MOST).title_case_headers(true);
         let (sender, connection) =
             builder.handshake(TokioIo::new(wire)).await.map_err(|error| malformed(&error))?;
-        Ok(Link { sender, connection, meter, deadline: Deadline::new(), ended: false, since: Instant::now() })
+        let (connection, deadline, since) = (Some(connection), Deadline::new(), Instant::now());
+        Ok(Box::new(Link { sender, connection, meter, deadline, ended: false, since }))
     }
 
     /// Sends `request`, and waits for the head of the response: for as long as `patience` from the last time on that
     /// the target took something.
-    pub(crate) async fn send(
-        &mut self,
+    ///
+    /// No `async fn`: what it gives does not have to hold the request.
+    pub(crate) fn send<'a>(
+        &'a mut self,
         request: Request<Upload>,
         patience: Duration,
-        due: &mut Due,
-    ) -> Result<Response<Incoming>, Unanswered> {
+        due: &'a mut Due,
+    ) -> impl Future<Output = Result<Response<Incoming>, Unanswered>> + Send + 'a {
         let upload = request.body().progress();
         let read_before = self.meter.read();
         let mut written = self.meter.written();
         self.meter.allow(ALLOWED);
         self.deadline.set(patience);
-        let mut response = pin!(self.sender.try_send_request(request));
-        let answered = poll_fn(|context| {
-            drive(&mut self.connection, &mut self.ended, context);
-            if let Poll::Ready(answered) = response.as_mut().poll(context) {
-                return Poll::Ready(Ok(answered));
-            }
-            if let Poll::Ready(failure) = due.poll(context) {
-                return Poll::Ready(Err(failure));
-            }
-            let waits = upload.as_ref().is_some_and(|upload| upload.waits_for_client());
-            if waits || self.meter.written() != written {
-                written = self.meter.written();
-                self.deadline.set(patience);
-            }
-            self.deadline.poll(context).map(|()| Err(Failure::TimedOut(patience)))
-        });
-        let mut error = match answered.await {
-            Ok(Ok(response)) => {
-                self.meter.allow(u64::MAX);
-                return Ok(response);
-            }
-            Err(failure) => return Err(Unanswered { failure, unsent: None }),
-            Ok(Err(error)) => error,
-        };
-        let unsent = error.take_message().map(Request::into_body);
-        let failure = match upload.and_then(|upload| upload.take_failure()) {
-            Some(failure) => Failure::Upload(failure),
-            None if self.meter.read() == read_before => Failure::Closed,
-            None => malformed(error.error()),
-        };
-        Err(Unanswered { failure, unsent })
+        // Boxed: it has room for the request, in case that it comes back.
+        let mut response = Box::pin(self.sender.try_send_request(request));
+        async move {
+            let answered = poll_fn(|context| {
+                drive(&mut self.connection, &mut self.ended, context);
+                if let Poll::Ready(answered) = response.as_mut().poll(context) {
+                    return Poll::Ready(Ok(answered));
+                }
+                if self.ended {
+                    // It has closed before the request was taken off its queue: only its end gives that back.
+                    self.connection = None;
+                    return Poll::Ready(match response.as_mut().poll(context) {
+                        Poll::Ready(answered) => Ok(answered),
+                        Poll::Pending => Err(Failure::Closed),
+                    });
+                }
+                if let Poll::Ready(failure) = due.poll(context) {
+                    return Poll::Ready(Err(failure));
+                }
+                let waits = upload.as_ref().is_some_and(|upload| upload.waits_for_client());
+                if waits || self.meter.written() != written {
+                    written = self.meter.written();
+                    self.deadline.set(patience);
+                }
+                self.deadline.poll(context).map(|()| Err(Failure::TimedOut(patience)))
+            });
+            let mut error = match answered.await {
+                Ok(Ok(response)) => {
+                    self.meter.allow(u64::MAX);
+                    return Ok(response);
+                }
+                Err(failure) => return Err(Unanswered { failure, unsent: None }),
+                Ok(Err(error)) => error,
+            };
+            let unsent = error.take_message().map(Request::into_body);
+            let failure = match upload.and_then(|upload| upload.take_failure()) {
+                Some(failure) => Failure::Upload(failure),
+                None if self.meter.read() == read_before => Failure::Closed,
+                None => malformed(error.error()),
+            };
+            Err(Unanswered { failure, unsent })
+        }
     }
 
     /// Lets the connection work on. Tells whether it has ended.
@@ -125,27 +140,36 @@ impl Link {
         !self.drive(&mut Context::from_waker(Waker::noop())) && self.sender.is_ready()
     }
 
-    /// Whether an idle connection is still good: not older than `most`, and not closed. With `probe` the kernel is
-    /// asked, otherwise the runtime, which may hear of it later.
+    /// Whether an idle connection is still good: not older than `most`, and with `probe` not closed either, as far as
+    /// the kernel knows. Without, the request finds out.
     pub(crate) fn is_usable(&mut self, most: Duration, probe: bool) -> bool {
+        if self.since.elapsed() >= most {
+            return false;
+        }
         if probe {
             self.meter.probe();
+            return !self.drive(&mut Context::from_waker(Waker::noop())) && self.sender.is_ready();
         }
-        self.since.elapsed() < most
-            && !self.drive(&mut Context::from_waker(Waker::noop()))
-            && self.sender.is_ready()
+        true
     }
 
     /// The raw connection after a `101 Switching Protocols`, with what was read of it already.
-    pub(crate) async fn into_raw(self) -> Result<(Wire, Bytes), Failure> {
-        let parts = self.connection.without_shutdown().await.map_err(|error| malformed(&error))?;
+    pub(crate) async fn into_raw(self: Box<Self>) -> Result<(Wire, Bytes), Failure> {
+        let connection = self.connection.ok_or(Failure::Closed)?;
+        let parts = connection.without_shutdown().await.map_err(|error| malformed(&error))?;
         Ok((parts.io.into_inner(), parts.read_buf))
     }
 }
 
-fn drive(connection: &mut Connection<TokioIo<Wire>, Upload>, ended: &mut bool, context: &mut Context<'_>) {
-    // How it ended is told to whoever waits for the response or its body.
-    *ended = *ended || connection.poll_without_shutdown(context).is_ready();
+fn drive(
+    connection: &mut Option<Connection<TokioIo<Wire>, Upload>>,
+    ended: &mut bool,
+    context: &mut Context<'_>,
+) {
+    if let (Some(connection), false) = (connection, *ended) {
+        // How it ended is told to whoever waits for the response or its body.
+        *ended = connection.poll_without_shutdown(context).is_ready();
+    }
 }
 
 /// hyper's error, with its causes.

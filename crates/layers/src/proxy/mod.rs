@@ -28,6 +28,7 @@ mod upload;
 pub(crate) mod upstream;
 mod wire;
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -88,17 +89,17 @@ impl Proxy {
 
 impl Layer for Proxy {
     fn call<'a>(&'a self, request: Request, _: Next<'a>) -> onion::Answer<'a> {
+        if let Some(refusal) = refusal(&request, &self.heads, self.upstream.options()) {
+            return onion::answer(refusal);
+        }
+        let (parts, body) = request.into_parts();
+        leave_with_client(&parts);
+        let mut body = Some(body);
         Box::pin(async move {
-            if let Some(refusal) = refusal(&request, &self.heads, self.upstream.options()) {
-                return refusal;
-            }
             let mut due = Due::new(self.upstream.options().total_timeout.map(|span| span.0));
-            let (parts, body) = request.into_parts();
-            leave_with_client(&parts);
-            let mut body = Some(body);
             match self.upstream.exchange(&parts, &mut body, &mut due).await {
                 Ok(answer) => {
-                    let response = respond(answer, &self.upstream, &self.heads, &parts, due).await;
+                    let response = respond(answer, &self.upstream, &self.heads, &parts, due);
                     onion::reuse::give_back(parts.headers, parts.extensions);
                     response
                 }
@@ -152,18 +153,19 @@ pub(crate) fn leave_with_client(parts: &Parts) {
 }
 
 /// The response for the client.
-pub(crate) async fn respond(
+pub(crate) fn respond(
     answer: Answer,
     upstream: &Arc<Upstream>,
     heads: &RequestHeads,
     parts: &Parts,
     due: Due,
 ) -> Response {
-    let (head, incoming) = answer.response.into_parts();
+    let (mut head, incoming) = answer.response.into_parts();
     let target = upstream.target();
-    let host = heads.host(parts, target).to_str().unwrap_or_default();
-    let rewriter =
-        upstream.options().rewrite.then(|| Rewriter::new(target, host, heads.public_prefix(parts)));
+    let rewriter = (upstream.options().rewrite && Rewriter::has_work(&head.headers)).then(|| {
+        let host = heads.host(parts, target).to_str().unwrap_or_default();
+        Rewriter::new(target, host, heads.public_prefix(parts))
+    });
     let (mut headers, reason) = response_head::of(&head, &incoming, parts, rewriter.as_ref());
     let switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
     let mut response = if switched {
@@ -176,13 +178,15 @@ pub(crate) async fn respond(
         response
     } else {
         let relay = Relay::new(incoming, answer.link, Arc::clone(upstream), Of::request(parts), due);
-        let Some(body) = relay.into_body().await else {
+        let Some(body) = relay.into_body() else {
             return plain(StatusCode::BAD_GATEWAY, "Bad Gateway\n");
         };
         Response::new(body)
     };
     *response.status_mut() = head.status;
     *response.headers_mut() = headers;
+    // It is the one that the request's head was made in: hyper parses into what it has written.
+    onion::reuse::give_headers(mem::take(&mut head.headers));
     if let Some(reason) = reason {
         response.extensions_mut().insert(reason);
     }

@@ -23,7 +23,8 @@ pub(crate) struct Pool {
 struct Home {
     runtime: Id,
     process: u32,
-    links: Vec<Link>,
+    #[expect(clippy::vec_box, reason = "it goes from hand to hand, and is large")]
+    links: Vec<Box<Link>>,
 }
 
 impl Pool {
@@ -34,7 +35,7 @@ impl Pool {
 
     /// The connection that was used last, if it is still good. With `probe` it is looked at closely: the request can't
     /// be sent again.
-    pub(crate) fn take(&self, probe: bool) -> Option<Link> {
+    pub(crate) fn take(&self, probe: bool) -> Option<Box<Link>> {
         let runtime = Handle::current().id();
         loop {
             let mut link = {
@@ -48,7 +49,7 @@ impl Pool {
     }
 
     /// Keeps `link`, if it can take a further request and there is room.
-    pub(crate) fn give(&self, mut link: Link) {
+    pub(crate) fn give(&self, mut link: Box<Link>) {
         if self.most == 0 || !link.is_done_well() {
             return;
         }

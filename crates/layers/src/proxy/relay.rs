@@ -3,10 +3,9 @@
 //! It is read when somebody asks, never before; so a slow client slows the target down. A body that ends early is an
 //! error, and never looks like a whole one. Trailers are dropped.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -24,7 +23,7 @@ pub(crate) struct Relay {
     first: Option<Bytes>,
     incoming: Incoming,
     // None at the end, when it is back in the pool.
-    link: Option<Link>,
+    link: Option<Box<Link>>,
     upstream: Arc<Upstream>,
     of: Of,
     due: Due,
@@ -33,14 +32,20 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    pub(crate) fn new(incoming: Incoming, link: Link, upstream: Arc<Upstream>, of: Of, due: Due) -> Self {
+    pub(crate) fn new(
+        incoming: Incoming,
+        link: Box<Link>,
+        upstream: Arc<Upstream>,
+        of: Of,
+        due: Due,
+    ) -> Self {
         let patience = upstream.options().read_timeout.0;
         Relay { first: None, incoming, link: Some(link), upstream, of, due, patience, waiting: false }
     }
 
     /// As a body; nothing if it breaks off before the client has got anything. A short one that is there already is
     /// taken at once: it leaves in one write with its head, and its connection is free for the next request.
-    pub(crate) async fn into_body(mut self) -> Option<Body> {
+    pub(crate) fn into_body(mut self) -> Option<Body> {
         if self.incoming.is_end_stream() {
             self.finish();
             return Some(Body::empty());
@@ -48,7 +53,8 @@ impl Relay {
         if self.size_hint().exact().is_none_or(|length| length > AT_ONCE) {
             return Some(Body::stream(self));
         }
-        match poll_fn(|context| Poll::Ready(self.poll_whole(context))).await {
+        // Nobody has to be woken: whoever takes the body asks for the rest.
+        match self.poll_whole(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(whole)) => Some(whole.into()),
             Poll::Ready(Err(_)) => None,
             Poll::Pending => Some(Body::stream(self)),
@@ -81,7 +87,7 @@ impl Relay {
     /// The next block from the target.
     fn poll_incoming(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         loop {
-            let had_ended = self.link.as_ref().is_none_or(Link::has_ended);
+            let had_ended = self.link.as_ref().is_none_or(|link| link.has_ended());
             if let Poll::Ready(block) = self.poll_block(context) {
                 return Poll::Ready(block);
             }

@@ -3,7 +3,8 @@
 //! Only what points at the target is touched. A redirect becomes a path without a host: it can't lead anywhere else,
 //! whatever the target or the client says.
 
-use http::HeaderValue;
+use http::header::{CONTENT_LOCATION, LOCATION, SET_COOKIE};
+use http::{HeaderMap, HeaderValue};
 
 use super::target::Target;
 
@@ -19,6 +20,11 @@ pub(crate) struct Rewriter<'a> {
 impl<'a> Rewriter<'a> {
     pub(crate) fn new(target: &'a Target, host: &'a str, prefix: String) -> Self {
         Rewriter { target, host, prefix }
+    }
+
+    /// Whether there is anything in a response that may need it.
+    pub(crate) fn has_work(headers: &HeaderMap) -> bool {
+        [LOCATION, CONTENT_LOCATION, SET_COOKIE].iter().any(|name| headers.contains_key(name))
     }
 
     /// A new value for `Location` or `Content-Location`, if it needs one.

@@ -14,11 +14,11 @@ use super::link::Link;
 use super::wire::Wire;
 
 /// What the server gets to do with the client's connection after it has sent the head: to connect it with `link`'s.
-pub(crate) fn upgrade(link: Link, patience: Duration) -> Upgrade {
+pub(crate) fn upgrade(link: Box<Link>, patience: Duration) -> Upgrade {
     Upgrade::new(move |client| Box::pin(tunnel(link, client, patience)))
 }
 
-async fn tunnel(link: Link, mut client: Box<dyn Duplex>, patience: Duration) {
+async fn tunnel(link: Box<Link>, mut client: Box<dyn Duplex>, patience: Duration) {
     // A target that ends here has ended the tunnel: there is nobody to be told.
     let Ok((wire, begun)) = link.into_raw().await else { return };
     let meter = wire.meter.clone();

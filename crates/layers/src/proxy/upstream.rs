@@ -30,7 +30,7 @@ pub(crate) struct Upstream {
 /// A response, with the connection that its body comes on.
 pub(crate) struct Answer {
     pub(crate) response: Response<Incoming>,
-    pub(crate) link: Link,
+    pub(crate) link: Box<Link>,
 }
 
 impl Upstream {
@@ -78,11 +78,11 @@ impl Upstream {
             let was_kept = kept.is_some();
             let mut link = match kept.take() {
                 Some(link) => link,
-                None => self.connect(due).await?,
+                // Boxed, so that requests on kept connections do not carry the room for it.
+                None => Box::pin(self.connect(due)).await?,
             };
-            let request = self.request(parts, body)?;
             let patience = self.options.first_byte_timeout.0;
-            let unanswered = match link.send(request, patience, due).await {
+            let unanswered = match link.send(self.request(parts, body)?, patience, due).await {
                 Ok(response) => {
                     response_head::check(&response, parts)?;
                     return Ok(Answer { response, link });
@@ -99,11 +99,11 @@ impl Upstream {
     }
 
     /// Keeps a connection whose response is done.
-    pub(crate) fn keep(&self, link: Link) {
+    pub(crate) fn keep(&self, link: Box<Link>) {
         self.pool.give(link);
     }
 
-    async fn connect(&self, due: &mut Due) -> Result<Link, Failure> {
+    async fn connect(&self, due: &mut Due) -> Result<Box<Link>, Failure> {
         let connected = async { Link::new(self.connector.connect().await?).await };
         due.bound(connected).await?
     }
