@@ -47,18 +47,18 @@ class RawClient:
         """Sends frames as they are."""
         self.socket.sendall(b"".join(frame.serialize() for frame in given))
 
-    def head(self, path: str, *fields: tuple[str, str], method: str = "GET", **pseudo: str) -> bytes:
+    def head(self, path: str, *fields: tuple[str, str], **pseudo: str) -> bytes:
         """The block of a request's fields; `pseudo` replaces what stands in front, "" leaves it out."""
-        front = {"method": method, "scheme": "http", "authority": "a", "path": path, **pseudo}
+        front = {"method": "GET", "scheme": "http", "authority": "a", "path": path, **pseudo}
         block = [(f":{name}", value) for name, value in front.items() if value]
-        return bytes(self.encoder.encode([*block, *fields], huffman=False))
+        return bytes(self.encoder.encode([*block, *fields]))
 
     def request(
         self, path: str, *fields: tuple[str, str], body: bytes | None = None, end: bool = True, **pseudo: str
     ) -> int:
         """Sends a request; returns its stream."""
         self.stream += 2
-        block = self.head(path, *fields, method="GET" if body is None else "POST", **pseudo)
+        block = self.head(path, *fields, **{"method": "GET" if body is None else "POST", **pseudo})
         ends = ["END_STREAM"] if end and body is None else []
         self.send(frames.HeadersFrame(self.stream, block, flags=["END_HEADERS", *ends]))
         if body is not None:

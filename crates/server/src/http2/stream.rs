@@ -77,6 +77,9 @@ impl Streams {
             timed_out: AtomicBool::new(false),
         });
         self.tally.open();
+        if let Some(tally) = &self.shared.tally {
+            tally.count();
+        }
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&stream));
         let facts = Arc::clone(&self.facts);
         async move {
