@@ -10,6 +10,7 @@ use pyo3::types::PyDict;
 use server::supervisor::{BootFailure, Plan, Supervisor};
 use tokio::runtime::Builder;
 
+use crate::options::ConfigurationError;
 use crate::serving::read_config;
 
 pyo3::create_exception!(
@@ -66,7 +67,13 @@ impl PySupervisor {
 fn plan(given: &Bound<'_, PyAny>) -> PyResult<Plan> {
     type Given<'py> = (Vec<OsString>, Option<PathBuf>, Bound<'py, PyDict>);
     let (command, directory, options): Given<'_> = given.extract()?;
-    Ok(Plan { command, directory, config: read_config(&options)? })
+    let config = read_config(&options)?;
+    if !config.metrics_bind.is_empty() {
+        let message = "metrics_bind: workers count each for itself, and nobody adds that up yet; leave it out, or \
+            serve without workers";
+        return Err(ConfigurationError::new_err(message));
+    }
+    Ok(Plan { command, directory, config })
 }
 
 fn boot_error(py: Python<'_>, failure: &BootFailure) -> PyErr {

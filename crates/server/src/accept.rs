@@ -18,6 +18,7 @@ use crate::Config;
 use crate::connection::{Connection, Shared};
 use crate::health::{Health, Loaded};
 use crate::listen::{Bind, BindError, Listener, ListenerSocket};
+use crate::metrics::{Metrics, MetricsPage};
 use crate::outbox::Flusher;
 use crate::prelude::Prelude;
 use crate::respond::report;
@@ -32,6 +33,9 @@ use crate::tls::{self, Tls};
 pub struct Server {
     config: Config,
     listeners: Vec<Listener>,
+    /// Those that scrapers ask at.
+    scraped: Vec<Listener>,
+    metrics: Option<Arc<Metrics>>,
     stop: StopHandle,
     given: Option<Given>,
     access_log: Option<Arc<AccessLog>>,
@@ -50,9 +54,15 @@ impl Server {
         for bind in &config.bind {
             listeners.extend(Listener::open(bind, config.backlog)?);
         }
+        let mut scraped = Vec::new();
+        for bind in &config.metrics_bind {
+            scraped.extend(Listener::open(bind, config.backlog)?);
+        }
         Ok(Server {
             config,
             listeners,
+            scraped,
+            metrics: None,
             stop: StopHandle::default(),
             given: None,
             access_log: None,
@@ -71,6 +81,8 @@ impl Server {
         Ok(Server {
             config,
             listeners,
+            scraped: Vec::new(),
+            metrics: None,
             stop: StopHandle::default(),
             given: None,
             access_log: None,
@@ -132,6 +144,21 @@ impl Server {
         self.listeners.iter().map(Listener::bound).collect()
     }
 
+    /// The places that metrics are told at.
+    pub fn metrics_bound(&self) -> Vec<Bind> {
+        self.scraped.iter().map(Listener::bound).collect()
+    }
+
+    /// What is counted, if metrics are asked for. To be called after [`logging`](Self::logging) and
+    /// [`loaded`](Self::loaded).
+    pub fn metrics(&mut self) -> Option<Arc<Metrics>> {
+        if self.scraped.is_empty() {
+            return None;
+        }
+        let make = || Arc::new(Metrics::new(self.loaded.clone(), self.access_log.clone()));
+        Some(Arc::clone(self.metrics.get_or_insert_with(make)))
+    }
+
     /// Stops the server, from anywhere.
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
@@ -139,9 +166,17 @@ impl Server {
 
     /// Serves until the stop begins, then until the requests in flight are answered, or the graceful timeout is over.
     /// Tells whether all were answered.
-    pub async fn serve(self, handler: Arc<dyn Handler>) -> io::Result<bool> {
+    pub async fn serve(mut self, handler: Arc<dyn Handler>) -> io::Result<bool> {
+        let metrics = self.metrics();
         let shared = self.shared(handler, false);
         let mut accepting = Vec::new();
+        if let Some(metrics) = metrics {
+            let page = self.unseen(Arc::new(MetricsPage(metrics)));
+            for listener in &self.scraped {
+                let accepting_all = accept_all(self.accepting(listener)?, Arc::clone(&page));
+                accepting.push(tokio::spawn(unconstrained(accepting_all)));
+            }
+        }
         for listener in &self.listeners {
             let accepting_all = accept_all(self.accepting(listener)?, Arc::clone(&shared));
             accepting.push(tokio::spawn(unconstrained(accepting_all)));
@@ -156,6 +191,7 @@ impl Server {
             let _ = task.await;
         }
         drop(self.listeners);
+        drop(self.scraped);
         let graceful = timeout(self.config.graceful_timeout.0, self.stop.idle()).await.unwrap_or(false);
         if !graceful {
             let (connections, bound) = (self.stop.open_connections(), self.config.graceful_timeout);
@@ -194,6 +230,8 @@ impl Server {
     }
 
     fn shared(&self, handler: Arc<dyn Handler>, once: bool) -> Arc<Shared> {
+        let (access_log, metrics) = (self.access_log.clone(), self.metrics.clone());
+        let is_seen = access_log.is_some() || metrics.is_some();
         Arc::new(Shared {
             handler,
             config: self.config.clone(),
@@ -203,8 +241,24 @@ impl Server {
             health: Health::new(&self.config, self.stop.clone(), self.loaded.clone()),
             tally: self.tally.clone(),
             given: self.given.clone(),
-            takes_notes: self.access_log.is_some() || self.config.request_timeout.0.is_some(),
-            seeing: self.access_log.clone().map(|log| Arc::new(Seeing { access_log: Some(log) })),
+            takes_notes: is_seen || self.config.request_timeout.0.is_some(),
+            seeing: is_seen.then(|| Arc::new(Seeing { access_log, metrics })),
+        })
+    }
+
+    /// For what is no part of the site: it is neither logged nor counted.
+    fn unseen(&self, handler: Arc<dyn Handler>) -> Arc<Shared> {
+        Arc::new(Shared {
+            handler,
+            config: self.config.clone(),
+            stop: self.stop.clone(),
+            once: false,
+            flusher: Flusher::default(),
+            health: None,
+            tally: None,
+            given: None,
+            takes_notes: false,
+            seeing: None,
         })
     }
 }

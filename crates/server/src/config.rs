@@ -68,6 +68,8 @@ pub struct Config {
     pub health_path: HealthPath,
     /// Which clients may ask how the server is; others get the application's answer.
     pub health_allow: Vec<AddressRange>,
+    /// Where metrics are told, in the format of Prometheus, at /metrics; nowhere if it is not given.
+    pub metrics_bind: Vec<Bind>,
     /// Where a line for each request goes: off, - for standard output, or a file.
     pub access_log: LogPlace,
     /// How a line of the access log looks: combined, json, or a template such as "{remote} {status} {duration}".
@@ -124,6 +126,7 @@ impl Default for Config {
             request_timeout_kill: Span::seconds(30),
             health_path: HealthPath::default(),
             health_allow: health::private(),
+            metrics_bind: Vec::new(),
             access_log: LogPlace::Off,
             access_log_format: LineFormat::default(),
             access_log_skip: Vec::new(),

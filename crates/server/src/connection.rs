@@ -19,6 +19,7 @@ use crate::deadline::Deadline;
 use crate::health::Health;
 use crate::http2;
 use crate::incoming::{Exchange, Incoming, Reader, Returned};
+use crate::metrics::Counted;
 use crate::outbox::Flusher;
 use crate::respond::{Asked, Broken, Responder, Responding};
 use crate::seeing::{End, Entry, Line, Meter, Seeing};
@@ -71,6 +72,7 @@ pub(crate) struct Connection {
     notes: Option<Arc<Notes>>,
     /// Whether the time for a further request was cut short, by a gentle stop.
     last_chance: bool,
+    _counted: Option<Counted>,
 }
 
 /// What came of waiting for a request.
@@ -86,6 +88,8 @@ impl Connection {
         facts: onion::Connection,
         (read, write): (ReadHalf, WriteHalf),
     ) -> Self {
+        let metrics = shared.seeing.as_ref().and_then(|seeing| seeing.metrics.as_ref());
+        let counted = metrics.map(Counted::new);
         let meter = shared.seeing.is_some().then(|| Arc::new(Meter::new()));
         let deadline = Deadline::new(shared.config.header_timeout.0);
         Connection {
@@ -94,6 +98,7 @@ impl Connection {
             exchange: Arc::new(Exchange::new(write, meter)),
             entry: None,
             notes: None,
+            _counted: counted,
             reader: Some(Reader::new(read, deadline)),
             last_chance: false,
             shared,

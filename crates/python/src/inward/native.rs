@@ -71,14 +71,18 @@ pub(super) fn call(application: &WsgiApplication, mut request: Request) -> Answe
         };
         let wanted = notes.as_ref().map(|_| Instant::now());
         let permit = permits.acquire().await;
-        if let (Some(notes), Some(wanted)) = (notes, wanted) {
+        if let (Some(notes), Some(wanted)) = (&notes, wanted) {
             notes.set_queued(wanted.elapsed());
         }
         let Ok(permit) = permit else { return crowded() };
         if application.may_write() {
             return Box::pin(writing::call(application, request, arrived, permit)).await;
         }
+        let wanted = notes.as_ref().map(|_| Instant::now());
         let response = attached(|py| {
+            if let (Some(notes), Some(wanted)) = (&notes, wanted) {
+                notes.set_interpreter(wanted.elapsed());
+            }
             begin(py, application, &request, arrived, permit).unwrap_or_else(|error| {
                 Of::call(request.method(), request.uri()).tell(py, "the application raised", &error);
                 raised(error, None)

@@ -9,10 +9,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::Frame;
-use onion::{Body, BodyError, Request, Response, ThreadBound};
+use onion::{Body, BodyError, Request, RequestExt, Response, ThreadBound};
 use pyo3::exceptions::PyConnectionResetError;
 use pyo3::prelude::*;
 use tokio::sync::{mpsc, oneshot};
@@ -40,7 +41,12 @@ pub(super) async fn call(
     let wrote = Arc::new(AtomicBool::new(false));
     let outlet = Outlet { answer: Some(answer), blocks: None, wrote: Arc::clone(&wrote) };
     spawn_blocking(move || {
+        let notes = request.context().and_then(|context| context.notes.as_ref());
+        let notes = notes.map(|notes| (Arc::clone(notes), Instant::now()));
         attached(|py| {
+            if let Some((notes, wanted)) = notes {
+                notes.set_interpreter(wanted.elapsed());
+            }
             let mut producer = Producer {
                 outlet: None,
                 of: Of::call(request.method(), request.uri()),

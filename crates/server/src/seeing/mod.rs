@@ -1,4 +1,4 @@
-//! Looks on: what becomes of each request, for the access log.
+//! Looks on: what becomes of each request, for the access log and the metrics.
 //!
 //! A server that nobody watches has no [`Seeing`], and its requests no [`Entry`]: it reads no clock and counts nothing.
 //! Where there is one, every request has an entry from the end of its head to its last byte. An entry that is dropped
@@ -16,6 +16,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use onion::Notes;
 
+use crate::metrics::Metrics;
+
 pub use access_log::AccessLog;
 pub use format::LineFormat;
 pub(crate) use meter::Meter;
@@ -24,6 +26,7 @@ pub(crate) use meter::Meter;
 #[derive(Debug)]
 pub(crate) struct Seeing {
     pub(crate) access_log: Option<Arc<AccessLog>>,
+    pub(crate) metrics: Option<Arc<Metrics>>,
 }
 
 /// How a request ended.
@@ -113,6 +116,9 @@ impl Seeing {
         let line_end = bytes.iter().position(|byte| b"\r\n".contains(byte)).unwrap_or(bytes.len());
         let began = Instant::now();
         meter.begin();
+        if let Some(metrics) = &self.metrics {
+            metrics.begin();
+        }
         Box::new(Entry {
             seeing: Arc::clone(self),
             facts: Arc::clone(facts),
@@ -157,6 +163,9 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         let duration = self.began.elapsed();
+        if let Some(metrics) = &self.seeing.metrics {
+            metrics.end(self, duration);
+        }
         if let Some(log) = &self.seeing.access_log {
             log.write(self, duration);
         }

@@ -1,0 +1,231 @@
+//! The numbers at one moment: they can be sent, added up, and shown.
+
+use std::fmt::{self, Write};
+use std::ops::AddAssign;
+
+use serde::{Deserialize, Serialize};
+
+/// The numbers of a process, or of several.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Requests that have ended, by method and status.
+    pub requests: Vec<(String, u16, u64)>,
+    /// Those of them whose answer is not whole, by the reason.
+    pub aborted: Vec<(String, u64)>,
+    /// Requests that are being answered.
+    pub in_flight: u64,
+    /// Connections that are open.
+    pub connections: u64,
+    /// Connections so far.
+    pub accepted: u64,
+    /// Bytes that were sent.
+    pub sent: u64,
+    /// Calls into the application that run.
+    pub calls: u64,
+    /// The most that may run at once.
+    pub threads: u64,
+    /// Requests that wait for their turn.
+    pub waiting: u64,
+    /// Lines that did not get into the access log.
+    pub log_lost: u64,
+    /// From the end of a request's head to the end of its answer, in microseconds.
+    pub duration: Buckets,
+    /// From the end of a request's head to the first byte of its answer, in microseconds.
+    pub first_byte: Buckets,
+    /// How long requests waited for their turn, in microseconds.
+    pub queued: Buckets,
+    /// How long calls waited for the interpreter, in microseconds.
+    pub interpreter: Buckets,
+    /// The bytes of responses' bodies.
+    pub size: Buckets,
+}
+
+/// How often values fell into each of some ranges.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Buckets {
+    /// The largest value of each range but the last, which has no end.
+    pub bounds: Vec<u64>,
+    /// How many fell into each.
+    pub counts: Vec<u64>,
+    /// All values together.
+    pub sum: u64,
+}
+
+impl AddAssign<&Snapshot> for Snapshot {
+    fn add_assign(&mut self, other: &Snapshot) {
+        for (method, status, count) in &other.requests {
+            match self.requests.iter_mut().find(|(name, code, _)| (name, code) == (method, status)) {
+                Some(mine) => mine.2 += count,
+                None => self.requests.push((method.clone(), *status, *count)),
+            }
+        }
+        for (reason, count) in &other.aborted {
+            match self.aborted.iter_mut().find(|(name, _)| name == reason) {
+                Some(mine) => mine.1 += count,
+                None => self.aborted.push((reason.clone(), *count)),
+            }
+        }
+        self.in_flight += other.in_flight;
+        self.connections += other.connections;
+        self.accepted += other.accepted;
+        self.sent += other.sent;
+        self.calls += other.calls;
+        self.threads += other.threads;
+        self.waiting += other.waiting;
+        self.log_lost += other.log_lost;
+        self.duration += &other.duration;
+        self.first_byte += &other.first_byte;
+        self.queued += &other.queued;
+        self.interpreter += &other.interpreter;
+        self.size += &other.size;
+    }
+}
+
+impl AddAssign<&Buckets> for Buckets {
+    /// Only what has the same ranges can be added up; that of another version is left out.
+    fn add_assign(&mut self, other: &Buckets) {
+        if self.bounds.is_empty() && self.counts.is_empty() {
+            *self = other.clone();
+        } else if self.bounds == other.bounds {
+            for (mine, count) in self.counts.iter_mut().zip(&other.counts) {
+                *mine += count;
+            }
+            self.sum += other.sum;
+        }
+    }
+}
+
+impl fmt::Display for Snapshot {
+    /// The text format of Prometheus, version 0.0.4.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let out = &mut Exposition(formatter);
+        out.family("requests_total", "counter", "Requests that have ended.")?;
+        for (method, status, count) in &self.requests {
+            out.line("requests_total", format_args!("{{method=\"{method}\",status=\"{status}\"}}"), count)?;
+        }
+        out.family("requests_aborted_total", "counter", "Requests whose answer is not whole.")?;
+        for (reason, count) in &self.aborted {
+            out.line("requests_aborted_total", format_args!("{{reason=\"{reason}\"}}"), count)?;
+        }
+        out.number("requests_in_flight", "gauge", "Requests that are being answered.", self.in_flight)?;
+        out.number("connections_total", "counter", "Connections so far.", self.accepted)?;
+        out.family("connections", "gauge", "Connections that are open.")?;
+        let active = self.in_flight.min(self.connections);
+        out.line("connections", format_args!("{{state=\"active\"}}"), &active)?;
+        out.line("connections", format_args!("{{state=\"idle\"}}"), &(self.connections - active))?;
+        out.number("sent_bytes_total", "counter", "Bytes that were sent, heads included.", self.sent)?;
+        out.number("application_calls", "gauge", "Calls into the application that run.", self.calls)?;
+        out.number("application_threads", "gauge", "The most calls that may run at once.", self.threads)?;
+        out.number("application_queue", "gauge", "Requests that wait for their turn.", self.waiting)?;
+        out.number(
+            "access_log_lost_lines_total",
+            "counter",
+            "Lines that did not get into the access log.",
+            self.log_lost,
+        )?;
+        let seconds = 1e6;
+        out.histogram(
+            "request_duration_seconds",
+            "From a request's head to its end.",
+            &self.duration,
+            seconds,
+        )?;
+        out.histogram(
+            "request_first_byte_seconds",
+            "From a request's head to its answer's first byte.",
+            &self.first_byte,
+            seconds,
+        )?;
+        out.histogram(
+            "queue_wait_seconds",
+            "How long requests waited for their turn.",
+            &self.queued,
+            seconds,
+        )?;
+        out.histogram(
+            "interpreter_wait_seconds",
+            "How long calls waited for the interpreter.",
+            &self.interpreter,
+            seconds,
+        )?;
+        out.histogram("response_body_bytes", "The bytes of responses' bodies.", &self.size, 1.0)
+    }
+}
+
+/// Writes families of numbers.
+struct Exposition<'a, 'f>(&'a mut fmt::Formatter<'f>);
+
+impl Exposition<'_, '_> {
+    fn family(&mut self, name: &str, kind: &str, help: &str) -> fmt::Result {
+        write!(self.0, "# HELP onionskin_{name} {help}\n# TYPE onionskin_{name} {kind}\n")
+    }
+
+    fn line(&mut self, name: &str, labels: fmt::Arguments<'_>, value: &dyn fmt::Display) -> fmt::Result {
+        writeln!(self.0, "onionskin_{name}{labels} {value}")
+    }
+
+    fn number(&mut self, name: &str, kind: &str, help: &str, value: u64) -> fmt::Result {
+        self.family(name, kind, help)?;
+        self.line(name, format_args!(""), &value)
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, buckets: &Buckets, unit: f64) -> fmt::Result {
+        #[expect(clippy::cast_precision_loss, reason = "what is shown has fifteen digits")]
+        let shown = |value: u64| value as f64 / unit;
+        self.family(name, "histogram", help)?;
+        let mut total = 0;
+        for (place, count) in buckets.counts.iter().enumerate() {
+            total += count;
+            let mut bound = String::from("+Inf");
+            if let Some(value) = buckets.bounds.get(place) {
+                bound.clear();
+                write!(bound, "{}", shown(*value))?;
+            }
+            writeln!(self.0, "onionskin_{name}_bucket{{le=\"{bound}\"}} {total}")?;
+        }
+        writeln!(self.0, "onionskin_{name}_sum {}", shown(buckets.sum))?;
+        writeln!(self.0, "onionskin_{name}_count {total}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(status: u16, counts: Vec<u64>) -> Snapshot {
+        Snapshot {
+            requests: vec![("GET".to_owned(), status, 2)],
+            connections: 3,
+            duration: Buckets { bounds: vec![500, 1000], counts, sum: 1500 },
+            ..Snapshot::default()
+        }
+    }
+
+    #[test]
+    fn snapshots_add_up() {
+        let mut all = Snapshot::default();
+        for each in [snapshot(200, vec![1, 0, 1]), snapshot(404, vec![0, 2, 0]), snapshot(200, vec![0, 0, 2])]
+        {
+            all += &each;
+        }
+        assert_eq!(all.requests, [("GET".to_owned(), 200, 4), ("GET".to_owned(), 404, 2)]);
+        assert_eq!((all.connections, all.duration.counts, all.duration.sum), (9, vec![1, 2, 3], 4500));
+    }
+
+    #[test]
+    fn a_snapshot_is_shown_as_prometheus_reads_it() {
+        let text = snapshot(200, vec![1, 0, 1]).to_string();
+        for line in [
+            "# TYPE onionskin_requests_total counter",
+            "onionskin_requests_total{method=\"GET\",status=\"200\"} 2",
+            "onionskin_connections{state=\"idle\"} 3",
+            "onionskin_request_duration_seconds_bucket{le=\"0.0005\"} 1",
+            "onionskin_request_duration_seconds_bucket{le=\"0.001\"} 1",
+            "onionskin_request_duration_seconds_bucket{le=\"+Inf\"} 2",
+            "onionskin_request_duration_seconds_sum 0.0015",
+            "onionskin_request_duration_seconds_count 2",
+        ] {
+            assert!(text.lines().any(|each| each == line), "{line} is not in\n{text}");
+        }
+    }
+}
