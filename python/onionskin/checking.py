@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onionskin import _core
-from onionskin.building import build, layer
+from onionskin.building import build, check
 from onionskin.configuration import placed, server_options
 from onionskin.explaining import layer_names
 from onionskin.target import load
@@ -51,19 +51,12 @@ def check_place(place: str) -> None:
 
 
 def described(data: Mapping[str, Any]) -> Iterator[list[str]]:
-    """The layers of a configuration, each built by itself, but for those whose options are applications."""
+    """The layers of a configuration, each made by itself, without the applications that they may name."""
+    check(data)
     outermost = data["layers"]
     for layers in [outermost, *(mount["layers"] for mount in data["mounts"])]:
-        for described in layers:
-            if not takes_applications(described["use"]):
-                layer(described)
         names = [described["use"] for described in layers]
         yield [*names, "mount"] if data["mounts"] and layers is outermost else names
-
-
-def takes_applications(name: str) -> bool:
-    """Whether a layer has an option that is an application."""
-    return any(row["name"] == name and "x-supplied" in str(row["schema"]) for row in _core.declarations())
 
 
 def misplaced(names: list[str]) -> list[str]:

@@ -134,9 +134,7 @@ def add_server_option(command: argparse.ArgumentParser, name: str, option: dict[
     if repeatable:
         command.add_argument(flag, action="append", metavar=metavar(option), help=help_text + "; repeatable")
     elif option.get("type") == "boolean":
-        command.add_argument(flag, action="store_const", const=["true"], help=help_text)
-        no = "--no-" + name.replace("_", "-")
-        command.add_argument(no, dest=name, action="store_const", const=["false"], help=argparse.SUPPRESS)
+        command.add_argument(flag, action=argparse.BooleanOptionalAction, help=help_text)
     else:
         command.add_argument(flag, metavar=metavar(option), help=help_text)
 
@@ -163,7 +161,7 @@ def configured(parsed: argparse.Namespace) -> _core.Configuration:
     """The configuration that a command line asks for."""
     names = ["application", "layer", *_core.server_options()["properties"]]
     given = {name: getattr(parsed, name) for name in names if getattr(parsed, name) is not None}
-    flags = {name: value if isinstance(value, list) else [value] for name, value in given.items()}
+    flags = {name: value if isinstance(value, list) else [str(value)] for name, value in given.items()}
     return read(config=parsed.config, flags=flags)
 
 

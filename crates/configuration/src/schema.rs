@@ -78,6 +78,10 @@ fn options_of(declaration: &Declaration) -> Map<String, Value> {
     let condition = plain(&layers::matching_schema().to_value());
     for (name, there) in [("match", "only there"), ("unless", "not there")] {
         let mut condition = condition.clone();
+        for part in condition["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+            let description = part["description"].clone();
+            *part = json!({"anyOf": [part.clone(), {"type": "string"}], "description": description});
+        }
         condition["description"] = format!("The layer is {there} for requests that satisfy this.").into();
         properties.insert(name.to_owned(), condition);
     }
@@ -121,6 +125,9 @@ fn resolved(schema: &Value, definitions: &Value) -> Value {
             if name.is_some_and(|name| MEASURES.contains(&name)) {
                 whole.insert("type".to_owned(), json!(["string", "number"]));
             }
+            if whole.contains_key("x-one-or-many") {
+                whole.insert("type".to_owned(), json!(["array", "string"]));
+            }
             let kept = whole.iter().filter(|(key, _)| !key.starts_with("x-"));
             Value::Object(kept.map(|(key, value)| (key.clone(), resolved(value, definitions))).collect())
         }
@@ -128,5 +135,5 @@ fn resolved(schema: &Value, definitions: &Value) -> Value {
     }
 }
 
-/// Types that may be written as bare numbers too: of seconds, or of bytes.
-const MEASURES: [&str; 3] = ["Span", "SpanOrOff", "Size"];
+/// Types that may be written as bare numbers too: of seconds, of bytes, of processes.
+const MEASURES: [&str; 4] = ["Span", "SpanOrOff", "Size", "Workers"];

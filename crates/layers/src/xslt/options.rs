@@ -68,7 +68,7 @@ impl Default for Options {
 /// One path or several.
 #[derive(Deserialize, JsonSchema)]
 #[serde(transparent)]
-#[schemars(inline)]
+#[schemars(inline, extend("x-one-or-many" = true))]
 pub(super) struct SheetPaths(#[serde(deserialize_with = "onion::one_or_many")] pub(super) Vec<String>);
 
 #[derive(Clone, Copy, PartialEq, Deserialize, Serialize, JsonSchema)]
