@@ -153,7 +153,9 @@ impl PyServer {
             let (runtime, watchdog) = self.runtime()?;
             let channel = UnixStream::from(inherited(control));
             let graceful = runtime.block_on(async {
-                WorkerEnd::new(channel)?.serve(server, Arc::clone(&self.handler), about).await
+                let stuck = self.overdue.as_ref().map(|overdue| overdue.stuck());
+                let end = WorkerEnd::new(channel)?.heeding(stuck);
+                end.serve(server, Arc::clone(&self.handler), about).await
             });
             wind_down(runtime, watchdog);
             if let Some(log) = &self.access_log {

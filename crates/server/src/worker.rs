@@ -1,7 +1,7 @@
 //! A worker's end of the channel to its supervisor: it says when it is ready, serves when it is told to, and drains
 //! when it is told to, or when the supervisor is gone.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::pin::pin;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use onion::{Body, Context, Handler, Request};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 
 use crate::AccessLog;
@@ -24,6 +24,8 @@ use crate::tally::Tally;
 #[derive(Debug)]
 pub struct WorkerEnd {
     channel: Channel,
+    /// How many calls into the application are stuck.
+    stuck: Option<watch::Receiver<u64>>,
 }
 
 /// How often an application is asked that says that it is not ready yet.
@@ -35,7 +37,14 @@ const MOST_OF_ANSWER: u64 = 1 << 20;
 impl WorkerEnd {
     /// Within a runtime.
     pub fn new(stream: UnixStream) -> io::Result<Self> {
-        Ok(WorkerEnd { channel: Channel::new(stream)? })
+        Ok(WorkerEnd { channel: Channel::new(stream)?, stuck: None })
+    }
+
+    /// Has the worker ask for a successor when the number of calls changes that are `stuck`.
+    #[must_use]
+    pub fn heeding(mut self, stuck: Option<watch::Receiver<u64>>) -> Self {
+        self.stuck = stuck;
+        self
     }
 
     /// Becomes ready, then serves until the supervisor has it drain. Tells whether every request was answered.
@@ -84,12 +93,17 @@ impl WorkerEnd {
         mut terminate: Signal,
     ) -> io::Result<bool> {
         let mut is_alone = false;
+        let mut stuck = self.stuck.take();
         loop {
             let message = tokio::select! {
                 served = &mut serving => return served,
                 message = self.receive(), if !is_alone => message,
                 () = tally.full() => {
                     self.retire(format!("it has answered {} requests", tally.requests()));
+                    continue;
+                }
+                () = next_stuck(&mut stuck) => {
+                    self.retire("a call into the application is stuck".to_owned());
                     continue;
                 }
                 _ = terminate.recv() => {
@@ -128,6 +142,16 @@ impl WorkerEnd {
     async fn ended(&mut self) {
         while !matches!(self.receive().await, None | Some(ToWorker::Drain | ToWorker::Stop)) {}
     }
+}
+
+/// Waits until a further call is stuck.
+async fn next_stuck(stuck: &mut Option<watch::Receiver<u64>>) {
+    if let Some(receiver) = stuck
+        && receiver.changed().await.is_ok()
+    {
+        return;
+    }
+    pending::<()>().await;
 }
 
 fn reopen(access_log: Option<&AccessLog>) {
