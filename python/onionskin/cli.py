@@ -8,7 +8,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from onionskin import _core, workers
+from onionskin import _core, control, workers
 from onionskin.building import build, check
 from onionskin.checking import warnings
 from onionskin.configuration import placed, read, server_options
@@ -84,6 +84,15 @@ def parser() -> argparse.ArgumentParser:
 
     describing = commands.add_parser("schema", help="print the JSON schema of onion.toml, for editors")
     describing.set_defaults(run=run_schema)
+
+    asking = commands.add_parser("status", help="show how a running server and its workers do")
+    add_control(asking)
+    asking.add_argument("--json", action="store_true", help="for programs")
+    asking.set_defaults(run=run_status)
+
+    reloading = commands.add_parser("reload", help="have a running server reload, and wait for the outcome")
+    add_control(reloading)
+    reloading.set_defaults(run=run_reload)
 
     listing = commands.add_parser("layers", help="list the layers, or show one's options")
     listing.add_argument("name", nargs="?", metavar="NAME", help="the layer to show")
@@ -175,6 +184,38 @@ def run_serve(parsed: argparse.Namespace) -> int:
         return 0 if workers.supervise(parsed.arguments, options_of) else 1
     graceful = serve_onion(build(data, find=load_or_tell), data)
     return 0 if graceful else 1
+
+
+def add_control(command: argparse.ArgumentParser) -> None:
+    """What says which server is meant."""
+    command.add_argument("--control", metavar="PATH", help="its control socket (default: that of the file)")
+    command.add_argument("--config", metavar="FILE", help="its configuration")
+
+
+def control_of(parsed: argparse.Namespace) -> str:
+    """The control socket that is meant."""
+    path = parsed.control or server_options(read(config=parsed.config).data)["control"]
+    if path is None:
+        raise _core.ConfigurationError("which server? give its control socket: --control PATH")
+    return str(path)
+
+
+def run_status(parsed: argparse.Namespace) -> int:
+    """``onionskin status``."""
+    status = control.ask(control_of(parsed), "status")
+    print(json.dumps(status, indent=2) if parsed.json else control.described(status))
+    return 0
+
+
+def run_reload(parsed: argparse.Namespace) -> int:
+    """``onionskin reload``."""
+    answer = control.ask(control_of(parsed), "reload")
+    wrong = answer.get("error") or answer["failed"]
+    if wrong is not None:
+        print(f"onionskin: not reloaded: {wrong}", file=sys.stderr)
+        return 1
+    print(f"onionskin: generation {answer['generation']} serves", file=sys.stderr)
+    return 0
 
 
 def run_check(parsed: argparse.Namespace) -> int:

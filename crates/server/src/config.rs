@@ -32,6 +32,16 @@ pub struct Config {
     pub boot_timeout: Span,
     /// A path, or `http://HOST/PATH`, that a worker must answer with 2xx before it serves; 503 is asked again.
     pub ready_path: Option<String>,
+    /// The Unix socket over which onionskin status and onionskin reload reach the server; for this user alone.
+    pub control: Option<String>,
+    /// After so many requests a worker is replaced; 0 is never.
+    pub max_requests: u32,
+    /// Up to so many more, another number for each worker, so that not all are replaced at once.
+    pub max_requests_jitter: u32,
+    /// After so long a worker is replaced, up to a tenth earlier; 0 is never.
+    pub max_lifetime: Span,
+    /// A worker that has so much memory (resident, on Linux) is replaced; 0 is never.
+    pub max_memory: Size,
     /// How long workers go on serving after SIGTERM or SIGINT, while readiness says that they leave.
     pub drain_delay: Span,
     /// How long in-flight requests may take to finish after SIGTERM or SIGINT.
@@ -109,6 +119,11 @@ impl Default for Config {
             workers: Workers::default(),
             boot_timeout: Span::seconds(60),
             ready_path: None,
+            control: None,
+            max_requests: 0,
+            max_requests_jitter: 0,
+            max_lifetime: Span::seconds(0),
+            max_memory: Size(0),
             drain_delay: Span::seconds(0),
             graceful_timeout: Span::seconds(30),
             header_timeout: Span::seconds(10),
@@ -153,6 +168,11 @@ impl Config {
             ("workers", self.workers != default.workers),
             ("boot_timeout", self.boot_timeout != default.boot_timeout),
             ("ready_path", self.ready_path != default.ready_path),
+            ("control", self.control != default.control),
+            ("max_requests", self.max_requests != default.max_requests),
+            ("max_requests_jitter", self.max_requests_jitter != default.max_requests_jitter),
+            ("max_lifetime", self.max_lifetime != default.max_lifetime),
+            ("max_memory", self.max_memory != default.max_memory),
             ("drain_delay", self.drain_delay != default.drain_delay),
         ];
         changed.into_iter().find(|(_, changed)| *changed).map(|(name, _)| name)

@@ -18,6 +18,7 @@ use crate::accept::{Given, Server};
 use crate::stay::Stay;
 use crate::stop::StopHandle;
 use crate::supervisor::message::{Channel, Counters, FromWorker, ToWorker};
+use crate::supervisor::recycle::most_requests;
 use crate::tally::Tally;
 
 /// A worker's end of the channel.
@@ -77,7 +78,7 @@ impl WorkerEnd {
                 Some(ToWorker::Leave | ToWorker::Count) => {}
             }
         }
-        let tally = Arc::new(Tally::new(0));
+        let tally = Arc::new(Tally::new(most_requests(server.config())));
         let stop = server.stop_handle();
         let serving = server.counting(Arc::clone(&tally)).serve(handler);
         self.attend(pin!(serving), &stop, &tally, access_log.as_deref(), terminate).await

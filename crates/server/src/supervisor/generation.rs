@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::message::ToWorker;
 use super::places::Places;
 use super::plan::Plan;
+use super::recycle::retires;
 use super::worker::{Stage, Worker};
 use super::{BootFailure, Phase, Supervisor, say};
 
@@ -97,9 +98,11 @@ impl Supervisor<'_> {
 
     /// Has a worker serve that is ready. Tells whom it replaces.
     fn start_serving(&mut self, pid: u32) -> Option<u32> {
+        let now = Instant::now();
         let worker = self.workers.get_mut(&pid)?;
         worker.stage = Stage::Serving;
-        worker.serving_since = Some(Instant::now());
+        worker.serving_since = Some(now);
+        worker.retires = retires(&self.plan.config, now);
         worker.tell(ToWorker::Serve);
         worker.replaces.take()
     }
@@ -114,6 +117,11 @@ impl Supervisor<'_> {
         let pids: Vec<u32> = self.workers.values().filter(own).map(|worker| worker.pid).collect();
         let coming = self.coming.take().expect("it was there above");
         let due = self.drained_by();
+        let is_first = self.generation == 0;
+        self.generation = coming.generation;
+        self.plan = coming.plan;
+        self.places = coming.places;
+        self.backoff.forget();
         for pid in &pids {
             self.start_serving(*pid);
         }
@@ -124,15 +132,11 @@ impl Supervisor<'_> {
                 Stage::Draining | Stage::Failed => {}
             }
         }
-        let is_first = self.generation == 0;
-        self.generation = coming.generation;
-        self.plan = coming.plan;
-        self.places = coming.places;
-        self.backoff.forget();
         if is_first {
             // What is served, and where: said by the application's side, which knows its layers.
             say_about(&coming.about);
         } else {
+            self.reply_reload(None);
             let took = coming.since.elapsed().as_secs_f64();
             let pids = pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             say(&format!(
@@ -174,6 +178,7 @@ impl Supervisor<'_> {
     fn reload_failed(&mut self, reason: &str, details: &str) {
         let text = format!("reload failed, generation {} goes on: {reason}\n{details}", self.generation);
         say(text.trim_end());
+        self.reply_reload(Some(reason.to_owned()));
         self.reload_ended();
     }
 

@@ -7,12 +7,14 @@
 //! `generation` decides who is started and who drains, `events` is what happens to it, `worker` is one process.
 
 mod backoff;
+mod control;
 mod count;
 mod events;
 mod generation;
 pub(crate) mod message;
 mod places;
 mod plan;
+pub(crate) mod recycle;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -20,6 +22,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, Write};
+use std::path::Path;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -28,11 +31,13 @@ pub use plan::{Plan, Source};
 use tokio::time::sleep_until;
 
 use self::backoff::Backoff;
+use self::control::{Control, LastReload, Reply};
 use self::events::Signals;
 use self::generation::Coming;
 use self::message::FromWorker;
 use self::places::Places;
 use self::worker::{Stage, Worker};
+use crate::listen::Listener;
 use crate::{Bind, BindError};
 
 /// A supervisor whose sockets are bound.
@@ -51,6 +56,15 @@ pub struct Supervisor<'a> {
     /// A reload was asked for while another one ran.
     reload_again: bool,
     backoff: Backoff,
+    control: Option<Listener>,
+    /// Those who have asked for the status, and when they are answered.
+    status_replies: Vec<(Instant, Reply)>,
+    /// Those who wait for the reload that runs, and for the one after it.
+    reload_replies: Vec<Reply>,
+    next_reload_replies: Vec<Reply>,
+    last_reload: Option<LastReload>,
+    /// When memory is looked at next.
+    memory_due: Instant,
     phase: Phase,
     /// Why it could not start.
     failure: Option<BootFailure>,
@@ -87,8 +101,10 @@ impl Error for BootFailure {}
 impl<'a> Supervisor<'a> {
     /// Binds every place of the first plan. Further ones come from `source`, when it is reloaded.
     pub fn bind(plan: Plan, source: Source<'a>) -> Result<Self, BindError> {
+        let places = Places::default().succeeded(&plan.config)?;
+        let control = Control::bind(plan.config.control.as_deref().map(Path::new))?;
         Ok(Supervisor {
-            places: Places::default().succeeded(&plan.config)?,
+            places,
             source,
             plan,
             workers: BTreeMap::new(),
@@ -97,6 +113,12 @@ impl<'a> Supervisor<'a> {
             coming: None,
             reload_again: false,
             backoff: Backoff::default(),
+            control,
+            status_replies: Vec::new(),
+            reload_replies: Vec::new(),
+            next_reload_replies: Vec::new(),
+            last_reload: None,
+            memory_due: Instant::now(),
             phase: Phase::Serving,
             failure: None,
             cut: false,
@@ -111,6 +133,7 @@ impl<'a> Supervisor<'a> {
     /// Supervises until SIGINT or SIGTERM, within a runtime of one thread. Tells whether every request was answered.
     pub async fn run(mut self) -> io::Result<Result<bool, BootFailure>> {
         let mut signals = Signals::watch()?;
+        let mut control = Control::listen(self.control.take())?;
         let (plan, places) = (self.plan.clone(), self.places.clone());
         self.start_generation(&plan, &places);
         loop {
@@ -121,6 +144,7 @@ impl<'a> Supervisor<'a> {
             let due = self.next_due();
             tokio::select! {
                 signal = signals.next() => self.signalled(signal),
+                (ask, reply) = control.next() => self.asked(ask, reply),
                 (pid, message) = poll_fn(|context| self.poll_workers(context)) => self.told(pid, message),
                 () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {}
             }
@@ -149,7 +173,12 @@ impl<'a> Supervisor<'a> {
             _ => None,
         };
         let workers = self.workers.values().flat_map(|worker| [worker.due, worker.retires]).flatten();
-        workers.chain(leaving).chain(self.backoff.until(now)).min()
+        workers
+            .chain(leaving)
+            .chain(self.backoff.until(now))
+            .chain(self.looks_at_memory())
+            .chain(self.status_replies.iter().map(|(due, _)| *due))
+            .min()
     }
 
     /// Does what is due.
@@ -167,6 +196,8 @@ impl<'a> Supervisor<'a> {
             worker.retires = None;
             worker.retiring = Some("it is old enough".to_owned());
         }
+        self.look_at_memory(now);
+        self.reply_status(now);
         self.fill(now);
     }
 

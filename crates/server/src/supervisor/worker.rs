@@ -32,6 +32,7 @@ pub(crate) struct Worker {
     pub(crate) pid: u32,
     pub(crate) generation: u64,
     pub(crate) stage: Stage,
+    pub(crate) born: Instant,
     /// When it began to serve.
     pub(crate) serving_since: Option<Instant>,
     /// By when it must have come to the next stage, or it is killed.
@@ -97,6 +98,7 @@ impl Worker {
             pid: spawned?.id(),
             generation,
             stage: Stage::Booting,
+            born: now,
             serving_since: None,
             due: Some(now + boot_timeout),
             replaces: None,

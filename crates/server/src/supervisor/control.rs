@@ -1,0 +1,241 @@
+//! The control socket: people ask how a supervisor does, and have it reload. One JSON object a line, both ways.
+
+use std::future::pending;
+use std::io;
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::Mode;
+use rustix::process::umask;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::message::{Counters, ToWorker};
+use super::recycle::memory;
+use super::worker::Stage;
+use super::{Phase, Supervisor};
+use crate::listen::{Listener, ListenerSocket};
+use crate::{Bind, BindError};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ask {
+    Status,
+    Reload,
+}
+
+#[derive(Debug, Deserialize)]
+struct Asked {
+    ask: Ask,
+}
+
+/// The answer, as JSON.
+pub(crate) type Reply = oneshot::Sender<serde_json::Value>;
+
+/// The socket, and what was asked over it.
+pub(crate) struct Control {
+    listener: Option<UnixListener>,
+    /// Its file is removed with it.
+    _bound: Option<Listener>,
+    sender: mpsc::Sender<(Ask, Reply)>,
+    asked: mpsc::Receiver<(Ask, Reply)>,
+}
+
+/// So many ask at once; others wait.
+const ASKING: usize = 16;
+
+/// How long somebody may take to ask, and the longest question.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LONGEST: u64 = 4096;
+
+/// How long workers have to tell their counters.
+const COUNTING: Duration = Duration::from_millis(100);
+
+impl Control {
+    /// Binds the socket, for this user alone.
+    pub(crate) fn bind(path: Option<&Path>) -> Result<Option<Listener>, BindError> {
+        let Some(path) = path else { return Ok(None) };
+        let before = umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
+        let opened = Listener::open(&Bind::Unix(path.to_owned()), 16);
+        umask(before);
+        Ok(opened?.pop())
+    }
+
+    /// Within the runtime.
+    pub(crate) fn listen(bound: Option<Listener>) -> io::Result<Self> {
+        let socket: Option<StdUnixListener> = match bound.as_ref().map(|listener| &listener.socket) {
+            Some(ListenerSocket::Unix(socket)) => Some(socket.try_clone()?),
+            _ => None,
+        };
+        let listener = socket.map(UnixListener::from_std).transpose()?;
+        let (sender, asked) = mpsc::channel(ASKING);
+        Ok(Control { listener, _bound: bound, sender, asked })
+    }
+
+    /// What is asked next.
+    pub(crate) async fn next(&mut self) -> (Ask, Reply) {
+        loop {
+            let connection = tokio::select! {
+                Some(asked) = self.asked.recv() => return asked,
+                connection = accept(self.listener.as_ref()) => connection,
+            };
+            tokio::spawn(attend(connection, self.sender.clone()));
+        }
+    }
+}
+
+async fn accept(listener: Option<&UnixListener>) -> UnixStream {
+    match listener {
+        None => pending().await,
+        Some(listener) => loop {
+            match listener.accept().await {
+                Ok((connection, _)) => return connection,
+                Err(_) => tokio::time::sleep(COUNTING).await,
+            }
+        },
+    }
+}
+
+/// One question and its answer. Whoever hangs up has nobody to be told.
+async fn attend(mut connection: UnixStream, sender: mpsc::Sender<(Ask, Reply)>) {
+    let (reading, mut writing) = connection.split();
+    let mut line = String::new();
+    let mut reading = BufReader::new(reading.take(LONGEST));
+    if !matches!(timeout(PATIENCE, reading.read_line(&mut line)).await, Ok(Ok(1..))) {
+        return;
+    }
+    let answer = match serde_json::from_str::<Asked>(&line) {
+        Err(error) => serde_json::json!({ "error": error.to_string() }),
+        Ok(Asked { ask }) => {
+            let (reply, answer) = oneshot::channel();
+            if sender.send((ask, reply)).await.is_err() {
+                return;
+            }
+            answer.await.unwrap_or_else(|_| serde_json::json!({ "error": "the server stops" }))
+        }
+    };
+    let _ = writing.write_all(format!("{answer}\n").as_bytes()).await;
+}
+
+/// How the last reload went.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct LastReload {
+    /// Seconds since 1970.
+    at: u64,
+    /// Why it failed, if it did.
+    failed: Option<String>,
+}
+
+impl LastReload {
+    pub(crate) fn now(failed: Option<String>) -> Self {
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        LastReload { at, failed }
+    }
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    version: &'static str,
+    pid: u32,
+    state: &'static str,
+    places: Vec<String>,
+    generation: u64,
+    last_reload: Option<&'a LastReload>,
+    workers: Vec<WorkerStatus>,
+}
+
+#[derive(Serialize)]
+struct WorkerStatus {
+    pid: u32,
+    generation: u64,
+    stage: Stage,
+    /// In seconds.
+    age: u64,
+    #[serde(flatten)]
+    counters: Counters,
+    /// Resident, in bytes.
+    memory: Option<u64>,
+    retiring: Option<String>,
+}
+
+impl Supervisor<'_> {
+    /// Somebody asks.
+    pub(super) fn asked(&mut self, ask: Ask, reply: Reply) {
+        match ask {
+            Ask::Status => {
+                self.workers.values().for_each(|worker| worker.tell(ToWorker::Count));
+                self.status_replies.push((Instant::now() + COUNTING, reply));
+            }
+            Ask::Reload if self.phase != Phase::Serving || self.generation == 0 => {
+                let error =
+                    if self.generation == 0 { "the server has not started yet" } else { "the server stops" };
+                let _ = reply.send(serde_json::json!({ "error": error }));
+            }
+            Ask::Reload => {
+                let waiting = if self.coming.is_some() {
+                    &mut self.next_reload_replies
+                } else {
+                    &mut self.reload_replies
+                };
+                waiting.push(reply);
+                self.reload();
+            }
+        }
+    }
+
+    /// Answers those whose counters have had their time.
+    pub(super) fn reply_status(&mut self, now: Instant) {
+        if self.status_replies.iter().all(|(due, _)| *due > now) {
+            return;
+        }
+        let status = serde_json::to_value(self.status()).unwrap_or_default();
+        for (_, reply) in self.status_replies.drain(..) {
+            // Who hung up has nobody to be told.
+            let _ = reply.send(status.clone());
+        }
+    }
+
+    fn status(&self) -> Status<'_> {
+        let state = match self.phase {
+            _ if self.generation == 0 => "starting",
+            Phase::Serving if self.coming.is_some() => "reloading",
+            Phase::Serving => "serving",
+            Phase::Leaving(_) => "leaving",
+            Phase::Stopping => "stopping",
+        };
+        let workers = self.workers.values().map(|worker| WorkerStatus {
+            pid: worker.pid,
+            generation: worker.generation,
+            stage: worker.stage,
+            age: worker.born.elapsed().as_secs(),
+            counters: worker.counters,
+            memory: memory(worker.pid),
+            retiring: worker.retiring.clone(),
+        });
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            state,
+            places: self.bound().iter().map(ToString::to_string).collect(),
+            generation: self.generation,
+            last_reload: self.last_reload.as_ref(),
+            workers: workers.collect(),
+        }
+    }
+
+    /// Tells those who wait for this reload how it went.
+    pub(super) fn reply_reload(&mut self, failed: Option<String>) {
+        let last = LastReload::now(failed);
+        let answer = serde_json::json!({ "generation": self.generation, "failed": last.failed });
+        for reply in self.reload_replies.drain(..) {
+            let _ = reply.send(answer.clone());
+        }
+        self.last_reload = Some(last);
+        self.reload_replies = std::mem::take(&mut self.next_reload_replies);
+    }
+}

@@ -1,0 +1,82 @@
+"""The control socket: `onionskin status` and `onionskin reload`."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+
+import pytest
+
+from server.process import ONIONSKIN
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A control socket's place."""
+    return tmp_path / "control.sock"
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """`onionskin` with these arguments, to its end."""
+    return subprocess.run([*ONIONSKIN, *arguments], capture_output=True, text=True, timeout=20)
+
+
+def test_the_status_is_told_to_people_and_programs(serve, path):
+    server = serve("--control", str(path))
+    server.get("/")
+    told = run("status", "--control", str(path))
+    assert told.returncode == 0, told
+    assert f"pid {server.popen.pid}: serving on 127.0.0.1:{server.port}" in told.stdout
+    status = json.loads(run("status", "--control", str(path), "--json").stdout)
+    assert {worker["pid"] for worker in status["workers"]} == server.workers()
+    assert sum(worker["requests"] for worker in status["workers"]) == 1
+    assert all(worker["memory"] > 1 << 20 for worker in status["workers"])
+    assert (status["generation"], status["last_reload"]) == (1, None)
+
+
+def test_the_socket_is_for_its_user_alone_and_goes_with_the_server(serve, path):
+    server = serve("--control", str(path))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert server.stop() == 0
+    assert not path.exists()
+
+
+def test_a_reload_waits_for_its_outcome(site, serve, path):
+    server = serve("--control", str(path))
+    site.write("2")
+    done = run("reload", "--control", str(path))
+    assert (done.returncode, done.stderr) == (0, "onionskin: generation 2 serves\n")
+    assert server.answer()[0] == "2"
+
+
+def test_a_reload_that_fails_says_why_and_the_status_keeps_it(site, serve, path):
+    serve("--control", str(path))
+    site.write("2", more="raise ValueError('broken')")
+    done = run("reload", "--control", str(path))
+    assert done.returncode == 1
+    assert done.stderr.endswith("could not be loaded: ValueError: broken\n")
+    status = json.loads(run("status", "--control", str(path), "--json").stdout)
+    assert "ValueError: broken" in status["last_reload"]["failed"]
+    assert "a reload failed" in run("status", "--control", str(path)).stdout
+
+
+def test_what_is_no_question_is_answered_so(serve, path):
+    import socket
+
+    serve("--control", str(path))
+    for question in (b"nonsense\n", b'{"ask": "everything"}\n', b'{"ask": "status"' + b" " * 5000):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(10)
+            connection.connect(str(path))
+            connection.sendall(question)
+            assert b"error" in connection.recv(1000)
+
+
+@pytest.mark.parametrize("command", ["status", "reload"])
+def test_no_server_is_told_in_one_line(path, command):
+    for options in ([], ["--control", str(path)]):
+        done = run(command, *options)
+        assert done.returncode == 2
+        assert done.stderr.startswith("onionskin: ")
+        assert len(done.stderr.splitlines()) == 1
