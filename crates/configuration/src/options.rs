@@ -59,12 +59,8 @@ impl Options {
     /// Every option of the server, those that nobody gave with their defaults.
     pub(crate) fn whole(self) -> Result<BTreeMap<String, Given<Value>>, Refusal> {
         let given = self.given.iter().map(|(name, given)| (name.clone(), given.value.clone()));
-        // Each has been read by itself: what is refused now is how they go together.
-        let values = read(&self.schema, given.collect()).map_err(|wrong| {
-            let from = self.given.values().map(|given| &given.from);
-            let first = from.into_iter().next().unwrap_or(&Origin::Default);
-            Refusal::at(first, "", &wrong)
-        })?;
+        // Each has been read by itself: what is refused now is how they go together, which no place alone says.
+        let values = read(&self.schema, given.collect()).map_err(|wrong| Refusal(wrong.to_string()))?;
         let origin = |name: &str| self.given.get(name).map_or(Origin::Default, |given| given.from.clone());
         Ok(values
             .into_iter()
