@@ -3,14 +3,13 @@
 use std::any::Any;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use onion::{Handler, Peer, give_way};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::task::{JoinHandle, unconstrained};
 use tokio::time::{sleep, timeout};
 
@@ -20,7 +19,7 @@ use crate::health::{Health, Loaded};
 use crate::listen::{Bind, BindError, Listener, ListenerSocket};
 use crate::metrics::{Metrics, MetricsPage};
 use crate::outbox::Flusher;
-use crate::prelude::Prelude;
+use crate::prelude::{Prelude, Stream, end};
 use crate::respond::report;
 use crate::seeing::{AccessLog, Seeing};
 use crate::stay::Stay;
@@ -322,11 +321,6 @@ struct Accepted {
     tls: Option<Arc<Tls>>,
 }
 
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
 impl Accepting {
     fn new(listener: &Listener, tls: Option<Arc<Tls>>) -> io::Result<Self> {
         let socket = match &listener.socket {
@@ -367,18 +361,14 @@ impl Accepted {
         };
         let shared = Arc::clone(shared);
         let entered = shared.stop.enter();
-        let halves = match (self.stream, self.tls) {
-            (Stream::Tcp(stream), Some(tls)) => {
-                let prelude = Prelude { shared, facts, stream, tls };
+        let halves = match (self.stream, &self.tls) {
+            (stream, tls) if tls.is_some() || !shared.config.proxy_protocol_from.is_empty() => {
+                let prelude = Prelude { shared, facts, stream, tls: self.tls };
                 return tokio::spawn(Stay::new(entered, prelude.run()));
             }
-            (Stream::Tcp(stream), None) => split_tcp(stream),
+            (Stream::Tcp(stream), _) => split_tcp(stream),
             (Stream::Unix(stream), _) => split_unix(stream),
         };
         tokio::spawn(Stay::new(entered, Connection::new(shared, facts, halves).serve()))
     }
-}
-
-fn end(address: SocketAddr) -> Peer {
-    Peer { address: Some(address.ip().to_canonical()), port: Some(address.port()) }
 }

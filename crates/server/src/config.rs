@@ -108,6 +108,8 @@ pub struct Config {
     pub http2_streams: u32,
     /// How many requests more a client may take back than it lets be answered, until its connection is closed.
     pub http2_resets: u32,
+    /// The balancers that begin each connection with the PROXY protocol; nobody else may connect then.
+    pub proxy_protocol_from: Vec<AddressRange>,
 }
 
 impl Default for Config {
@@ -156,6 +158,7 @@ impl Default for Config {
             http2: true,
             http2_streams: 100,
             http2_resets: 100,
+            proxy_protocol_from: Vec::new(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{self, Poll, ready};
 
+use bytes::BytesMut;
 use http::{StatusCode, Version};
 use http1::{BodyDecoder, Decoded, Framing, HeadParser, Rejection, RequestHead};
 use onion::{
@@ -103,6 +104,14 @@ impl Connection {
             last_chance: false,
             shared,
         }
+    }
+
+    /// Begins with bytes that have come already.
+    pub(crate) fn after(mut self, early: BytesMut) -> Self {
+        if let Some(reader) = &mut self.reader {
+            reader.buffer = early;
+        }
+        self
     }
 
     /// Serves the connection's requests until it ends.

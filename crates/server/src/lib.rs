@@ -26,6 +26,7 @@ mod listen;
 mod metrics;
 mod outbox;
 mod prelude;
+pub mod proxy_protocol;
 mod respond;
 mod seeing;
 mod sending;

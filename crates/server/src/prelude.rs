@@ -1,45 +1,133 @@
-//! What comes before HTTP on a connection: the TLS handshake. It has its time, counted from when the connection was
-//! accepted, and holds up nobody else.
+//! What comes before HTTP on a connection: a balancer's word about its client, and the TLS handshake. Both have their time,
+//! counted from when the connection was accepted, and hold up nobody else.
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use onion::Scheme;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use bytes::{Buf, BytesMut};
+use onion::{Peer, Scheme};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout_at};
 
 use crate::connection::{Connection, Shared};
-use crate::stream::split_tls;
+use crate::proxy_protocol::{Header, Parsed, parse};
+use crate::respond::report;
+use crate::stream::{split_tcp, split_tls, split_unix};
 use crate::tls::{H2, Session, Tls, secured};
 
 /// A connection on which HTTP has not begun.
 pub(crate) struct Prelude {
     pub(crate) shared: Arc<Shared>,
     pub(crate) facts: onion::Connection,
-    pub(crate) stream: TcpStream,
-    pub(crate) tls: Arc<Tls>,
+    pub(crate) stream: Stream,
+    /// What it goes on with, where TLS is spoken.
+    pub(crate) tls: Option<Arc<Tls>>,
+}
+
+/// An accepted socket.
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
 }
 
 impl Prelude {
     /// Serves the connection, if its client gets as far as HTTP.
-    pub(crate) async fn run(self) {
-        let Prelude { shared, mut facts, stream, tls } = self;
-        // Small writes leave at once. Fails only for a connection that is gone, as the handshake will find.
-        let _ = stream.set_nodelay(true);
-        let patience = shared.config.tls_handshake_timeout.0;
-        // A scanner's garbage or a client that is gone: nobody is there to be told.
-        let Ok(Ok(session)) = timeout(patience, agree(&stream, &tls)).await else { return };
-        facts.scheme = Scheme::Https;
-        facts.secured = Some(Box::new(session.look(|state| secured(state, tls.asks_clients()))));
-        let is_http2 = session.look(|state| state.alpn_protocol() == Some(H2));
-        let connection = Connection::new(shared, facts, split_tls(stream, session));
-        if is_http2 { connection.serve_http2().await } else { connection.serve().await }
+    pub(crate) async fn run(mut self) {
+        let accepted = Instant::now();
+        let mut early = BytesMut::new();
+        if !self.shared.config.proxy_protocol_from.is_empty() {
+            let due = accepted + self.shared.config.header_timeout.0;
+            // One that says nothing in its time has nobody to be told.
+            let Ok(introduced) = timeout_at(due, self.introduce(&mut early)).await else { return };
+            if let Err(Refused(why)) = introduced {
+                let peer =
+                    self.facts.peer.address.map_or("a Unix socket".to_owned(), |peer| peer.to_string());
+                return report(&format!("a connection from {peer} is closed: {why}"));
+            }
+        }
+        match (self.stream, self.tls) {
+            (Stream::Tcp(stream), Some(tls)) => {
+                let due = accepted + self.shared.config.tls_handshake_timeout.0;
+                // Small writes leave at once. Fails only for a connection that is gone, as the handshake will find.
+                let _ = stream.set_nodelay(true);
+                // A scanner's garbage or a client that is gone: nobody is there to be told.
+                let Ok(Ok(session)) = timeout_at(due, agree(&stream, &tls, early)).await else { return };
+                secure(self.shared, self.facts, stream, session, &tls).await;
+            }
+            (Stream::Tcp(stream), None) => {
+                Connection::new(self.shared, self.facts, split_tcp(stream)).after(early).serve().await;
+            }
+            (Stream::Unix(stream), _) => {
+                Connection::new(self.shared, self.facts, split_unix(stream)).after(early).serve().await;
+            }
+        }
+    }
+
+    /// Takes the word of a balancer that is believed; what came behind it is left in `early`.
+    async fn introduce(&mut self, early: &mut BytesMut) -> Result<(), Refused> {
+        let trusted = &self.shared.config.proxy_protocol_from;
+        // Whom a Unix socket lets in is said by its file.
+        if self.facts.peer.address.is_some_and(|peer| !trusted.iter().any(|range| range.contains(peer))) {
+            return Err(Refused("the PROXY protocol is not taken from it; see proxy_protocol_from"));
+        }
+        let header = match &mut self.stream {
+            Stream::Tcp(stream) => header(stream, early).await?,
+            Stream::Unix(stream) => header(stream, early).await?,
+        };
+        early.advance(header.length);
+        if let Some((client, reached)) = header.ends {
+            self.facts.peer = end(client);
+            self.facts.local = end(reached);
+        }
+        Ok(())
     }
 }
 
-async fn agree(stream: &TcpStream, tls: &Tls) -> io::Result<Session> {
+/// Why a connection is closed before HTTP.
+struct Refused(&'static str);
+
+async fn header(stream: &mut (impl AsyncRead + Unpin), early: &mut BytesMut) -> Result<Header, Refused> {
+    loop {
+        match parse(early) {
+            Parsed::Header(header) => return Ok(header),
+            Parsed::Broken(why) => return Err(Refused(why)),
+            Parsed::Partial => {}
+        }
+        match stream.read_buf(early).await {
+            Ok(1..) => {}
+            _ if early.is_empty() => return Err(Refused("it ended before it had said anything")),
+            _ => return Err(Refused("it ended in its PROXY header")),
+        }
+    }
+}
+
+/// The handshake, whose first bytes may have come already.
+async fn agree(stream: &TcpStream, tls: &Tls, early: BytesMut) -> io::Result<Session> {
     let session = Session::new(tls.current()).map_err(io::Error::other)?;
+    session.feed(&early)?;
     poll_fn(|context| session.poll_handshake(stream, context)).await?;
     Ok(session)
+}
+
+/// Serves a connection on which both sides have agreed on TLS.
+async fn secure(
+    shared: Arc<Shared>,
+    mut facts: onion::Connection,
+    stream: TcpStream,
+    session: Session,
+    tls: &Tls,
+) {
+    facts.scheme = Scheme::Https;
+    facts.secured = Some(Box::new(session.look(|state| secured(state, tls.asks_clients()))));
+    let is_http2 = session.look(|state| state.alpn_protocol() == Some(H2));
+    let connection = Connection::new(shared, facts, split_tls(stream, session));
+    if is_http2 { connection.serve_http2().await } else { connection.serve().await }
+}
+
+/// One end of a connection; an IPv4 address that IPv6 maps is the IPv4 address.
+pub(crate) fn end(address: SocketAddr) -> Peer {
+    Peer { address: Some(address.ip().to_canonical()), port: Some(address.port()) }
 }

@@ -47,6 +47,19 @@ impl Session {
         Ok(Session { state: Mutex::new(state) })
     }
 
+    /// Takes in what has come already.
+    pub(crate) fn feed(&self, mut early: &[u8]) -> io::Result<()> {
+        let mut state = self.state();
+        while !early.is_empty() {
+            state.read_tls(&mut early)?;
+            // What is wrong with it is said when the handshake goes on.
+            if state.process_new_packets().is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
     /// Looks at what was settled.
     pub(crate) fn look<T>(&self, at: impl FnOnce(&ServerConnection) -> T) -> T {
         at(&self.state())
