@@ -52,6 +52,9 @@ pub struct Config {
     pub keep_alive: Span,
     /// How long a client may pause while it sends a request body.
     pub body_timeout: Span,
+    /// How many bytes a second a client must send of a request body: every one earns it time beyond the body timeout.
+    /// 0 is no such bound.
+    pub body_min_rate: Size,
     /// How long a client may pause while it takes a response.
     pub write_timeout: Span,
     /// The longest request line; a longer one is answered 414.
@@ -131,6 +134,7 @@ impl Default for Config {
             header_timeout: Span::seconds(10),
             keep_alive: Span::seconds(60),
             body_timeout: Span::seconds(30),
+            body_min_rate: Size(0),
             write_timeout: Span::seconds(60),
             max_request_line: Size(8190),
             max_head: Size(64 << 10),

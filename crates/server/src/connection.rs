@@ -22,6 +22,7 @@ use crate::http2;
 use crate::incoming::{Exchange, Incoming, Reader, Returned};
 use crate::metrics::Counted;
 use crate::outbox::Flusher;
+use crate::pace::Pace;
 use crate::respond::{Asked, Broken, Responder, Responding};
 use crate::seeing::{End, Entry, Line, Meter, Seeing};
 use crate::stop::StopHandle;
@@ -339,7 +340,8 @@ impl Connection {
             self.exchange.await_continue();
         }
         let exchange = Arc::clone(&self.exchange);
-        Ok(Body::stream(Incoming::new(exchange, reader, decoder, config.max_body.0, config.body_timeout.0)))
+        let pace = Pace::new(config.body_timeout.0, config.body_min_rate.0);
+        Ok(Body::stream(Incoming::new(exchange, reader, decoder, config.max_body.0, pace)))
     }
 
     /// Takes the reading side back from the request's body, and reads on to the end of the body if little is left.

@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::Instant;
 use std::{cell::RefCell, io};
 
 use bytes::{Bytes, BytesMut};
@@ -18,6 +18,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::config::DRAIN;
 use crate::deadline::Deadline;
+use crate::pace::Pace;
 use crate::seeing::Meter;
 use crate::stream::{ReadHalf, WriteHalf};
 
@@ -191,7 +192,7 @@ pub(crate) struct Incoming {
     decoder: BodyDecoder,
     received: u64,
     limit: u64,
-    timeout: Duration,
+    pace: Pace,
     waiting: bool,
     failed: bool,
 }
@@ -202,7 +203,7 @@ impl Incoming {
         reader: Reader,
         decoder: BodyDecoder,
         limit: u64,
-        timeout: Duration,
+        pace: Pace,
     ) -> Self {
         Incoming {
             exchange,
@@ -210,7 +211,7 @@ impl Incoming {
             decoder,
             received: 0,
             limit,
-            timeout,
+            pace,
             waiting: false,
             failed: false,
         }
@@ -235,12 +236,15 @@ impl Incoming {
                 return Poll::Ready(Err(BodyError::Disconnected));
             }
             if !self.waiting {
-                reader.deadline.set(self.timeout);
+                reader.deadline.set(self.pace.begin(self.received, Instant::now));
                 self.waiting = true;
             }
             match reader.poll_fill(context) {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(BodyError::Disconnected)),
-                Poll::Ready(Ok(_)) => self.waiting = false,
+                Poll::Ready(Ok(_)) => {
+                    self.waiting = false;
+                    self.pace.end(Instant::now);
+                }
                 Poll::Pending => {
                     ready!(reader.deadline.poll(context));
                     return Poll::Ready(Err(BodyError::TimedOut));

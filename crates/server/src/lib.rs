@@ -25,6 +25,7 @@ mod incoming;
 mod listen;
 mod metrics;
 mod outbox;
+mod pace;
 mod prelude;
 pub mod proxy_protocol;
 mod respond;
