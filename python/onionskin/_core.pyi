@@ -194,7 +194,9 @@ class Server:
 class Supervisor:
     """A supervisor of workers. ``onionskin serve --workers`` is the way to use it."""
 
-    def __new__(cls, read: Callable[[], tuple[list[str], str, dict[str, Any]]], /) -> Self: ...
+    def __new__(
+        cls, read: Callable[[], tuple[list[str], str, dict[str, Any]]], notify: str | None = None, /
+    ) -> Self: ...
     def run(self) -> bool:
         """Bind, and supervise until SIGINT or SIGTERM. Returns whether every request was answered."""
 

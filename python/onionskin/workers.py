@@ -70,7 +70,8 @@ def supervise(arguments: Sequence[str], read: Callable[[Sequence[str]], dict[str
     def plan() -> tuple[list[str], str, dict[str, Any]]:
         return command, directory, read(arguments)
 
-    supervisor = _core.Supervisor(plan)
+    # Not for workers: it is the supervisor whom systemd knows.
+    supervisor = _core.Supervisor(plan, os.environ.pop("NOTIFY_SOCKET", None))
     # Python's own handler would raise KeyboardInterrupt once we are back.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -25,6 +25,7 @@ pyo3::create_exception!(
 #[pyclass(name = "Supervisor", frozen, module = "onionskin._core")]
 pub(crate) struct PySupervisor {
     read: Py<PyAny>,
+    notify: Option<String>,
     first: Mutex<Option<Plan>>,
 }
 
@@ -32,10 +33,10 @@ pub(crate) struct PySupervisor {
 impl PySupervisor {
     /// Raises what `read` raises, and `ConfigurationError` for a wrong option.
     #[new]
-    #[pyo3(signature = (read, /))]
-    fn new(read: &Bound<'_, PyAny>) -> PyResult<Self> {
+    #[pyo3(signature = (read, notify = None, /))]
+    fn new(read: &Bound<'_, PyAny>, notify: Option<String>) -> PyResult<Self> {
         let first = plan(&read.call0()?)?;
-        Ok(PySupervisor { read: read.clone().unbind(), first: Mutex::new(Some(first)) })
+        Ok(PySupervisor { read: read.clone().unbind(), notify, first: Mutex::new(Some(first)) })
     }
 
     /// Binds, and supervises until SIGINT or SIGTERM. Returns whether every request was answered. Raises `OSError` for
@@ -49,6 +50,7 @@ impl PySupervisor {
         let ended = py.detach(|| {
             let bound = Supervisor::bind(first, source);
             let supervisor = bound.map_err(|error| PyOSError::new_err(error.to_string()))?;
+            let supervisor = supervisor.notifying(self.notify.as_deref());
             let runtime = Builder::new_current_thread().enable_all().build()?;
             Ok::<_, PyErr>(runtime.block_on(supervisor.run())?)
         })?;

@@ -30,6 +30,7 @@ impl Supervisor<'_> {
             self.reload_again = true;
             return;
         }
+        self.notify.reloading();
         let plan = (self.source)().and_then(|plan| {
             let places = self.places.succeeded(&plan.config).map_err(|error| error.to_string())?;
             Ok((plan, places))
@@ -132,6 +133,7 @@ impl Supervisor<'_> {
                 Stage::Draining | Stage::Failed => {}
             }
         }
+        self.notify.ready(&format!("generation {} serves", self.generation));
         if is_first {
             // What is served, and where: said by the application's side, which knows its layers.
             say_about(&coming.about);
@@ -178,6 +180,7 @@ impl Supervisor<'_> {
     fn reload_failed(&mut self, reason: &str, details: &str) {
         let text = format!("reload failed, generation {} goes on: {reason}\n{details}", self.generation);
         say(text.trim_end());
+        self.notify.ready(&format!("a reload failed: {reason}"));
         self.reply_reload(Some(reason.to_owned()));
         self.reload_ended();
     }

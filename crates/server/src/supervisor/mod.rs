@@ -12,6 +12,7 @@ mod count;
 mod events;
 mod generation;
 pub(crate) mod message;
+mod notify;
 mod places;
 mod plan;
 pub(crate) mod recycle;
@@ -35,6 +36,7 @@ use self::control::{Control, LastReload, Reply};
 use self::events::Signals;
 use self::generation::Coming;
 use self::message::FromWorker;
+use self::notify::Notify;
 use self::places::Places;
 use self::worker::{Stage, Worker};
 use crate::listen::Listener;
@@ -56,6 +58,7 @@ pub struct Supervisor<'a> {
     /// A reload was asked for while another one ran.
     reload_again: bool,
     backoff: Backoff,
+    notify: Notify,
     control: Option<Listener>,
     /// Those who have asked for the status, and when they are answered.
     status_replies: Vec<(Instant, Reply)>,
@@ -113,6 +116,7 @@ impl<'a> Supervisor<'a> {
             coming: None,
             reload_again: false,
             backoff: Backoff::default(),
+            notify: Notify::default(),
             control,
             status_replies: Vec::new(),
             reload_replies: Vec::new(),
@@ -123,6 +127,13 @@ impl<'a> Supervisor<'a> {
             failure: None,
             cut: false,
         })
+    }
+
+    /// Tells systemd of what happens, at the socket that `NOTIFY_SOCKET` names.
+    #[must_use]
+    pub fn notifying(mut self, socket: Option<&str>) -> Self {
+        self.notify = Notify::to(socket);
+        self
     }
 
     /// The places that workers serve, with the ports that the system chose.
@@ -227,6 +238,7 @@ impl<'a> Supervisor<'a> {
     fn leave(&mut self) {
         let delay = self.plan.config.drain_delay.0;
         self.abandon_coming();
+        self.notify.stopping();
         if self.generation == 0 || delay.is_zero() {
             return self.stop();
         }
