@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from texts import COMMON_MODULE, MODULE, PACKAGE, cell, code, flat, wrapped
+from texts import COMMON, COMMON_MODULE, MODULE, PACKAGE, cell, code, flat, wrapped
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES = ROOT / "python" / "onionskin" / "layers"
@@ -390,12 +390,6 @@ def sentence(option: Schema, tick: str = "``") -> str:
 def as_list(value: Any) -> list[Any]:
     """A value in a list, unless it is one."""
     return value if isinstance(value, list) else [value] if value else []
-
-
-COMMON = {
-    "match": "The layer is there only for requests that satisfy this condition.",
-    "unless": "The layer is not there for requests that satisfy this condition.",
-}
 
 
 if __name__ == "__main__":

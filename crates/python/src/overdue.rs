@@ -6,7 +6,7 @@
 //! (`time.sleep`, a socket) gets it when it comes back. One that has not ended by `request_timeout_kill` is told of in
 //! the log, with its stack, and counted as stuck.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::os::raw::c_long;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -198,22 +198,19 @@ impl Call {
                     notes.answer_instead(StatusCode::GATEWAY_TIMEOUT);
                 }
                 drop(state);
-                eprintln!(
-                    "onionskin: {} takes longer than {}s: it is timed out",
-                    self.of,
-                    seconds(overdue.limit)
-                );
+                let limit = seconds(overdue.limit);
+                onion::report(&format!("{} takes longer than {limit}s: it is timed out", self.of));
                 Some(Job::Raise(Arc::clone(self)))
             }
             Stage::Overdue => {
                 state.stage = Stage::Stuck;
                 drop(state);
                 overdue.stuck.send_modify(|stuck| *stuck += 1);
-                eprintln!(
-                    "onionskin: {} is stuck: it did not end {}s after it was timed out",
-                    self.of,
-                    seconds(overdue.kill)
-                );
+                let kill = seconds(overdue.kill);
+                onion::report(&format!(
+                    "{} is stuck: it did not end {kill}s after it was timed out",
+                    self.of
+                ));
                 Some(Job::Tell(Arc::clone(self)))
             }
             Stage::Stuck | Stage::Ended => None,
@@ -248,7 +245,9 @@ impl Call {
         if let Ok(stack) = stack()
             && lock(&self.state).stage != Stage::Ended
         {
-            eprint!("onionskin: where {} is stuck (most recent call last):\n{stack}", self.of);
+            let told = format!("onionskin: where {} is stuck (most recent call last):\n{stack}", self.of);
+            // There is nowhere to say that this can't be said.
+            let _ = io::stderr().write_all(told.as_bytes());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Our server as a Python object: bound when it is made, serving when it is told to.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -280,8 +280,7 @@ async fn reopen_at(mut asked: Signal, log: Option<Arc<AccessLog>>) {
 
 async fn refuse_reloads(mut hangup: Signal) {
     while hangup.recv().await.is_some() {
-        // That nobody reads the log is no reason to end.
-        let _ = writeln!(std::io::stderr(), "onionskin: no reload: it needs --workers 1 or more");
+        onion::report("no reload: it needs --workers 1 or more");
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use onion::{Handler, Peer, give_way};
+use onion::{Handler, Peer, give_way, report};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::{JoinHandle, unconstrained};
 use tokio::time::{sleep, timeout};
@@ -20,7 +20,6 @@ use crate::listen::{Bind, BindError, Listener, ListenerSocket};
 use crate::metrics::{Metrics, MetricsPage};
 use crate::outbox::Flusher;
 use crate::prelude::{Prelude, Stream, end};
-use crate::respond::report;
 use crate::seeing::{AccessLog, Seeing};
 use crate::stay::Stay;
 use crate::stop::StopHandle;

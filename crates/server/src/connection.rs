@@ -1,5 +1,7 @@
 //! One connection: its requests, one after the other, and its end.
 
+mod ending;
+
 use std::any::Any;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -7,19 +9,18 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{self, Poll, ready};
 
 use bytes::BytesMut;
-use http::{StatusCode, Version};
+use http::StatusCode;
 use http1::{BodyDecoder, Decoded, Framing, HeadParser, Rejection, RequestHead};
 use onion::{
-    Answer, Body, Context, Handler, Notes, Request, Response, Scheme, Substitute, Upgrade, give_way, plain,
+    Answer, Body, Context, Handler, Notes, Request, Response, Scheme, Substitute, Upgrade, give_way,
 };
-use tokio::time::timeout;
 
 use crate::Config;
-use crate::config::{DRAIN, DRAINING, LAST_CHANCE, LINGER, LINGER_MOST, LINGER_PAUSE};
+use crate::config::LAST_CHANCE;
 use crate::deadline::Deadline;
 use crate::health::Health;
 use crate::http2;
-use crate::incoming::{Exchange, Incoming, Reader, Returned};
+use crate::incoming::{Exchange, Incoming, Reader};
 use crate::metrics::Counted;
 use crate::outbox::Flusher;
 use crate::pace::Pace;
@@ -344,30 +345,6 @@ impl Connection {
         Ok(Body::stream(Incoming::new(exchange, reader, decoder, config.max_body.0, pace)))
     }
 
-    /// Takes the reading side back from the request's body, and reads on to the end of the body if little is left.
-    async fn regain_reader(&mut self, returned: Option<Box<Returned>>, keep_alive: bool) -> bool {
-        let Some(mut returned) = returned.or_else(|| self.exchange.take_back()) else { return false };
-        let drained = keep_alive
-            && !returned.is_lost()
-            && (returned.decoder.is_complete()
-                || timeout(DRAINING, drain(&mut returned.reader, &mut returned.decoder))
-                    .await
-                    .unwrap_or(false));
-        self.reader = Some(returned.reader);
-        drained
-    }
-
-    async fn reject(&mut self, rejection: Rejection) {
-        let mut response: Response = plain(rejection.status, rejection.reason);
-        *response.body_mut() = format!("{}\n", rejection.reason).into();
-        let asked = Asked { method: http::Method::GET, version: Version::HTTP_11, keep_alive: false };
-        self.notes = None;
-        self.enter_refused();
-        // If it can't be sent, nobody is there to be told.
-        let end = self.respond(&asked, response).await.map_or_else(|broken| broken.0, |_| End::Whole);
-        self.leave(end);
-    }
-
     /// Where somebody looks on, or time is limited: a request has come.
     #[cold]
     fn enter(&mut self, head: &RequestHead) {
@@ -397,40 +374,4 @@ impl Connection {
             entry.end = if entry.notes.is_timed_out() { End::RequestTimeout } else { end };
         }
     }
-
-    /// Closes so that the client gets the last response: what it still sends is read for a short while, since a
-    /// close with unread data resets the connection (RFC 9112 section 9.6).
-    async fn linger(mut self) {
-        self.exchange.writer().shutdown();
-        let Some(mut reader) = self.reader.take() else { return };
-        let discard = async {
-            let mut discarded = 0;
-            while discarded <= LINGER_MOST {
-                reader.buffer.clear();
-                match timeout(LINGER_PAUSE, poll_fn(|context| reader.poll_fill(context))).await {
-                    Ok(Ok(read @ 1..)) => discarded += read,
-                    _ => return,
-                }
-            }
-        };
-        // Time up or not: the connection is closed now.
-        let _ = timeout(LINGER, discard).await;
-    }
-}
-
-/// Reads the rest of a body that nobody wants, up to a bound. Tells whether it came to its end.
-async fn drain(reader: &mut Reader, decoder: &mut BodyDecoder) -> bool {
-    let mut drained = 0;
-    while drained <= DRAIN {
-        match decoder.decode(&mut reader.buffer) {
-            Err(_) => return false,
-            Ok(Decoded::End) => return true,
-            Ok(Decoded::Data(block)) => drained += block.len(),
-            Ok(Decoded::NeedMore) => match poll_fn(|context| reader.poll_fill(context)).await {
-                Ok(0) | Err(_) => return false,
-                Ok(_) => {}
-            },
-        }
-    }
-    false
 }

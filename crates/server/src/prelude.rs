@@ -7,14 +7,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
-use onion::{Peer, Scheme};
+use onion::{Peer, Scheme, report};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
 use crate::connection::{Connection, Shared};
 use crate::proxy_protocol::{Header, Parsed, parse};
-use crate::respond::report;
 use crate::stream::{split_tcp, split_tls, split_unix};
 use crate::tls::{H2, Session, Tls, secured};
 

@@ -14,7 +14,7 @@ use http::header::UPGRADE;
 use http::response::Parts;
 use http::{Method, StatusCode, Version};
 use http1::{BodyEncoder, HeadError, ResponseHead};
-use onion::{Body, ReasonPhrase, Response, Substitute, Upgrade, plain};
+use onion::{Body, ReasonPhrase, Response, Substitute, Upgrade, plain, report};
 
 use crate::incoming::Exchange;
 use crate::outbox::Flusher;
@@ -232,11 +232,6 @@ pub(crate) fn tell_overrun(overrun: bool) {
     if overrun {
         report("the application gave more body than its Content-Length: cut");
     }
-}
-
-/// One line in the server's log.
-pub(crate) fn report(what: &str) {
-    eprintln!("onionskin: {what}");
 }
 
 /// A buffer for a head, used again by the next response on this thread.

@@ -8,11 +8,11 @@ use std::task::Poll;
 
 use http1::BodyEncoder;
 use onion::body::Kind;
-use onion::{Body, FileRange};
+use onion::{Body, FileRange, report};
 use tokio::time::timeout;
 
 use crate::outbox::{Next, Outbox};
-use crate::respond::{Broken, COPY_MOST, Responder, report, tell_overrun};
+use crate::respond::{Broken, COPY_MOST, Responder, tell_overrun};
 use crate::watch::Watch;
 
 impl Responder<'_> {

@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use onion::Span;
+use onion::{Span, report};
 
-use crate::proxy::failure::report;
 use crate::proxy::upstream::Upstream;
 
 /// One target of several.
@@ -89,7 +88,7 @@ impl Member {
         if fails.count >= self.max_fails && !self.rests.swap(true, Relaxed) {
             fails.rests_until = Some(now + self.fail_time);
             let (name, count, time) = (self.upstream.name(), fails.count, Span(self.fail_time));
-            report(&format!("onionskin: balance: {name}: rests for {time} after {count} failures"));
+            report(&format!("balance: {name}: rests for {time} after {count} failures"));
         }
     }
 
@@ -98,10 +97,10 @@ impl Member {
         let name = self.upstream.name();
         match found {
             Ok(()) if !self.answers.swap(true, Relaxed) => {
-                report(&format!("onionskin: balance: {name}: is well again"));
+                report(&format!("balance: {name}: is well again"));
             }
             Err(why) if self.answers.swap(false, Relaxed) => {
-                report(&format!("onionskin: balance: {name}: is not well: {why}"));
+                report(&format!("balance: {name}: is not well: {why}"));
             }
             _ => {}
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{Method, StatusCode, Uri};
-use onion::{BodyError, Response, Span, plain};
+use onion::{BodyError, Response, Span, plain, report};
 
 /// Why there is no response from a target.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl Of {
 
     /// One line in the log.
     pub(crate) fn tell(&self, target: &str, what: &dyn fmt::Display, status: Option<StatusCode>) {
-        let mut line = format!("onionskin: proxy: {target}: {what} ({} {})", self.method, self.uri.path());
+        let mut line = format!("proxy: {target}: {what} ({} {})", self.method, self.uri.path());
         if let Some(status) = status {
             // Writing to a String does not fail.
             let _ = write!(line, " -> {}", status.as_u16());
@@ -102,31 +102,9 @@ impl Of {
     }
 }
 
-/// One line on stderr, whatever it holds.
-pub(crate) fn report(line: &str) {
-    eprintln!("{}", escaped(line));
-}
-
-fn escaped(line: &str) -> String {
-    let mut escaped = String::with_capacity(line.len());
-    for letter in line.chars() {
-        if letter.is_control() {
-            escaped.extend(letter.escape_default());
-        } else {
-            escaped.push(letter);
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_stays_one_line() {
-        assert_eq!(escaped("a\r\nonionskin: b\u{1b}[0m"), "a\\r\\nonionskin: b\\u{1b}[0m");
-    }
 
     #[test]
     fn a_refused_connection_is_called_so() {

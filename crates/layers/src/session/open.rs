@@ -1,6 +1,5 @@
 //! The session of one request, as the application has it in its hands.
 
-use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderValue, Method, Uri, header};
@@ -132,10 +131,9 @@ impl OpenSession {
         }
     }
 
-    /// One line of the log. With no stderr there is nobody to tell.
+    /// One line of the log.
     pub(super) fn tell(&self, what: &str) {
-        let line = format!("onionskin: session: {what}, on {} {}\n", self.method, self.uri.path());
-        let _ = io::stderr().write_all(line.as_bytes());
+        onion::report(&format!("session: {what}, on {} {}", self.method, self.uri.path()));
     }
 
     fn change(&self, change: impl FnOnce(&mut Touched)) -> Result<(), Unavailable> {

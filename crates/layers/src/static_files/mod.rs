@@ -152,7 +152,7 @@ impl StaticFiles {
             // There may be such a file, but it can't be got at now: nobody may make a "not found" of that.
             Err(error) => {
                 let path = String::from_utf8_lossy(&path);
-                eprintln!("onionskin: static_files: {path:?} cannot be read: {error}");
+                onion::report(&format!("static_files: {path:?} cannot be read: {error}"));
                 Some(plain(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n"))
             }
         }

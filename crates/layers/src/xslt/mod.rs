@@ -166,7 +166,7 @@ impl Xslt {
 
     /// The answer to a request whose response could not be transformed, and a line in the log.
     fn fail(&self, of: &Of, trouble: &Trouble, untouched: Response) -> Response {
-        eprintln!("onionskin: xslt: {} on {} {}", trouble.reason, of.method, of.uri.path());
+        onion::report(&format!("xslt: {} on {} {}", trouble.reason, of.method, of.uri.path()));
         if self.options.on_error == OnError::Pass {
             return untouched;
         }

@@ -48,7 +48,7 @@ impl Sheet {
             match compile(&self.chain, self.directory.as_deref(), now) {
                 Ok(state) => *self.state() = state,
                 Err(reason) => {
-                    eprintln!("onionskin: xslt: {reason}; the stylesheet stays as it was");
+                    onion::report(&format!("xslt: {reason}; the stylesheet stays as it was"));
                     let mut state = self.state();
                     state.stamps = stamps_of(transformation.files(), SystemTime::now());
                 }

@@ -117,7 +117,7 @@ const RETRY_SECONDS: &str = "1";
 fn refuse(error: &BodyError) -> Response {
     if let BodyError::Storage(cause) = error {
         let cause: &io::Error = cause;
-        eprintln!("onionskin: a request body could not be stored: {cause}");
+        onion::report(&format!("a request body could not be stored: {cause}"));
     }
     let status = error.status();
     plain(status, status.canonical_reason().unwrap_or("Refused"))

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
+use onion::report;
 use tokio::time::timeout;
 
 use self::stream::{Streams, Tally};
@@ -29,7 +30,6 @@ use crate::config::{LINGER, LINGER_MOST, LINGER_PAUSE};
 use crate::connection::Shared;
 use crate::deadline::Deadline;
 use crate::incoming::{Exchange, Reader};
-use crate::respond::report;
 
 /// What a client that speaks HTTP/2 begins with, as far as a parser of HTTP/1 reads it (RFC 9113 section 3.4).
 pub(crate) const PREFACE_LINE: &[u8] = b"PRI * HTTP/2.0\r\n";

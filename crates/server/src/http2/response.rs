@@ -11,10 +11,10 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use http_body::Frame;
 use http1::parts;
 use onion::body::Kind;
-use onion::{Body, BodyError, Response, plain, poll_give_way};
+use onion::{Body, BodyError, Response, plain, poll_give_way, report};
 
 use super::stream::Course;
-use crate::respond::{date_now, report, tell_overrun};
+use crate::respond::{date_now, tell_overrun};
 use crate::seeing::End;
 
 /// The response as hyper sends it.

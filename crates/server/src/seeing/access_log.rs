@@ -10,11 +10,10 @@ use std::io;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use onion::{LogFile, LogPlace, OptionError, glob_matches};
+use onion::{LogFile, LogPlace, OptionError, glob_matches, report};
 
 use super::{Entry, LineFormat, escape};
 use crate::Config;
-use crate::respond::report;
 
 /// Where lines go, and how they look.
 #[derive(Debug)]
