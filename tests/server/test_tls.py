@@ -70,6 +70,28 @@ def test_a_body_arrives_whole(
     assert length is None or len(response.body) == length
 
 
+def test_a_redirect_place_sends_clients_to_the_same_host_and_path_by_https(
+    serve: Callable[..., Server], authority: Authority
+) -> None:
+    server = serve(*authority.pair("localhost").options, bind=("redirect://127.0.0.1:0", *TLS))
+    port, secured = (place.rsplit(":", 1)[1] for place in server.places)
+    with Client(f"http://127.0.0.1:{port}", SOON) as client:
+        response = client.get("/hello?a=%20")
+        assert (response.status, response.header("Location")) == (308, f"https://a:{secured}/hello?a=%20")
+    curl = ("curl", "-sSL", "--cacert", str(authority.file), f"http://localhost:{port}/hello")
+    assert subprocess.run(curl, capture_output=True, check=True, timeout=SOON).stdout == b"hello"
+
+
+def test_a_redirect_without_a_place_to_go_to_is_refused() -> None:
+    command = [*ONIONSKIN, "serve", APPLICATION, "--bind", "redirect://127.0.0.1:0"]
+    refused = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=SOON)
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "onionskin: bind: redirect://127.0.0.1:0 has no place to send anybody to; "
+        "bind one, such as https://0.0.0.0:443\n"
+    )
+
+
 def test_a_file_arrives_whole_though_the_kernel_cannot_send_it(
     serve: Callable[..., Server], authority: Authority, tmp_path: Path
 ) -> None:

@@ -13,19 +13,20 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::{JoinHandle, unconstrained};
 use tokio::time::{sleep, timeout};
 
-use crate::Config;
 use crate::connection::{Connection, Shared};
 use crate::health::{Health, Loaded};
-use crate::listen::{Bind, BindError, Listener, ListenerSocket};
+use crate::listen::{Listener, ListenerSocket, Speaks};
 use crate::metrics::{Metrics, MetricsPage};
 use crate::outbox::Flusher;
 use crate::prelude::{Prelude, Stream, end};
+use crate::redirect::Redirect;
 use crate::seeing::{AccessLog, Seeing};
 use crate::stay::Stay;
 use crate::stop::StopHandle;
 use crate::stream::{split_tcp, split_unix};
 use crate::tally::Tally;
 use crate::tls::{self, Tls};
+use crate::{Bind, BindError, Config};
 
 /// A server that is bound, and serves when it is told to.
 pub struct Server {
@@ -175,8 +176,10 @@ impl Server {
                 accepting.push(tokio::spawn(unconstrained(accepting_all)));
             }
         }
+        let redirecting = self.redirecting();
         for listener in &self.listeners {
-            let accepting_all = accept_all(self.accepting(listener)?, Arc::clone(&shared));
+            let shared = if listener.speaks == Speaks::Redirect { &redirecting } else { &shared };
+            let accepting_all = accept_all(self.accepting(listener)?, Arc::clone(shared));
             accepting.push(tokio::spawn(unconstrained(accepting_all)));
         }
         let looking = self.tls.as_ref().map(|tls| tokio::spawn(tls::look_after(Arc::clone(tls))));
@@ -217,10 +220,10 @@ impl Server {
     }
 
     fn accepting(&self, listener: &Listener) -> io::Result<Accepting> {
-        let tls = match (listener.is_https, &self.tls) {
-            (false, _) => None,
-            (true, Some(tls)) => Some(Arc::clone(tls)),
-            (true, None) => {
+        let tls = match (listener.speaks, &self.tls) {
+            (Speaks::Http | Speaks::Redirect, _) => None,
+            (Speaks::Https, Some(tls)) => Some(Arc::clone(tls)),
+            (Speaks::Https, None) => {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "https without certificates"));
             }
         };
@@ -242,6 +245,15 @@ impl Server {
             takes_notes: is_seen || self.config.request_timeout.0.is_some(),
             seeing: is_seen.then(|| Arc::new(Seeing { access_log, metrics })),
         })
+    }
+
+    /// For the places that only tell where HTTPS is: the first that there is.
+    fn redirecting(&self) -> Arc<Shared> {
+        let ports = self.listeners.iter().filter_map(|listener| match listener.bound() {
+            Bind::Https(_, port) => Some(port),
+            _ => None,
+        });
+        self.shared(Arc::new(Redirect::to(ports.into_iter().next().unwrap_or(443))), false)
     }
 
     /// For what is no part of the site: it is neither logged nor counted.

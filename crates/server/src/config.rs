@@ -17,7 +17,8 @@ use crate::{Bind, HealthPath, LineFormat};
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where to listen: HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH; https://HOST:PORT for TLS.
+    /// Where to listen: HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH; https://HOST:PORT for TLS, redirect://HOST:PORT to
+    /// send clients there.
     #[serde(deserialize_with = "places")]
     pub bind: Vec<Bind>,
     /// How many calls into the application may run at once, 1 to 1024.

@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod bind;
 mod config;
 mod connection;
 mod deadline;
@@ -28,6 +29,7 @@ mod outbox;
 mod pace;
 mod prelude;
 pub mod proxy_protocol;
+mod redirect;
 mod respond;
 mod seeing;
 mod sending;
@@ -42,9 +44,9 @@ mod watch;
 mod worker;
 
 pub use accept::Server;
+pub use bind::{Bind, BindError};
 pub use config::Config;
 pub use health::{HealthPath, Load, Loaded};
-pub use listen::{Bind, BindError};
 pub use metrics::{Buckets, Metrics, Snapshot};
 pub use seeing::{AccessLog, LineFormat};
 pub use stop::StopHandle;

@@ -1,121 +1,17 @@
-//! Where the server listens: addresses as people write them, and the sockets bound to them.
+//! The sockets that the server listens on.
 
-use std::error::Error;
-use std::fmt;
+use std::ffi::OsStr;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
+use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
-/// One place to listen on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
-pub enum Bind {
-    /// A TCP port of a host name or address; an empty host means every IPv4 address.
-    Tcp(String, u16),
-    /// The same, by TLS.
-    Https(String, u16),
-    /// A Unix socket.
-    Unix(PathBuf),
-}
-
-impl Default for Bind {
-    fn default() -> Self {
-        Bind::Tcp("127.0.0.1".to_owned(), 8000)
-    }
-}
-
-impl FromStr for Bind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let refused = || {
-            format!(
-                "{text:?} is no place to listen on; write 127.0.0.1:8000, [::1]:8000, :8000, https://0.0.0.0:8443 or \
-                 unix:/run/site.sock"
-            )
-        };
-        if let Some(path) = text.strip_prefix("unix:") {
-            return if path.is_empty() { Err(refused()) } else { Ok(Bind::Unix(path.into())) };
-        }
-        let (is_https, place) = match text.strip_prefix("https://") {
-            Some(place) => (true, place),
-            None => (false, text.strip_prefix("http://").unwrap_or(text)),
-        };
-        let (host, port) = place.rsplit_once(':').ok_or_else(refused)?;
-        let port = port.parse().map_err(|_| refused())?;
-        let host = match host.strip_prefix('[') {
-            Some(bracketed) => bracketed.strip_suffix(']').ok_or_else(refused)?,
-            None if host.contains([':', '/']) => return Err(refused()),
-            None => host,
-        };
-        Ok(if is_https { Bind::Https(host.to_owned(), port) } else { Bind::Tcp(host.to_owned(), port) })
-    }
-}
-
-impl fmt::Display for Bind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Bind::Https(host, port) if host.contains(':') => write!(formatter, "https://[{host}]:{port}"),
-            Bind::Https(host, port) => write!(formatter, "https://{host}:{port}"),
-            Bind::Tcp(host, port) if host.contains(':') => write!(formatter, "[{host}]:{port}"),
-            Bind::Tcp(host, port) => write!(formatter, "{host}:{port}"),
-            Bind::Unix(path) => write!(formatter, "unix:{}", path.display()),
-        }
-    }
-}
-
-impl TryFrom<String> for Bind {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Bind> for String {
-    fn from(bind: Bind) -> String {
-        bind.to_string()
-    }
-}
-
-/// A place that could not be listened on.
-#[derive(Debug)]
-pub struct BindError {
-    /// Which.
-    pub bind: Bind,
-    /// Why.
-    pub source: io::Error,
-}
-
-impl fmt::Display for BindError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let BindError { bind, source } = self;
-        let way_out = match source.kind() {
-            io::ErrorKind::AddrInUse => "another program listens there; stop it or choose another --bind",
-            io::ErrorKind::PermissionDenied => {
-                "not permitted to this user; choose a port above 1023 or another path"
-            }
-            io::ErrorKind::AddrNotAvailable => "this machine has no such address; choose one of its own",
-            _ => return write!(formatter, "cannot listen on {bind}: {source}"),
-        };
-        write!(formatter, "cannot listen on {bind}: {way_out}")
-    }
-}
-
-impl Error for BindError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.source)
-    }
-}
+use crate::{Bind, BindError};
 
 /// A bound socket, before a runtime has it.
 #[derive(Debug)]
@@ -124,8 +20,27 @@ pub(crate) struct Listener {
     /// The socket's file lives as long as the listener.
     #[expect(dead_code, reason = "it is there to be dropped")]
     file: Option<SocketFile>,
-    /// Whether TLS is spoken on it.
-    pub(crate) is_https: bool,
+    /// What is spoken on it.
+    pub(crate) speaks: Speaks,
+}
+
+/// What is spoken on a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Http,
+    Https,
+    /// HTTP, to be told where HTTPS is.
+    Redirect,
+}
+
+impl Speaks {
+    fn of(bind: &Bind) -> Self {
+        match bind {
+            Bind::Tcp(..) | Bind::Unix(_) => Speaks::Http,
+            Bind::Https(..) => Speaks::Https,
+            Bind::Redirect(..) => Speaks::Redirect,
+        }
+    }
 }
 
 /// The socket itself.
@@ -163,14 +78,12 @@ impl Listener {
     /// Binds `bind`, to every address that its host name has.
     pub(crate) fn open(bind: &Bind, backlog: u16) -> Result<Vec<Listener>, BindError> {
         let opened = match bind {
-            Bind::Tcp(host, port) | Bind::Https(host, port) => open_tcp(host, *port, backlog),
-            Bind::Unix(path) => open_unix(path).map(|listener| vec![listener]),
+            Bind::Tcp(host, port) | Bind::Https(host, port) | Bind::Redirect(host, port) => {
+                open_tcp(host, *port, backlog, Speaks::of(bind))
+            }
+            Bind::Unix(path) => open_unix(path, backlog).map(|listener| vec![listener]),
         };
-        let mut listeners = opened.map_err(|source| BindError { bind: bind.clone(), source })?;
-        for listener in &mut listeners {
-            listener.is_https = matches!(bind, Bind::Https(..));
-        }
-        Ok(listeners)
+        opened.map_err(|source| BindError { bind: bind.clone(), source })
     }
 
     /// Takes a socket that somebody else has bound.
@@ -183,7 +96,7 @@ impl Listener {
         } else {
             ListenerSocket::Tcp(socket.into())
         };
-        Ok(Listener { socket, file: None, is_https: matches!(place, Bind::Https(..)) })
+        Ok(Listener { socket, file: None, speaks: Speaks::of(place) })
     }
 
     /// The socket's descriptor, to be handed on.
@@ -198,26 +111,30 @@ impl Listener {
     pub(crate) fn bound(&self) -> Bind {
         match &self.socket {
             ListenerSocket::Unix(listener) => {
-                let address = listener.local_addr().ok();
-                Bind::Unix(address.and_then(|it| it.as_pathname().map(Path::to_owned)).unwrap_or_default())
+                let address = SockRef::from(listener).local_addr().ok();
+                Bind::Unix(address.and_then(|address| written(&address)).unwrap_or_default())
             }
             ListenerSocket::Tcp(listener) => {
                 let address = listener.local_addr().expect("a bound socket has an address");
                 let (host, port) = (address.ip().to_string(), address.port());
-                if self.is_https { Bind::Https(host, port) } else { Bind::Tcp(host, port) }
+                match self.speaks {
+                    Speaks::Http => Bind::Tcp(host, port),
+                    Speaks::Https => Bind::Https(host, port),
+                    Speaks::Redirect => Bind::Redirect(host, port),
+                }
             }
         }
     }
 }
 
-fn open_tcp(host: &str, port: u16, backlog: u16) -> io::Result<Vec<Listener>> {
+fn open_tcp(host: &str, port: u16, backlog: u16, speaks: Speaks) -> io::Result<Vec<Listener>> {
     let host = if host.is_empty() { "0.0.0.0" } else { host };
     let mut addresses: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
     addresses.dedup();
-    addresses.into_iter().map(|address| open_address(address, backlog)).collect()
+    addresses.into_iter().map(|address| open_address(address, backlog, speaks)).collect()
 }
 
-fn open_address(address: SocketAddr, backlog: u16) -> io::Result<Listener> {
+fn open_address(address: SocketAddr, backlog: u16, speaks: Speaks) -> io::Result<Listener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -227,48 +144,61 @@ fn open_address(address: SocketAddr, backlog: u16) -> io::Result<Listener> {
     socket.bind(&address.into())?;
     socket.listen(backlog.into())?;
     socket.set_nonblocking(true)?;
-    Ok(Listener { socket: ListenerSocket::Tcp(socket.into()), file: None, is_https: false })
+    Ok(Listener { socket: ListenerSocket::Tcp(socket.into()), file: None, speaks })
 }
 
-fn open_unix(path: &Path) -> io::Result<Listener> {
+fn open_unix(path: &Path, backlog: u16) -> io::Result<Listener> {
+    let (address, is_abstract) = unix_address(path)?;
     let is_socket = path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket());
-    if is_socket {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    if is_socket && !is_abstract {
         // Left behind by a server that did not stop cleanly, or still in use?
-        match StdUnixStream::connect(path) {
-            Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+        match socket.connect(&address) {
+            Ok(()) => return Err(io::ErrorKind::AddrInUse.into()),
             Err(_) => std::fs::remove_file(path)?,
         }
     }
-    let listener = StdUnixListener::bind(path)?;
-    listener.set_nonblocking(true)?;
-    let file = SocketFile { path: path.to_owned(), identity: SocketFile::identify(path)? };
-    Ok(Listener { socket: ListenerSocket::Unix(listener), file: Some(file), is_https: false })
+    socket.bind(&address)?;
+    let identified =
+        || Ok::<_, io::Error>(SocketFile { path: path.to_owned(), identity: SocketFile::identify(path)? });
+    let file = if is_abstract { None } else { Some(identified()?) };
+    socket.listen(backlog.into())?;
+    socket.set_nonblocking(true)?;
+    Ok(Listener { socket: ListenerSocket::Unix(socket.into()), file, speaks: Speaks::Http })
+}
+
+/// The address of a Unix socket, and whether it is an abstract one: `@name` stands for a zero byte and the name.
+fn unix_address(path: &Path) -> io::Result<(SockAddr, bool)> {
+    match path.as_os_str().as_bytes().strip_prefix(b"@") {
+        Some(name) => {
+            let address = [b"\0", name].concat();
+            Ok((SockAddr::unix(OsStr::from_bytes(&address))?, true))
+        }
+        None => Ok((SockAddr::unix(path)?, false)),
+    }
+}
+
+/// The same, as it is written.
+fn written(address: &SockAddr) -> Option<PathBuf> {
+    if let Some(name) = address.as_abstract_namespace() {
+        return Some(OsStr::from_bytes(&[b"@", name].concat()).into());
+    }
+    address.as_pathname().map(Path::to_owned)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
     #[test]
-    fn places_are_read_as_people_write_them() {
-        assert_eq!("127.0.0.1:8000".parse(), Ok(Bind::Tcp("127.0.0.1".into(), 8000)));
-        assert_eq!("[::1]:80".parse(), Ok(Bind::Tcp("::1".into(), 80)));
-        assert_eq!("http://127.0.0.1:80".parse(), Ok(Bind::Tcp("127.0.0.1".into(), 80)));
-        assert_eq!("https://[::1]:8443".parse(), Ok(Bind::Https("::1".into(), 8443)));
-        assert_eq!(":8000".parse(), Ok(Bind::Tcp(String::new(), 8000)));
-        assert_eq!("unix:/run/site.sock".parse(), Ok(Bind::Unix("/run/site.sock".into())));
-    }
+    fn an_abstract_socket_has_a_name_and_no_file() {
+        let name = format!("unix:@onionskin-test-{}", std::process::id());
+        let place: Bind = name.parse().expect("a place");
+        let listener = Listener::open(&place, 16).expect("a free name");
 
-    #[test]
-    fn what_is_no_place_is_refused_with_the_way_out() {
-        for text in
-            ["", "8000", "::1:8000", "[::1:8000", "localhost:", "localhost:http", "localhost:70000", "unix:"]
-                .into_iter()
-                .chain(["https://", "https://a", "https://a:1/", "ftp://a:1", "https://unix:/a"])
-        {
-            let error = text.parse::<Bind>().expect_err(text);
-            assert!(error.contains("write 127.0.0.1:8000"), "{error}");
-        }
+        assert_eq!(listener[0].bound(), place);
+        assert!(Listener::open(&place, 16).expect_err("taken").to_string().contains("another program"));
     }
 
     #[test]

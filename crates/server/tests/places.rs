@@ -43,7 +43,7 @@ async fn several_places_are_served_at_once() {
     assert_eq!(bound.len(), 3);
     for place in bound {
         let answer = match place {
-            Bind::Tcp(host, port) | Bind::Https(host, port) => {
+            Bind::Tcp(host, port) | Bind::Https(host, port) | Bind::Redirect(host, port) => {
                 assert_ne!(port, 0);
                 exchange(soon(TcpStream::connect((host, port))).await.expect("it listens")).await
             }

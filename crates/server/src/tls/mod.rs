@@ -160,7 +160,15 @@ impl Options {
                 let message = "tls_client_ca: no place speaks TLS; bind one, such as https://0.0.0.0:443";
                 return Err(OptionError(message.to_owned()));
             }
-            (None, true) => return Ok(None),
+            (None, true) => {
+                let sent_on = config.bind.iter().find(|bind| matches!(bind, Bind::Redirect(..)));
+                return match sent_on {
+                    None => Ok(None),
+                    Some(bind) => Err(OptionError(format!(
+                        "bind: {bind} has no place to send anybody to; bind one, such as https://0.0.0.0:443"
+                    ))),
+                };
+            }
         }
         Ok(Some(Options {
             pairs: certificates.iter().cloned().zip(keys.iter().cloned()).collect(),

@@ -1,0 +1,150 @@
+//! Where a server is to listen, as people write it.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One place to listen on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub enum Bind {
+    /// A TCP port of a host name or address; an empty host means every IPv4 address.
+    Tcp(String, u16),
+    /// The same, by TLS.
+    Https(String, u16),
+    /// The same, and every request is sent on to where TLS is spoken.
+    Redirect(String, u16),
+    /// A Unix socket; a name that begins with `@` is in no folder (abstract, Linux only).
+    Unix(PathBuf),
+}
+
+impl Default for Bind {
+    fn default() -> Self {
+        Bind::Tcp("127.0.0.1".to_owned(), 8000)
+    }
+}
+
+impl FromStr for Bind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refused = || {
+            format!(
+                "{text:?} is no place to listen on; write 127.0.0.1:8000, [::1]:8000, :8000, https://0.0.0.0:8443 or \
+                 unix:/run/site.sock"
+            )
+        };
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.is_empty() { Err(refused()) } else { Ok(Bind::Unix(path.into())) };
+        }
+        let (scheme, place) = text.split_once("://").unwrap_or(("http", text));
+        let of: fn(String, u16) -> Bind = match scheme {
+            "http" => Bind::Tcp,
+            "https" => Bind::Https,
+            "redirect" => Bind::Redirect,
+            _ => return Err(refused()),
+        };
+        let (host, port) = place.rsplit_once(':').ok_or_else(refused)?;
+        let port = port.parse().map_err(|_| refused())?;
+        let host = match host.strip_prefix('[') {
+            Some(bracketed) => bracketed.strip_suffix(']').ok_or_else(refused)?,
+            None if host.contains([':', '/']) => return Err(refused()),
+            None => host,
+        };
+        Ok(of(host.to_owned(), port))
+    }
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, host, port) = match self {
+            Bind::Tcp(host, port) => ("", host, port),
+            Bind::Https(host, port) => ("https://", host, port),
+            Bind::Redirect(host, port) => ("redirect://", host, port),
+            Bind::Unix(path) => return write!(formatter, "unix:{}", path.display()),
+        };
+        if host.contains(':') {
+            write!(formatter, "{scheme}[{host}]:{port}")
+        } else {
+            write!(formatter, "{scheme}{host}:{port}")
+        }
+    }
+}
+
+impl TryFrom<String> for Bind {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Bind> for String {
+    fn from(bind: Bind) -> String {
+        bind.to_string()
+    }
+}
+
+/// A place that could not be listened on.
+#[derive(Debug)]
+pub struct BindError {
+    /// Which.
+    pub bind: Bind,
+    /// Why.
+    pub source: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BindError { bind, source } = self;
+        let way_out = match source.kind() {
+            io::ErrorKind::AddrInUse => "another program listens there; stop it or choose another --bind",
+            io::ErrorKind::PermissionDenied => {
+                "not permitted to this user; choose a port above 1023 or another path"
+            }
+            io::ErrorKind::AddrNotAvailable => "this machine has no such address; choose one of its own",
+            _ => return write!(formatter, "cannot listen on {bind}: {source}"),
+        };
+        write!(formatter, "cannot listen on {bind}: {way_out}")
+    }
+}
+
+impl Error for BindError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read_as_people_write_them() {
+        assert_eq!("127.0.0.1:8000".parse(), Ok(Bind::Tcp("127.0.0.1".into(), 8000)));
+        assert_eq!("[::1]:80".parse(), Ok(Bind::Tcp("::1".into(), 80)));
+        assert_eq!("http://127.0.0.1:80".parse(), Ok(Bind::Tcp("127.0.0.1".into(), 80)));
+        assert_eq!("https://[::1]:8443".parse(), Ok(Bind::Https("::1".into(), 8443)));
+        assert_eq!("redirect://:80".parse(), Ok(Bind::Redirect(String::new(), 80)));
+        assert_eq!(":8000".parse(), Ok(Bind::Tcp(String::new(), 8000)));
+        assert_eq!("unix:/run/site.sock".parse(), Ok(Bind::Unix("/run/site.sock".into())));
+    }
+
+    #[test]
+    fn what_is_no_place_is_refused_with_the_way_out() {
+        for text in
+            ["", "8000", "::1:8000", "[::1:8000", "localhost:", "localhost:http", "localhost:70000", "unix:"]
+                .into_iter()
+                .chain(["https://", "https://a", "https://a:1/", "ftp://a:1", "https://unix:/a"])
+        {
+            let error = text.parse::<Bind>().expect_err(text);
+            assert!(error.contains("write 127.0.0.1:8000"), "{error}");
+        }
+    }
+}
