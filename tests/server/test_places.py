@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import stat
+import sys
 
 import pytest
 
@@ -22,6 +24,25 @@ def test_a_unix_socket_is_served_and_its_file_removed(serve, tmp_path):
             assert client.get("/hello").body == b"hello"
     assert server.stop() == 0
     assert not path.exists()
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "1")])
+def test_a_unix_sockets_file_has_the_mode_that_was_asked_for(serve, tmp_path, workers):
+    path = tmp_path / "site.sock"
+    with serve("--unix-mode", "0606", *workers, bind=(f"unix:{path}",)) as server:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o606
+        assert server.get("/hello") == b"hello"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are Linux's")
+def test_an_abstract_socket_is_served_and_has_no_file(serve, tmp_path):
+    name = f"onionskin-{os.getpid()}-{tmp_path.name}"
+    serve(bind=(f"unix:@{name}",))
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(f"\0{name}")
+        client.sendall(b"GET /hello HTTP/1.0\r\n\r\n")
+        assert client.makefile("rb").read().endswith(b"hello")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_client_of_a_unix_socket_has_no_address(serve, tmp_path):

@@ -51,11 +51,11 @@ impl Server {
     pub fn bind(config: Config) -> Result<Self, BindError> {
         let mut listeners = Vec::new();
         for bind in &config.bind {
-            listeners.extend(Listener::open(bind, config.backlog)?);
+            listeners.extend(Listener::open(bind, config.backlog, config.unix_mode)?);
         }
         let mut scraped = Vec::new();
         for bind in &config.metrics_bind {
-            scraped.extend(Listener::open(bind, config.backlog)?);
+            scraped.extend(Listener::open(bind, config.backlog, config.unix_mode)?);
         }
         Ok(Server {
             config,

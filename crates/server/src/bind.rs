@@ -91,6 +91,35 @@ impl From<Bind> for String {
     }
 }
 
+/// Who may connect to a Unix socket: the permissions of its file, in octal digits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct UnixMode(pub(crate) Option<u32>);
+
+impl TryFrom<String> for UnixMode {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == UMASK {
+            return Ok(UnixMode(None));
+        }
+        let is_octal =
+            (3..=4).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+        let mode = u32::from_str_radix(&text, 8).ok().filter(|mode| is_octal && *mode <= 0o777);
+        mode.map(|mode| UnixMode(Some(mode)))
+            .ok_or_else(|| format!("{text:?} is no mode of a file; write 0660, or umask to leave it to that"))
+    }
+}
+
+impl From<UnixMode> for String {
+    fn from(mode: UnixMode) -> String {
+        mode.0.map_or_else(|| UMASK.to_owned(), |mode| format!("{mode:04o}"))
+    }
+}
+
+const UMASK: &str = "umask";
+
 /// A place that could not be listened on.
 #[derive(Debug)]
 pub struct BindError {
@@ -134,6 +163,17 @@ mod tests {
         assert_eq!("redirect://:80".parse(), Ok(Bind::Redirect(String::new(), 80)));
         assert_eq!(":8000".parse(), Ok(Bind::Tcp(String::new(), 8000)));
         assert_eq!("unix:/run/site.sock".parse(), Ok(Bind::Unix("/run/site.sock".into())));
+    }
+
+    #[test]
+    fn a_mode_is_written_in_octal_digits() {
+        let read = |text: &str| UnixMode::try_from(text.to_owned());
+        assert_eq!(read("0660"), Ok(UnixMode(Some(0o660))));
+        assert_eq!(read("600").map(String::from), Ok("0600".to_owned()));
+        assert_eq!(read("umask").map(String::from), Ok("umask".to_owned()));
+        for wrong in ["", "660x", "0o660", "888", "4755", "7"] {
+            assert!(read(wrong).expect_err(wrong).contains("write 0660"), "{wrong}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::health;
 use crate::supervisor::Workers;
 use crate::tls::{ClientAuth, TlsVersion};
-use crate::{Bind, HealthPath, LineFormat};
+use crate::{Bind, HealthPath, LineFormat, UnixMode};
 
 /// What a server listens on, and what it allows a client.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +27,8 @@ pub struct Config {
     pub threads: u16,
     /// How many connections the kernel may keep waiting to be accepted.
     pub backlog: u16,
+    /// Who may connect to Unix sockets: the mode of their files, such as 0660; umask leaves it to that.
+    pub unix_mode: UnixMode,
     /// How many worker processes serve: a number, or auto for one a processor. With 0, the process serves by itself.
     pub workers: Workers,
     /// How long a worker may take to become ready: to import the application, and to answer at `ready_path`.
@@ -122,6 +124,7 @@ impl Default for Config {
             bind: vec![Bind::default()],
             threads: 4,
             backlog: 2048,
+            unix_mode: UnixMode::default(),
             workers: Workers::default(),
             boot_timeout: Span::seconds(60),
             ready_path: None,

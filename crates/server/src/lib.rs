@@ -44,7 +44,7 @@ mod watch;
 mod worker;
 
 pub use accept::Server;
-pub use bind::{Bind, BindError};
+pub use bind::{Bind, BindError, UnixMode};
 pub use config::Config;
 pub use health::{HealthPath, Load, Loaded};
 pub use metrics::{Buckets, Metrics, Snapshot};

@@ -1,17 +1,18 @@
 //! The sockets that the server listens on.
 
 use std::ffi::OsStr;
+use std::fs::Permissions;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
-use crate::{Bind, BindError};
+use crate::{Bind, BindError, UnixMode};
 
 /// A bound socket, before a runtime has it.
 #[derive(Debug)]
@@ -76,12 +77,12 @@ impl Drop for SocketFile {
 
 impl Listener {
     /// Binds `bind`, to every address that its host name has.
-    pub(crate) fn open(bind: &Bind, backlog: u16) -> Result<Vec<Listener>, BindError> {
+    pub(crate) fn open(bind: &Bind, backlog: u16, mode: UnixMode) -> Result<Vec<Listener>, BindError> {
         let opened = match bind {
             Bind::Tcp(host, port) | Bind::Https(host, port) | Bind::Redirect(host, port) => {
                 open_tcp(host, *port, backlog, Speaks::of(bind))
             }
-            Bind::Unix(path) => open_unix(path, backlog).map(|listener| vec![listener]),
+            Bind::Unix(path) => open_unix(path, backlog, mode).map(|listener| vec![listener]),
         };
         opened.map_err(|source| BindError { bind: bind.clone(), source })
     }
@@ -147,7 +148,7 @@ fn open_address(address: SocketAddr, backlog: u16, speaks: Speaks) -> io::Result
     Ok(Listener { socket: ListenerSocket::Tcp(socket.into()), file: None, speaks })
 }
 
-fn open_unix(path: &Path, backlog: u16) -> io::Result<Listener> {
+fn open_unix(path: &Path, backlog: u16, mode: UnixMode) -> io::Result<Listener> {
     let (address, is_abstract) = unix_address(path)?;
     let is_socket = path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket());
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -159,6 +160,10 @@ fn open_unix(path: &Path, backlog: u16) -> io::Result<Listener> {
         }
     }
     socket.bind(&address)?;
+    if let (Some(mode), false) = (mode.0, is_abstract) {
+        // Before it listens: nobody else gets in meanwhile.
+        std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+    }
     let identified =
         || Ok::<_, io::Error>(SocketFile { path: path.to_owned(), identity: SocketFile::identify(path)? });
     let file = if is_abstract { None } else { Some(identified()?) };
@@ -195,18 +200,24 @@ mod tests {
     fn an_abstract_socket_has_a_name_and_no_file() {
         let name = format!("unix:@onionskin-test-{}", std::process::id());
         let place: Bind = name.parse().expect("a place");
-        let listener = Listener::open(&place, 16).expect("a free name");
+        let listener = Listener::open(&place, 16, UnixMode::default()).expect("a free name");
 
         assert_eq!(listener[0].bound(), place);
-        assert!(Listener::open(&place, 16).expect_err("taken").to_string().contains("another program"));
+        assert!(
+            Listener::open(&place, 16, UnixMode::default())
+                .expect_err("taken")
+                .to_string()
+                .contains("another program")
+        );
     }
 
     #[test]
     fn a_taken_port_says_what_where_and_what_to_do() {
-        let first = Listener::open(&Bind::Tcp("127.0.0.1".into(), 0), 16).expect("a free port");
+        let first =
+            Listener::open(&Bind::Tcp("127.0.0.1".into(), 0), 16, UnixMode::default()).expect("a free port");
         let taken = first[0].bound();
 
-        let error = Listener::open(&taken, 16).expect_err("taken").to_string();
+        let error = Listener::open(&taken, 16, UnixMode::default()).expect_err("taken").to_string();
 
         assert!(error.starts_with(&format!("cannot listen on {taken}: another program")), "{error}");
     }

@@ -6,8 +6,6 @@ use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::Mode;
-use rustix::process::umask;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -19,7 +17,7 @@ use super::recycle::memory;
 use super::worker::Stage;
 use super::{Phase, Supervisor};
 use crate::listen::{Listener, ListenerSocket};
-use crate::{Bind, BindError};
+use crate::{Bind, BindError, UnixMode};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -49,6 +47,9 @@ pub(crate) struct Control {
 /// So many ask at once; others wait.
 const ASKING: usize = 16;
 
+/// How many may wait to be accepted.
+const WAITING: u16 = 16;
+
 /// How long somebody may take to ask, and the longest question.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LONGEST: u64 = 4096;
@@ -60,10 +61,8 @@ impl Control {
     /// Binds the socket, for this user alone.
     pub(crate) fn bind(path: Option<&Path>) -> Result<Option<Listener>, BindError> {
         let Some(path) = path else { return Ok(None) };
-        let before = umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
-        let opened = Listener::open(&Bind::Unix(path.to_owned()), 16);
-        umask(before);
-        Ok(opened?.pop())
+        let bind = Bind::Unix(path.to_owned());
+        Ok(Listener::open(&bind, WAITING, UnixMode(Some(0o600)))?.pop())
     }
 
     /// Within the runtime.

@@ -19,7 +19,7 @@ impl Places {
             let kept = self.places.iter().find(|(kept, _)| kept == bind);
             let listeners = match kept {
                 Some((_, listeners)) => Rc::clone(listeners),
-                None => Rc::new(Listener::open(bind, config.backlog)?),
+                None => Rc::new(Listener::open(bind, config.backlog, config.unix_mode)?),
             };
             places.push((bind.clone(), listeners));
         }
