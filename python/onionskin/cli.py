@@ -1,18 +1,18 @@
-"""The command line: ``onionskin serve`` and the commands that tell what it would do."""
+"""The command line: ``onionskin serve`` and the commands that tell what it would do.
+
+What a command alone needs is imported by it: a server keeps what was imported for as long as it serves.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import sys
-import traceback
 from typing import TYPE_CHECKING, Any
 
-from onionskin import _core, control, workers
+from onionskin import _core
 from onionskin.building import build, check
-from onionskin.checking import warnings
-from onionskin.configuration import placed, read, server_options
-from onionskin.explaining import explained
+from onionskin.configuration import INHERITED_BY, placed, read, server_options
 from onionskin.serving import serve_onion
 from onionskin.target import load
 
@@ -28,8 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 if requests were cut off at the end, 2 if what was asked for could not be done.
     """
-    parsed = parser().parse_args(arguments)
-    parsed.arguments = list(sys.argv[1:] if arguments is None else arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parsed = parser(arguments).parse_args(arguments)
+    parsed.arguments = list(arguments)
     try:
         return int(parsed.run(parsed))
     except _core.BootError as error:
@@ -40,13 +41,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def parser() -> argparse.ArgumentParser:
-    """All commands and options. Those of the server come from its own declaration."""
+def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """All commands, and the options of the one that the arguments ask for."""
+    asked = next((argument for argument in arguments if not argument.startswith("-")), None)
     top = argparse.ArgumentParser(
         prog="onionskin", description="The WSGI onion in Rust: a server, and its layers."
     )
     top.add_argument("--version", action="version", version=f"onionskin {_core.__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add_configuration(command: argparse.ArgumentParser) -> None:
+        if command.prog.rpartition(" ")[2] == asked:
+            add_configuration_options(command)
 
     serving = commands.add_parser(
         "serve", help="serve an application", description="Serve a WSGI application."
@@ -100,7 +106,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def add_configuration(command: argparse.ArgumentParser) -> None:
+def add_configuration_options(command: argparse.ArgumentParser) -> None:
     """What says what is to be served, and how; the server's options come from their declaration."""
     command.add_argument(
         "application",
@@ -177,10 +183,13 @@ def configured(parsed: argparse.Namespace) -> _core.Configuration:
 def run_serve(parsed: argparse.Namespace) -> int:
     """``onionskin serve``."""
     data = configured(parsed).data
-    inherited = workers.inheritance()
-    if inherited is not None:
-        return workers.work(inherited, lambda: build(data), data)
+    if INHERITED_BY in os.environ:
+        from onionskin import workers
+
+        return workers.work(workers.inheritance(), lambda: build(data), data)
     if _core.number_of_workers(server_options(data)) > 0:
+        from onionskin import workers
+
         return 0 if workers.supervise(parsed.arguments, options_of) else 1
     graceful = serve_onion(build(data, find=load_or_tell), data)
     return 0 if graceful else 1
@@ -202,6 +211,10 @@ def control_of(parsed: argparse.Namespace) -> str:
 
 def run_status(parsed: argparse.Namespace) -> int:
     """``onionskin status``."""
+    import json
+
+    from onionskin import control
+
     status = control.ask(control_of(parsed), "status")
     print(json.dumps(status, indent=2) if parsed.json else control.described(status))
     return 0
@@ -209,6 +222,8 @@ def run_status(parsed: argparse.Namespace) -> int:
 
 def run_reload(parsed: argparse.Namespace) -> int:
     """``onionskin reload``."""
+    from onionskin import control
+
     answer = control.ask(control_of(parsed), "reload")
     wrong = answer.get("error") or answer["failed"]
     if wrong is not None:
@@ -220,6 +235,8 @@ def run_reload(parsed: argparse.Namespace) -> int:
 
 def run_check(parsed: argparse.Namespace) -> int:
     """``onionskin check``."""
+    from onionskin.checking import warnings
+
     configuration = configured(parsed)
     found = warnings(configuration.data, imports=not parsed.no_import, find=load_or_tell)
     for line in found:
@@ -230,6 +247,8 @@ def run_check(parsed: argparse.Namespace) -> int:
 
 def run_config(parsed: argparse.Namespace) -> int:
     """``onionskin config``."""
+    import json
+
     configuration = configured(parsed)
     print(json.dumps(configuration.masked, indent=2) if parsed.json else configuration.toml(), end="")
     if parsed.json:
@@ -239,19 +258,23 @@ def run_config(parsed: argparse.Namespace) -> int:
 
 def run_explain(parsed: argparse.Namespace) -> int:
     """``onionskin explain``."""
+    from onionskin.explaining import explained
+
     print(explained(build(configured(parsed).data, find=load_or_tell)))
     return 0
 
 
 def run_schema(_: argparse.Namespace) -> int:
     """``onionskin schema``."""
+    import json
+
     print(json.dumps(_core.configuration_schema(), indent=2))
     return 0
 
 
 def options_of(arguments: Sequence[str]) -> dict[str, Any]:
     """The server's options by these arguments: at the start, and again by every reload."""
-    data = configured(parser().parse_args(arguments)).data
+    data = configured(parser(arguments).parse_args(arguments)).data
     check(data)
     options = server_options(data)
     try:
@@ -269,6 +292,8 @@ def load_or_tell(target: str) -> WSGIApplication:
     except (_core.ConfigurationError, SystemExit, KeyboardInterrupt):
         raise
     except BaseException:
+        import traceback
+
         print(f"onionskin: {target} raised while it was imported:", file=sys.stderr)
         traceback.print_exc()
         raise SystemExit(2) from None

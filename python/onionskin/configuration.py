@@ -23,6 +23,9 @@ __all__ = ["Configuration", "ConfigurationError", "placed", "read", "server_opti
 NAMED_BY = "ONIONSKIN_CONFIG"
 """The variable that names the file, if no flag does."""
 
+INHERITED_BY = "_ONIONSKIN_WORKER"
+"""The variable in which a worker finds what it inherits from its supervisor."""
+
 
 def read(
     *,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
-import importlib.util
+import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onionskin._core import ConfigurationError
@@ -45,7 +43,7 @@ def from_name(name: str) -> ModuleType:
     """Import a module by its dotted name, from the working directory too."""
     if not all(part.isidentifier() for part in name.split(".")):
         raise ConfigurationError(f"{name!r} is no module's name; write pkg.module:app or path/file.py:app")
-    here = str(Path.cwd())
+    here = os.getcwd()  # noqa: PTH109 - pathlib is large, and not every application needs it
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
@@ -61,12 +59,15 @@ def from_name(name: str) -> ModuleType:
 
 def from_file(name: str) -> ModuleType:
     """Import a module by its file; its directory is on the path, as for a script."""
+    from importlib import util
+    from pathlib import Path
+
     path = Path(name).resolve()
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = util.spec_from_file_location(path.stem, path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise ConfigurationError(f"there is no file {name!r}; check the path")
     sys.path.insert(0, str(path.parent))
-    module = importlib.util.module_from_spec(spec)
+    module = util.module_from_spec(spec)
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
@@ -82,6 +83,10 @@ def default(module: ModuleType, where: str) -> Any:
 
 def evaluate(module: ModuleType, expression: str, where: str) -> Any:
     """A dotted name in a module, or a call of one."""
+    if expression.isidentifier() and hasattr(module, expression):
+        return getattr(module, expression)
+    import ast
+
     try:
         node = ast.parse(expression, mode="eval").body
     except SyntaxError:

@@ -14,16 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from onionskin import _core
-from onionskin.configuration import placed, server_options
+from onionskin.configuration import INHERITED_BY, placed, server_options
 from onionskin.diagram import diagram
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from _typeshed.wsgi import WSGIApplication
-
-VARIABLE = "_ONIONSKIN_WORKER"
-"""Where a worker finds what it inherits."""
 
 
 class Inheritance(NamedTuple):
@@ -35,12 +32,9 @@ class Inheritance(NamedTuple):
     """The listening sockets, and the places that they are bound to."""
 
 
-def inheritance() -> Inheritance | None:
-    """What this process inherits from a supervisor, if it is a worker. It can be taken once."""
-    text = os.environ.pop(VARIABLE, None)
-    if text is None:
-        return None
-    told = json.loads(text)
+def inheritance() -> Inheritance:
+    """What this process inherits from its supervisor. It can be taken once."""
+    told = json.loads(os.environ.pop(INHERITED_BY))
     inherited = Inheritance(told["control"], [(listener, place) for listener, place in told["listeners"]])
     for descriptor in (inherited.control, *(listener for listener, _ in inherited.listeners)):
         # Not for the programs that the application starts.

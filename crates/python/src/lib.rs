@@ -14,6 +14,7 @@ mod permits;
 mod serving;
 mod session;
 mod spares;
+mod startup;
 mod strings;
 mod supervising;
 mod threads;

@@ -19,6 +19,7 @@ use crate::inward::{Environ, Native};
 use crate::options::{ConfigurationError, options};
 use crate::overdue::Overdue;
 use crate::permits::{Permits, Queue};
+use crate::startup;
 use crate::threads;
 use crate::watchdog::Watchdog;
 use crate::wsgi::Fixed;
@@ -110,6 +111,7 @@ impl PyServer {
     fn serve(&self, py: Python<'_>, signals: bool) -> PyResult<(i32, bool)> {
         let Some(server) = self.take() else { return Err(closed()) };
         py.detach(|| {
+            startup::forget();
             let (runtime, watchdog) = self.runtime()?;
             let outcome = runtime.block_on(async {
                 let stop = self.stop.clone();
@@ -150,6 +152,7 @@ impl PyServer {
     fn work(&self, py: Python<'_>, control: RawFd, about: String) -> PyResult<bool> {
         let Some(server) = self.take() else { return Err(closed()) };
         py.detach(|| {
+            startup::forget();
             let (runtime, watchdog) = self.runtime()?;
             let channel = UnixStream::from(inherited(control));
             let graceful = runtime.block_on(async {
