@@ -95,6 +95,7 @@ def test_a_connection_that_has_been_idle_is_closed(serve):
 
 
 def test_a_request_in_flight_is_answered_by_the_old_generation(site, serve):
+    site.write("1", slow=4)  # Longer than a reload takes.
     server = serve()
     with server.client() as client:
         client.request("GET", "/slow")
