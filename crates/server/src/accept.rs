@@ -57,7 +57,20 @@ impl Server {
         for bind in &config.metrics_bind {
             scraped.extend(Listener::open(bind, config.backlog, config.unix_mode)?);
         }
-        Ok(Server {
+        Ok(Server::new(config, listeners, scraped))
+    }
+
+    /// Takes sockets that somebody else has bound, and keeps.
+    pub fn inherit(config: Config, sockets: Vec<(OwnedFd, Bind)>) -> io::Result<Self> {
+        let listeners = sockets
+            .into_iter()
+            .map(|(socket, place)| Listener::inherit(socket, &place))
+            .collect::<io::Result<_>>()?;
+        Ok(Server::new(config, listeners, Vec::new()))
+    }
+
+    fn new(config: Config, listeners: Vec<Listener>, scraped: Vec<Listener>) -> Self {
+        Server {
             config,
             listeners,
             scraped,
@@ -68,27 +81,7 @@ impl Server {
             loaded: None,
             tls: None,
             tally: None,
-        })
-    }
-
-    /// Takes sockets that somebody else has bound, and keeps.
-    pub fn inherit(config: Config, sockets: Vec<(OwnedFd, Bind)>) -> io::Result<Self> {
-        let listeners = sockets
-            .into_iter()
-            .map(|(socket, place)| Listener::inherit(socket, &place))
-            .collect::<io::Result<_>>()?;
-        Ok(Server {
-            config,
-            listeners,
-            scraped: Vec::new(),
-            metrics: None,
-            stop: StopHandle::default(),
-            given: None,
-            access_log: None,
-            loaded: None,
-            tls: None,
-            tally: None,
-        })
+        }
     }
 
     /// Counts requests.

@@ -100,7 +100,12 @@ class SessionStore(SessionBase):
             self.flush()
 
     def set_expiry(self, value: Any) -> None:
-        """Refuses: how long a session lasts is the layer's."""
+        """Refuses: how long a session lasts is the layer's.
+
+        Raises:
+            NotImplementedError: A time was given. To ignore it would be worse: who asks for five minutes
+                must not get two hours without a word.
+        """
         if value is not None:
             raise NotImplementedError(NO_EXPIRY)
 
