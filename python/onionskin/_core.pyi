@@ -101,7 +101,10 @@ class BootError(RuntimeError):
     """The traceback, if there is one."""
 
 def number_of_workers(options: dict[str, Any]) -> int:
-    """How many workers these options ask for. Raises ``ConfigurationError`` for what is wrong in them."""
+    """How many workers these options ask for, 0 if no supervisor is wanted.
+
+    Raises ``ConfigurationError`` for what is wrong in them.
+    """
 
 def check_layer(name: str, options: dict[str, Any]) -> None:
     """Refuse a layer that is wrong, without the applications that it may name."""
@@ -175,9 +178,10 @@ class Server:
         Returns the signal's number, or 0; and whether every request was answered within the graceful timeout.
         """
 
-    def work(self, control: int, about: str) -> bool:
+    def work(self, control: int, about: str, imported: Callable[[], list[str]] | None = None, /) -> bool:
         """Serve as a worker: become ready, tell the supervisor, serve until it says otherwise.
 
+        ``imported()`` gives the folders that something was imported from since it was called last.
         Returns whether every request was answered.
         """
 
@@ -195,7 +199,10 @@ class Supervisor:
     """A supervisor of workers. ``onionskin serve --workers`` is the way to use it."""
 
     def __new__(
-        cls, read: Callable[[], tuple[list[str], str, dict[str, Any]]], notify: str | None = None, /
+        cls,
+        read: Callable[[], tuple[list[str], str, dict[str, Any], list[str]]],
+        notify: str | None = None,
+        /,
     ) -> Self: ...
     def run(self) -> bool:
         """Bind, and supervise until SIGINT or SIGTERM. Returns whether every request was answered."""

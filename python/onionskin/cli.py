@@ -272,8 +272,8 @@ def run_schema(_: argparse.Namespace) -> int:
     return 0
 
 
-def options_of(arguments: Sequence[str]) -> dict[str, Any]:
-    """The server's options by these arguments: at the start, and again by every reload."""
+def options_of(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """The server's options by these arguments, and the file that has more: now, and by every reload."""
     data = configured(parser(arguments).parse_args(arguments)).data
     check(data)
     options = server_options(data)
@@ -281,7 +281,7 @@ def options_of(arguments: Sequence[str]) -> dict[str, Any]:
         _core.Server.check(options)
     except _core.ConfigurationError as error:
         raise placed(data, error) from None
-    return options
+    return options, [data["file"]] if data["file"] else []
 
 
 def load_or_tell(target: str) -> WSGIApplication:

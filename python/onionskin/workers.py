@@ -42,12 +42,15 @@ def inheritance() -> Inheritance:
     return inherited
 
 
-def supervise(arguments: Sequence[str], read: Callable[[Sequence[str]], dict[str, Any]]) -> bool:
+def supervise(
+    arguments: Sequence[str], read: Callable[[Sequence[str]], tuple[dict[str, Any], list[str]]]
+) -> bool:
     """Serve with workers until SIGINT or SIGTERM.
 
     Args:
         arguments: Those of the command line: each worker gets the same.
-        read: Gives the server's options by the arguments, now and at every reload.
+        read: Gives the server's options by the arguments, and the files that they are from, now and at every
+            reload.
 
     Returns:
         Whether every request in flight was answered.
@@ -61,8 +64,8 @@ def supervise(arguments: Sequence[str], read: Callable[[Sequence[str]], dict[str
     command = [sys.executable, *flags, "-m", "onionskin", *arguments]
     directory = working_directory()
 
-    def plan() -> tuple[list[str], str, dict[str, Any]]:
-        return command, directory, read(arguments)
+    def plan() -> tuple[list[str], str, dict[str, Any], list[str]]:
+        return command, directory, *read(arguments)
 
     # Not for workers: it is the supervisor whom systemd knows.
     supervisor = _core.Supervisor(plan, os.environ.pop("NOTIFY_SOCKET", None))
@@ -94,6 +97,11 @@ def work(inherited: Inheritance, load: Callable[[], WSGIApplication], data: Mapp
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, lambda *_: None)
     options = server_options(data)
+    watched = None
+    if options["reload"]:
+        from onionskin.imported import Imported
+
+        watched = Imported()
     try:
         app = load()
         server = _core.Server(app, options, inherited.listeners)
@@ -102,20 +110,22 @@ def work(inherited: Inheritance, load: Callable[[], WSGIApplication], data: Mapp
         return fail(inherited.control, str(wrong))
     except BaseException as error:
         reason = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()[-1]
-        return fail(
-            inherited.control, f"the application could not be loaded: {reason}", traceback.format_exc()
-        )
-    workers = _core.number_of_workers(options)
-    return 0 if server.work(inherited.control, diagram(app, server.bound, options["threads"], workers)) else 1
+        folders = watched.by(error) if watched else []
+        reason = f"the application could not be loaded: {reason}"
+        return fail(inherited.control, reason, traceback.format_exc(), folders)
+    about = diagram(app, server.bound, options["threads"], _core.number_of_workers(options))
+    return 0 if server.work(inherited.control, about, watched) else 1
 
 
 MOST_DETAILS = 64 * 1024
 """So much of a traceback, of its end, is passed on."""
 
 
-def fail(control: int, reason: str, details: str = "") -> int:
-    """Tell the supervisor why this worker can't serve."""
-    message = {"kind": "failed", "reason": reason, "details": details[-MOST_DETAILS:]}
+def fail(control: int, reason: str, details: str = "", folders: Sequence[str] = ()) -> int:
+    """Tell the supervisor why this worker can't serve, and which folders' change may be the cure."""
+    imported = {"kind": "imported", "folders": folders}
+    failed = {"kind": "failed", "reason": reason, "details": details[-MOST_DETAILS:]}
     with socket.socket(fileno=control) as channel, contextlib.suppress(OSError):
-        channel.sendall(json.dumps(message).encode() + b"\n")
+        for message in (imported, failed):
+            channel.sendall(json.dumps(message).encode() + b"\n")
     return 2

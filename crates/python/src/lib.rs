@@ -94,10 +94,12 @@ mod _core {
         crate::configuration::options_from_texts(py, name, texts)
     }
 
-    /// How many workers these options ask for; raises `ConfigurationError` for what is wrong in them.
+    /// How many workers these options ask for, under a supervisor, 0 if none is wanted; raises `ConfigurationError`
+    /// for what is wrong in them.
     #[pyfunction]
     fn number_of_workers(options: &Bound<'_, PyDict>) -> PyResult<usize> {
-        Ok(crate::serving::read_config(options)?.workers.number())
+        let config = crate::serving::read_config(options)?;
+        Ok(if config.is_supervised() { config.workers.number().max(1) } else { 0 })
     }
 
     /// Refuses a layer that is wrong, without the applications that it may name.

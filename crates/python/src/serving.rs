@@ -10,7 +10,7 @@ use onion::{Handler, OptionError, SpoolLimits, reading, text_options};
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use server::{AccessLog, Bind, Config, Server, StopHandle, Tls, WorkerEnd};
+use server::{AccessLog, Bind, Config, Imported, Server, StopHandle, Tls, WorkerEnd};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -148,8 +148,16 @@ impl PyServer {
     }
 
     /// Serves as a worker: `control` is the descriptor of the channel to the supervisor, who is told `about` when it is
-    /// ready. Returns whether every request was answered.
-    fn work(&self, py: Python<'_>, control: RawFd, about: String) -> PyResult<bool> {
+    /// ready. `imported()` gives the folders that something was imported from since it was called last, for whoever
+    /// watches them. Returns whether every request was answered.
+    #[pyo3(signature = (control, about, imported = None, /))]
+    fn work(
+        &self,
+        py: Python<'_>,
+        control: RawFd,
+        about: String,
+        imported: Option<Py<PyAny>>,
+    ) -> PyResult<bool> {
         let Some(server) = self.take() else { return Err(closed()) };
         py.detach(|| {
             startup::forget();
@@ -157,7 +165,7 @@ impl PyServer {
             let channel = UnixStream::from(inherited(control));
             let graceful = runtime.block_on(async {
                 let stuck = self.overdue.as_ref().map(|overdue| overdue.stuck());
-                let end = WorkerEnd::new(channel)?.heeding(stuck);
+                let end = WorkerEnd::new(channel)?.heeding(stuck).telling(imported.map(folders_of));
                 end.serve(server, Arc::clone(&self.handler), about).await
             });
             wind_down(runtime, watchdog);
@@ -233,6 +241,14 @@ impl PyServer {
         let watchdog = Watchdog::start(&self.permits, runtime.handle().clone())?;
         Ok((runtime, watchdog))
     }
+}
+
+/// Who asks Python for folders. What it raises is its own matter: nothing new is watched then.
+fn folders_of(imported: Py<PyAny>) -> Imported {
+    Arc::new(move || {
+        Python::attach(|py| imported.bind(py).call0().and_then(|folders| folders.extract()))
+            .unwrap_or_default()
+    })
 }
 
 fn wind_down(runtime: Runtime, watchdog: Watchdog) {

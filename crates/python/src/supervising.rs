@@ -20,8 +20,8 @@ pyo3::create_exception!(
     "No worker became ready. The message says why, in one line; `details` is the traceback, if there is one."
 );
 
-/// A supervisor of workers: `Supervisor(read)`. `read()` gives the command of a worker, the folder it runs in
-/// and the options: now, and again by every reload.
+/// A supervisor of workers: `Supervisor(read)`. `read()` gives the command of a worker, the folder it runs in,
+/// the options and the files that they were read from: now, and again by every reload.
 #[pyclass(name = "Supervisor", frozen, module = "onionskin._core")]
 pub(crate) struct PySupervisor {
     read: Py<PyAny>,
@@ -67,15 +67,15 @@ impl PySupervisor {
 
 /// What `read` gave.
 fn plan(given: &Bound<'_, PyAny>) -> PyResult<Plan> {
-    type Given<'py> = (Vec<OsString>, Option<PathBuf>, Bound<'py, PyDict>);
-    let (command, directory, options): Given<'_> = given.extract()?;
+    type Given<'py> = (Vec<OsString>, Option<PathBuf>, Bound<'py, PyDict>, Vec<PathBuf>);
+    let (command, directory, options, files): Given<'_> = given.extract()?;
     let config = read_config(&options)?;
     if !config.metrics_bind.is_empty() {
         let message = "metrics_bind: workers count each for itself, and nobody adds that up yet; leave it out, or \
             serve without workers";
         return Err(ConfigurationError::new_err(message));
     }
-    Ok(Plan { command, directory, config })
+    Ok(Plan { command, directory, files, config })
 }
 
 fn boot_error(py: Python<'_>, failure: &BootFailure) -> PyErr {

@@ -31,6 +31,13 @@ pub struct Config {
     pub unix_mode: UnixMode,
     /// How many worker processes serve: a number, or auto for one a processor. With 0, the process serves by itself.
     pub workers: Workers,
+    /// Whether a change of a module, or of the configuration's file, begins a reload: for development. Without workers,
+    /// one is started.
+    pub reload: bool,
+    /// Globs of further files whose change begins a reload, such as templates/**/*.html or .env.
+    pub reload_include: Vec<String>,
+    /// Globs of files whose change does not.
+    pub reload_exclude: Vec<String>,
     /// How long a worker may take to become ready: to import the application, and to answer at `ready_path`.
     pub boot_timeout: Span,
     /// A path, or `http://HOST/PATH`, that a worker must answer with 2xx before it serves; 503 is asked again.
@@ -126,6 +133,9 @@ impl Default for Config {
             backlog: 2048,
             unix_mode: UnixMode::default(),
             workers: Workers::default(),
+            reload: false,
+            reload_include: Vec::new(),
+            reload_exclude: Vec::new(),
             boot_timeout: Span::seconds(60),
             ready_path: None,
             control: None,
@@ -172,11 +182,19 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Whether workers serve, under a supervisor.
+    pub fn is_supervised(&self) -> bool {
+        self.workers.number() > 0 || self.reload
+    }
+
     /// The first option that means something to workers only, if it is not as it would be without them.
     pub fn needs_workers(&self) -> Option<&'static str> {
         let default = Config::default();
         let changed = [
             ("workers", self.workers != default.workers),
+            ("reload", self.reload != default.reload),
+            ("reload_include", self.reload_include != default.reload_include),
+            ("reload_exclude", self.reload_exclude != default.reload_exclude),
             ("boot_timeout", self.boot_timeout != default.boot_timeout),
             ("ready_path", self.ready_path != default.ready_path),
             ("control", self.control != default.control),

@@ -51,4 +51,4 @@ pub use metrics::{Buckets, Metrics, Snapshot};
 pub use seeing::{AccessLog, LineFormat};
 pub use stop::StopHandle;
 pub use tls::{ClientAuth, Tls, TlsVersion};
-pub use worker::{WorkerEnd, enter_boot};
+pub use worker::{Imported, WorkerEnd, enter_boot};

@@ -4,6 +4,7 @@
 use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use onion::{Body, Context, Handler, Request};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::AccessLog;
@@ -22,12 +24,18 @@ use crate::supervisor::recycle::most_requests;
 use crate::tally::Tally;
 
 /// A worker's end of the channel.
-#[derive(Debug)]
 pub struct WorkerEnd {
     channel: Channel,
     /// How many calls into the application are stuck.
     stuck: Option<watch::Receiver<u64>>,
+    imported: Option<Imported>,
 }
+
+/// Tells the folders that modules were imported from since it was asked last.
+pub type Imported = Arc<dyn Fn() -> Vec<PathBuf> + Send + Sync>;
+
+/// How often it is asked: applications import as they go.
+const ASK_IMPORTED: Duration = Duration::from_secs(1);
 
 /// How often an application is asked that says that it is not ready yet.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
@@ -38,7 +46,14 @@ const MOST_OF_ANSWER: u64 = 1 << 20;
 impl WorkerEnd {
     /// Within a runtime.
     pub fn new(stream: UnixStream) -> io::Result<Self> {
-        Ok(WorkerEnd { channel: Channel::new(stream)?, stuck: None })
+        Ok(WorkerEnd { channel: Channel::new(stream)?, stuck: None, imported: None })
+    }
+
+    /// Has the supervisor told what is imported, so that it can watch it.
+    #[must_use]
+    pub fn telling(mut self, imported: Option<Imported>) -> Self {
+        self.imported = imported;
+        self
     }
 
     /// Has the worker ask for a successor when the number of calls changes that are `stuck`.
@@ -69,6 +84,7 @@ impl WorkerEnd {
         let access_log = server.access_log();
         let terminate = signal(SignalKind::terminate())?;
         leave_boot();
+        self.tell_imported(self.imported.as_ref().map(|imported| imported()));
         self.channel.send(&FromWorker::Ready { about });
         loop {
             match self.receive().await {
@@ -95,12 +111,17 @@ impl WorkerEnd {
     ) -> io::Result<bool> {
         let mut is_alone = false;
         let mut stuck = self.stuck.take();
+        let imported = self.imported.take();
         loop {
             let message = tokio::select! {
                 served = &mut serving => return served,
                 message = self.receive(), if !is_alone => message,
                 () = tally.full() => {
                     self.retire(format!("it has answered {} requests", tally.requests()));
+                    continue;
+                }
+                folders = next_imported(imported.as_ref()) => {
+                    self.tell_imported(Some(folders));
                     continue;
                 }
                 () = next_stuck(&mut stuck) => {
@@ -131,6 +152,13 @@ impl WorkerEnd {
         }
     }
 
+    /// A few at a time: what is too long to be sent at once would not be sent.
+    fn tell_imported(&self, folders: Option<Vec<PathBuf>>) {
+        for folders in folders.unwrap_or_default().chunks(FOLDERS_AT_ONCE) {
+            self.channel.send(&FromWorker::Imported { folders: folders.to_vec() });
+        }
+    }
+
     fn retire(&self, reason: String) {
         self.channel.send(&FromWorker::Retiring { reason });
     }
@@ -154,6 +182,23 @@ async fn next_stuck(stuck: &mut Option<watch::Receiver<u64>>) {
     }
     pending::<()>().await;
 }
+
+/// Waits until something was imported from a further folder.
+async fn next_imported(imported: Option<&Imported>) -> Vec<PathBuf> {
+    let Some(imported) = imported else { return pending().await };
+    loop {
+        sleep(ASK_IMPORTED).await;
+        let imported = Arc::clone(imported);
+        // Not on this thread: it may wait for the interpreter.
+        let folders = spawn_blocking(move || imported()).await.unwrap_or_default();
+        if !folders.is_empty() {
+            return folders;
+        }
+    }
+}
+
+/// So many folders fit into a message.
+const FOLDERS_AT_ONCE: usize = 16;
 
 fn reopen(access_log: Option<&AccessLog>) {
     if let Some(log) = access_log {

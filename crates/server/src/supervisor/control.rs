@@ -170,10 +170,8 @@ impl Supervisor<'_> {
                 self.workers.values().for_each(|worker| worker.tell(ToWorker::Count));
                 self.status_replies.push((Instant::now() + COUNTING, reply));
             }
-            Ask::Reload if self.phase != Phase::Serving || self.generation == 0 => {
-                let error =
-                    if self.generation == 0 { "the server has not started yet" } else { "the server stops" };
-                let _ = reply.send(serde_json::json!({ "error": error }));
+            Ask::Reload if self.phase != Phase::Serving => {
+                let _ = reply.send(serde_json::json!({ "error": "the server stops" }));
             }
             Ask::Reload => {
                 let waiting = if self.coming.is_some() {
@@ -227,14 +225,18 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Tells those who wait for this reload how it went.
+    /// Takes note of how a reload went, and tells those who wait for it.
     pub(super) fn reply_reload(&mut self, failed: Option<String>) {
-        let last = LastReload::now(failed);
-        let answer = serde_json::json!({ "generation": self.generation, "failed": last.failed });
+        self.answer_reload(failed.as_deref());
+        self.last_reload = Some(LastReload::now(failed));
+    }
+
+    /// Tells those who wait for a generation how it went.
+    pub(super) fn answer_reload(&mut self, failed: Option<&str>) {
+        let answer = serde_json::json!({ "generation": self.generation, "failed": failed });
         for reply in self.reload_replies.drain(..) {
             let _ = reply.send(answer.clone());
         }
-        self.last_reload = Some(last);
         self.reload_replies = std::mem::take(&mut self.next_reload_replies);
     }
 }

@@ -87,10 +87,7 @@ impl Supervisor<'_> {
                     worker.counters = counters;
                 }
             }
-            Some(FromWorker::Changed { file }) => {
-                say(&format!("{file} has changed"));
-                self.reload();
-            }
+            Some(FromWorker::Imported { folders }) => self.changes.imported(folders),
             None => {
                 if let Some(worker) = self.workers.get_mut(&pid) {
                     let due = Instant::now() + HUNG_UP;

@@ -23,14 +23,16 @@ pub(crate) struct Coming {
 impl Supervisor<'_> {
     /// Reads the plan anew, and starts a generation of it beside the one that serves.
     pub(super) fn reload(&mut self) {
-        if self.phase != Phase::Serving || self.generation == 0 {
+        if self.phase != Phase::Serving {
             return;
         }
         if self.coming.is_some() {
             self.reload_again = true;
             return;
         }
-        self.notify.reloading();
+        if self.generation > 0 {
+            self.notify.reloading();
+        }
         let plan = (self.source)().and_then(|plan| {
             let places = self.places.succeeded(&plan.config).map_err(|error| error.to_string())?;
             Ok((plan, places))
@@ -38,6 +40,17 @@ impl Supervisor<'_> {
         match plan {
             Ok((plan, places)) => self.start_generation(&plan, &places),
             Err(reason) => self.reload_failed(&reason, ""),
+        }
+    }
+
+    /// A file that the serving generation was made of has changed, or the one that is coming: no need to wait for that.
+    pub(super) fn changed(&mut self, file: &str) {
+        if self.phase == Phase::Serving {
+            say(&format!("{file} has changed: reloading"));
+            self.abandon_coming();
+            self.reload_again = false;
+            self.reload_replies.append(&mut self.next_reload_replies);
+            self.reload();
         }
     }
 
@@ -122,6 +135,7 @@ impl Supervisor<'_> {
         self.generation = coming.generation;
         self.plan = coming.plan;
         self.places = coming.places;
+        self.changes.follow(&self.plan);
         self.backoff.forget();
         for pid in &pids {
             self.start_serving(*pid);
@@ -137,6 +151,7 @@ impl Supervisor<'_> {
         if is_first {
             // What is served, and where: said by the application's side, which knows its layers.
             say_about(&coming.about);
+            self.answer_reload(None);
         } else {
             self.reply_reload(None);
             let took = coming.since.elapsed().as_secs_f64();
@@ -169,7 +184,7 @@ impl Supervisor<'_> {
     /// The coming generation won't take over: it ends, and the one that serves goes on.
     fn coming_failed(&mut self, reason: &str, details: &str) {
         self.abandon_coming();
-        if self.generation == 0 {
+        if self.generation == 0 && !self.plan.config.reload {
             self.failure = Some(BootFailure { reason: reason.to_owned(), details: details.to_owned() });
             self.phase = Phase::Stopping;
         } else {
@@ -178,9 +193,14 @@ impl Supervisor<'_> {
     }
 
     fn reload_failed(&mut self, reason: &str, details: &str) {
-        let text = format!("reload failed, generation {} goes on: {reason}\n{details}", self.generation);
-        say(text.trim_end());
-        self.notify.ready(&format!("a reload failed: {reason}"));
+        let outcome = match self.generation {
+            0 => "not started, a change is waited for".to_owned(),
+            generation => format!("reload failed, generation {generation} goes on"),
+        };
+        say(format!("{outcome}: {reason}\n{details}").trim_end());
+        if self.generation > 0 {
+            self.notify.ready(&format!("a reload failed: {reason}"));
+        }
         self.reply_reload(Some(reason.to_owned()));
         self.reload_ended();
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::PathBuf;
 use std::task::{Context, Poll, ready};
 
 use rustix::net::SendFlags;
@@ -34,10 +35,10 @@ pub(crate) enum FromWorker {
     },
     /// How it does, since it was asked.
     Counters(Counters),
-    /// A file that it was made of has changed.
-    Changed {
-        /// Which.
-        file: String,
+    /// Folders that modules were imported from, where changes are watched for.
+    Imported {
+        /// Which, beside those that were told before.
+        folders: Vec<PathBuf>,
     },
 }
 

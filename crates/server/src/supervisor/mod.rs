@@ -7,6 +7,7 @@
 //! `generation` decides who is started and who drains, `events` is what happens to it, `worker` is one process.
 
 mod backoff;
+mod changes;
 mod control;
 mod count;
 mod events;
@@ -32,6 +33,7 @@ pub use plan::{Plan, Source};
 use tokio::time::sleep_until;
 
 use self::backoff::Backoff;
+use self::changes::Changes;
 use self::control::{Control, LastReload, Reply};
 use self::events::Signals;
 use self::generation::Coming;
@@ -68,6 +70,7 @@ pub struct Supervisor<'a> {
     last_reload: Option<LastReload>,
     /// When memory is looked at next.
     memory_due: Instant,
+    changes: Changes,
     phase: Phase,
     /// Why it could not start.
     failure: Option<BootFailure>,
@@ -123,6 +126,7 @@ impl<'a> Supervisor<'a> {
             next_reload_replies: Vec::new(),
             last_reload: None,
             memory_due: Instant::now(),
+            changes: Changes::default(),
             phase: Phase::Serving,
             failure: None,
             cut: false,
@@ -146,6 +150,7 @@ impl<'a> Supervisor<'a> {
         let mut signals = Signals::watch()?;
         let mut control = Control::listen(self.control.take())?;
         let (plan, places) = (self.plan.clone(), self.places.clone());
+        let mut news = self.changes.begin(&plan);
         self.start_generation(&plan, &places);
         loop {
             self.settle(Instant::now());
@@ -156,6 +161,7 @@ impl<'a> Supervisor<'a> {
             tokio::select! {
                 signal = signals.next() => self.signalled(signal),
                 (ask, reply) = control.next() => self.asked(ask, reply),
+                Some(file) = news.recv() => self.changes.seen(file, Instant::now()),
                 (pid, message) = poll_fn(|context| self.poll_workers(context)) => self.told(pid, message),
                 () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {}
             }
@@ -188,6 +194,7 @@ impl<'a> Supervisor<'a> {
             .chain(leaving)
             .chain(self.backoff.until(now))
             .chain(self.looks_at_memory())
+            .chain(self.changes.due())
             .chain(self.status_replies.iter().map(|(due, _)| *due))
             .min()
     }
@@ -206,6 +213,9 @@ impl<'a> Supervisor<'a> {
         for worker in self.workers.values_mut().filter(|worker| is_old(worker)) {
             worker.retires = None;
             worker.retiring = Some("it is old enough".to_owned());
+        }
+        if let Some(file) = self.changes.settled(now) {
+            self.changed(&file);
         }
         self.look_at_memory(now);
         self.reply_status(now);

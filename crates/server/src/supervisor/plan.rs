@@ -13,6 +13,8 @@ pub struct Plan {
     pub command: Vec<OsString>,
     /// Where it runs.
     pub directory: Option<PathBuf>,
+    /// The files that the options were read from.
+    pub files: Vec<PathBuf>,
     /// The options.
     pub config: Config,
 }
