@@ -305,6 +305,7 @@ def server_type(option: Schema) -> str:
         "SpanOrOff": "[time](#times-and-sizes) or off",
         "AddressRange": "address ranges",
         "Workers": "number or `auto`",
+        "Connections": "number or `auto`",
     }
     return words.get(referred) or page_type(option)
 

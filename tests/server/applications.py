@@ -306,6 +306,26 @@ def reads_after(environ, start_response, file):
     return answer(start_response, environ["wsgi.input"].read())
 
 
+HOARD: list = []
+
+
+def hoard(environ, start_response):
+    """Takes every descriptor that the process may have."""
+    try:
+        while True:
+            HOARD.append(Path(os.devnull).open())  # noqa: SIM115 (kept)
+    except OSError:
+        return answer(start_response, str(len(HOARD)).encode())
+
+
+def let_go(environ, start_response):
+    """Gives them back."""
+    for opened in HOARD:
+        opened.close()
+    HOARD.clear()
+    return answer(start_response, b"gone")
+
+
 def process_id(environ, start_response):
     return answer(start_response, str(os.getpid()).encode())
 
@@ -322,10 +342,12 @@ SERVED = {
         grip,
         header,
         hello,
+        hoard,
         hold,
         hold_on,
         large,
         late_head,
+        let_go,
         overrun,
         process_id,
         quick_generator,

@@ -135,5 +135,5 @@ fn resolved(schema: &Value, definitions: &Value) -> Value {
     }
 }
 
-/// Types that may be written as bare numbers too: of seconds, of bytes, of processes.
-const MEASURES: [&str; 4] = ["Span", "SpanOrOff", "Size", "Workers"];
+/// Types that may be written as bare numbers too: of seconds, of bytes, of processes, of connections.
+const MEASURES: [&str; 5] = ["Span", "SpanOrOff", "Size", "Workers", "Connections"];

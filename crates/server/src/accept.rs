@@ -11,8 +11,9 @@ use std::time::Duration;
 use onion::{Handler, Peer, give_way, report};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::{JoinHandle, unconstrained};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
+use crate::admission::Admission;
 use crate::connection::{Connection, Shared};
 use crate::health::{Health, Loaded};
 use crate::listen::{Listener, ListenerSocket, Speaks};
@@ -160,7 +161,8 @@ impl Server {
     /// Tells whether all were answered.
     pub async fn serve(mut self, handler: Arc<dyn Handler>) -> io::Result<bool> {
         let metrics = self.metrics();
-        let shared = self.shared(handler, false);
+        let admission = Admission::new(self.config.connections.number());
+        let shared = self.shared(handler, &admission, false);
         let mut accepting = Vec::new();
         if let Some(metrics) = metrics {
             let page = self.unseen(Arc::new(MetricsPage(metrics)));
@@ -169,7 +171,7 @@ impl Server {
                 accepting.push(tokio::spawn(unconstrained(accepting_all)));
             }
         }
-        let redirecting = self.redirecting();
+        let redirecting = self.redirecting(&admission);
         for listener in &self.listeners {
             let shared = if listener.speaks == Speaks::Redirect { &redirecting } else { &shared };
             let accepting_all = accept_all(self.accepting(listener)?, Arc::clone(shared));
@@ -201,7 +203,7 @@ impl Server {
 
     /// Serves one connection's first request.
     pub async fn serve_one(&self, handler: Arc<dyn Handler>) -> io::Result<()> {
-        let shared = self.shared(handler, true);
+        let shared = self.shared(handler, &Admission::new(usize::MAX), true);
         let listeners =
             self.listeners.iter().map(|listener| self.accepting(listener)).collect::<io::Result<Vec<_>>>()?;
         let accepted = poll_fn(|context| {
@@ -223,13 +225,14 @@ impl Server {
         Accepting::new(listener, tls)
     }
 
-    fn shared(&self, handler: Arc<dyn Handler>, once: bool) -> Arc<Shared> {
+    fn shared(&self, handler: Arc<dyn Handler>, admission: &Arc<Admission>, once: bool) -> Arc<Shared> {
         let (access_log, metrics) = (self.access_log.clone(), self.metrics.clone());
         let is_seen = access_log.is_some() || metrics.is_some();
         Arc::new(Shared {
             handler,
             config: self.config.clone(),
             stop: self.stop.clone(),
+            admission: Arc::clone(admission),
             once,
             flusher: Flusher::default(),
             health: Health::new(&self.config, self.stop.clone(), self.loaded.clone()),
@@ -241,12 +244,13 @@ impl Server {
     }
 
     /// For the places that only tell where HTTPS is: the first that there is.
-    fn redirecting(&self) -> Arc<Shared> {
+    fn redirecting(&self, admission: &Arc<Admission>) -> Arc<Shared> {
         let ports = self.listeners.iter().filter_map(|listener| match listener.bound() {
             Bind::Https(_, port) => Some(port),
             _ => None,
         });
-        self.shared(Arc::new(Redirect::to(ports.into_iter().next().unwrap_or(443))), false)
+        let redirect = Redirect::to(ports.into_iter().next().unwrap_or(443));
+        self.shared(Arc::new(redirect), admission, false)
     }
 
     /// For what is no part of the site: it is neither logged nor counted.
@@ -255,6 +259,7 @@ impl Server {
             handler,
             config: self.config.clone(),
             stop: self.stop.clone(),
+            admission: Admission::new(UNSEEN_MOST),
             once: false,
             flusher: Flusher::default(),
             health: None,
@@ -269,24 +274,27 @@ impl Server {
 /// How long connections get to notice that they are aborted.
 const ABORTING: Duration = Duration::from_millis(200);
 
-/// How long to wait when the process has no file descriptors left: accepting in a loop would only burn the CPU.
-const EXHAUSTED: Duration = Duration::from_millis(50);
+/// How many may ask for what is no part of the site at once. They have places of their own, however crowded it is.
+const UNSEEN_MOST: usize = 64;
 
 /// After so many connections at a stretch others get their turn.
 const TURN: u32 = 64;
 
 async fn accept_all(listener: Accepting, shared: Arc<Shared>) {
-    let mut exhausted = false;
     let mut accepted_at_a_stretch = 0_u32;
     loop {
+        let admitted = async {
+            shared.admission.room(&shared.stop, &listener.queue).await;
+            poll_fn(|context| listener.poll_accept(context)).await
+        };
         let accepted = tokio::select! {
-            accepted = poll_fn(|context| listener.poll_accept(context)) => accepted,
+            accepted = admitted => accepted,
             () = shared.stop.begun() => return,
         };
         match accepted {
             Ok(accepted) => {
-                exhausted = false;
                 drop(accepted.begin(&shared));
+                shared.admission.balance(&shared.stop);
                 accepted_at_a_stretch += 1;
                 if accepted_at_a_stretch.is_multiple_of(TURN) {
                     give_way().await;
@@ -294,13 +302,7 @@ async fn accept_all(listener: Accepting, shared: Arc<Shared>) {
             }
             // The client gave up while it was in the queue.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(error) => {
-                if !exhausted {
-                    report(&format!("no connection can be accepted for now: {error}"));
-                }
-                exhausted = true;
-                sleep(EXHAUSTED).await;
-            }
+            Err(error) => shared.admission.exhausted(&shared.stop, &error).await,
         }
     }
 }
@@ -308,6 +310,8 @@ async fn accept_all(listener: Accepting, shared: Arc<Shared>) {
 /// A listener that the runtime watches.
 struct Accepting {
     socket: AcceptingSocket,
+    /// The same socket, to see whether somebody waits on it.
+    queue: OwnedFd,
     /// What connections begin with, where TLS is spoken.
     tls: Option<Arc<Tls>>,
 }
@@ -327,13 +331,17 @@ struct Accepted {
 
 impl Accepting {
     fn new(listener: &Listener, tls: Option<Arc<Tls>>) -> io::Result<Self> {
-        let socket = match &listener.socket {
-            ListenerSocket::Tcp(socket) => AcceptingSocket::Tcp(TcpListener::from_std(socket.try_clone()?)?),
-            ListenerSocket::Unix(socket) => {
-                AcceptingSocket::Unix(UnixListener::from_std(socket.try_clone()?)?)
-            }
+        let (socket, queue) = match &listener.socket {
+            ListenerSocket::Tcp(socket) => (
+                AcceptingSocket::Tcp(TcpListener::from_std(socket.try_clone()?)?),
+                socket.try_clone()?.into(),
+            ),
+            ListenerSocket::Unix(socket) => (
+                AcceptingSocket::Unix(UnixListener::from_std(socket.try_clone()?)?),
+                socket.try_clone()?.into(),
+            ),
         };
-        Ok(Accepting { socket, tls })
+        Ok(Accepting { socket, queue, tls })
     }
 
     fn poll_accept(&self, context: &mut std::task::Context<'_>) -> Poll<io::Result<Accepted>> {
@@ -364,15 +372,16 @@ impl Accepted {
             ..onion::Connection::default()
         };
         let shared = Arc::clone(shared);
-        let entered = shared.stop.enter();
+        let seat = shared.admission.seat();
+        let entered = shared.stop.enter(Some(Arc::clone(&seat)));
         let halves = match (self.stream, &self.tls) {
             (stream, tls) if tls.is_some() || !shared.config.proxy_protocol_from.is_empty() => {
-                let prelude = Prelude { shared, facts, stream, tls: self.tls };
+                let prelude = Prelude { shared, seat, facts, stream, tls: self.tls };
                 return tokio::spawn(Stay::new(entered, prelude.run()));
             }
             (Stream::Tcp(stream), _) => split_tcp(stream),
             (Stream::Unix(stream), _) => split_unix(stream),
         };
-        tokio::spawn(Stay::new(entered, Connection::new(shared, facts, halves).serve()))
+        tokio::spawn(Stay::new(entered, Connection::new(shared, seat, facts, halves).serve()))
     }
 }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::admission::Connections;
 use crate::health;
 use crate::supervisor::Workers;
 use crate::tls::{ClientAuth, TlsVersion};
@@ -25,6 +26,9 @@ pub struct Config {
     #[serde(deserialize_with = "threads")]
     #[schemars(range(min = 1, max = 1024))]
     pub threads: u16,
+    /// How many connections a process takes: a number, or auto for three quarters of the files that it may have open.
+    /// Beyond it, the one that has been idle the longest is closed.
+    pub connections: Connections,
     /// How many connections the kernel may keep waiting to be accepted.
     pub backlog: u16,
     /// Who may connect to Unix sockets: the mode of their files, such as 0660; umask leaves it to that.
@@ -130,6 +134,7 @@ impl Default for Config {
         Config {
             bind: vec![Bind::default()],
             threads: 4,
+            connections: Connections::default(),
             backlog: 2048,
             unix_mode: UnixMode::default(),
             workers: Workers::default(),

@@ -16,6 +16,7 @@ use onion::{
 };
 
 use crate::Config;
+use crate::admission::{Admission, GRACE, Seat};
 use crate::config::LAST_CHANCE;
 use crate::deadline::Deadline;
 use crate::health::Health;
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) config: Config,
     pub(crate) stop: StopHandle,
+    pub(crate) admission: Arc<Admission>,
     /// Whether a connection ends after its first response.
     pub(crate) once: bool,
     pub(crate) flusher: Flusher,
@@ -76,6 +78,8 @@ pub(crate) struct Connection {
     /// Whether the time for a further request was cut short, by a gentle stop.
     last_chance: bool,
     _counted: Option<Counted>,
+    /// Given back when the socket is closed.
+    seat: Arc<Seat>,
 }
 
 /// What came of waiting for a request.
@@ -88,6 +92,7 @@ enum Arrival<'a> {
 impl Connection {
     pub(crate) fn new(
         shared: Arc<Shared>,
+        seat: Arc<Seat>,
         facts: onion::Connection,
         (read, write): (ReadHalf, WriteHalf),
     ) -> Self {
@@ -105,6 +110,7 @@ impl Connection {
             reader: Some(Reader::new(read, deadline)),
             last_chance: false,
             shared,
+            seat,
         }
     }
 
@@ -145,10 +151,10 @@ impl Connection {
             let reader =
                 self.reader.as_mut().expect("an exchange that keeps the connection gives the reader back");
             if reader.buffer.is_empty() {
-                reader.deadline.set(self.shared.config.keep_alive.0);
+                self.seat.rest(reader.deadline.restart(self.shared.config.keep_alive.0));
             } else {
                 // A pipelined request waits. Others are served first; and what this request woke can run.
-                reader.deadline.set(self.shared.config.header_timeout.0);
+                self.seat.rest(reader.deadline.restart(self.shared.config.header_timeout.0) + GRACE);
                 give_way().await;
             }
         }
@@ -163,13 +169,13 @@ impl Connection {
 
     /// Serves a connection of HTTP/2 until it ends.
     pub(crate) async fn serve_http2(self) {
-        let Connection { shared, mut facts, exchange, reader, .. } = self;
+        let Connection { shared, mut facts, exchange, reader, seat, .. } = self;
         if let Some(facts) = Arc::get_mut(&mut facts) {
             // What is taken over would be a stream.
             facts.can_upgrade = false;
         }
         if let Some(reader) = reader {
-            http2::serve(shared, facts, exchange, reader).await;
+            http2::serve(shared, seat, facts, exchange, reader).await;
         }
     }
 
@@ -203,15 +209,19 @@ impl Connection {
         let Some(reader) = &mut self.reader else { return Poll::Ready(Ok(None)) };
         loop {
             if let Some(head) = self.parser.parse_into(&mut reader.buffer, onion::reuse::headers)? {
+                self.seat.work();
                 return Poll::Ready(Ok(Some(head)));
             }
             if !*begun && !reader.buffer.is_empty() {
                 *begun = true;
-                reader.deadline.set(self.shared.config.header_timeout.0);
+                self.seat.rest(reader.deadline.restart(self.shared.config.header_timeout.0) + GRACE);
             }
             match reader.poll_fill(context) {
                 Poll::Ready(Ok(1..)) => {}
                 Poll::Ready(_) => return Poll::Ready(Ok(None)),
+                Poll::Pending if self.seat.is_over() && reader.buffer.is_empty() => {
+                    return Poll::Ready(Ok(None));
+                }
                 Poll::Pending if reader.buffer.is_empty() => {
                     if self.shared.stop.is_stopping() {
                         if !self.shared.stop.is_gentle() {
@@ -229,7 +239,9 @@ impl Connection {
                     return Poll::Ready(Ok(None));
                 }
                 Poll::Pending => {
-                    ready!(reader.deadline.poll(context));
+                    if !self.seat.is_over() {
+                        ready!(reader.deadline.poll(context));
+                    }
                     let reason = "the request head did not arrive in time";
                     return Poll::Ready(Err(Rejection { status: StatusCode::REQUEST_TIMEOUT, reason }));
                 }
@@ -243,7 +255,7 @@ impl Connection {
         let response = watch.during(answer).await?;
         // What the client was not asked to send may come or not: the connection's state is unknown.
         let awaited = self.exchange.settle();
-        asked.keep_alive &= !awaited && !self.shared.stop.is_stopping();
+        asked.keep_alive &= !awaited && !self.shared.stop.is_stopping() && !self.seat.is_wanted();
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // Boxed, so that other requests do not carry the room for it.
             return Box::pin(self.switch(&asked, response)).await;

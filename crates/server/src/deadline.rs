@@ -29,6 +29,11 @@ impl Deadline {
 
     /// Moves the deadline to `after` from now.
     pub(crate) fn set(&mut self, after: Duration) {
+        self.restart(after);
+    }
+
+    /// The same; tells what time it is now.
+    pub(crate) fn restart(&mut self, after: Duration) -> Instant {
         let now = Instant::now();
         self.due = now + after;
         if self.due < self.alarm {
@@ -36,6 +41,7 @@ impl Deadline {
         } else {
             self.moved = now < self.alarm;
         }
+        now
     }
 
     /// Takes `by` off the time that is left.

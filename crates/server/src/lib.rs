@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod admission;
 mod bind;
 mod config;
 mod connection;
@@ -44,6 +45,7 @@ mod watch;
 mod worker;
 
 pub use accept::Server;
+pub use admission::Connections;
 pub use bind::{Bind, BindError, UnixMode};
 pub use config::Config;
 pub use health::{HealthPath, Load, Loaded};

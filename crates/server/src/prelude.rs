@@ -1,10 +1,12 @@
 //! What comes before HTTP on a connection: a balancer's word about its client, and the TLS handshake. Both have their time,
 //! counted from when the connection was accepted, and hold up nobody else.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::{Buf, BytesMut};
 use onion::{Peer, Scheme, report};
@@ -12,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
+use crate::admission::Seat;
 use crate::connection::{Connection, Shared};
 use crate::proxy_protocol::{Header, Parsed, parse};
 use crate::stream::{split_tcp, split_tls, split_unix};
@@ -20,6 +23,7 @@ use crate::tls::{H2, Session, Tls, secured};
 /// A connection on which HTTP has not begun.
 pub(crate) struct Prelude {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) seat: Arc<Seat>,
     pub(crate) facts: onion::Connection,
     pub(crate) stream: Stream,
     /// What it goes on with, where TLS is spoken.
@@ -40,7 +44,9 @@ impl Prelude {
         if !self.shared.config.proxy_protocol_from.is_empty() {
             let due = accepted + self.shared.config.header_timeout.0;
             // One that says nothing in its time has nobody to be told.
-            let Ok(introduced) = timeout_at(due, self.introduce(&mut early)).await else { return };
+            let seat = Arc::clone(&self.seat);
+            let introduced = unless_over(&seat, timeout_at(due, self.introduce(&mut early))).await;
+            let Some(Ok(introduced)) = introduced else { return };
             if let Err(Refused(why)) = introduced {
                 let peer =
                     self.facts.peer.address.map_or("a Unix socket".to_owned(), |peer| peer.to_string());
@@ -53,14 +59,21 @@ impl Prelude {
                 // Small writes leave at once. Fails only for a connection that is gone, as the handshake will find.
                 let _ = stream.set_nodelay(true);
                 // A scanner's garbage or a client that is gone: nobody is there to be told.
-                let Ok(Ok(session)) = timeout_at(due, agree(&stream, &tls, early)).await else { return };
-                secure(self.shared, self.facts, stream, session, &tls).await;
+                let agreed = unless_over(&self.seat, timeout_at(due, agree(&stream, &tls, early))).await;
+                let Some(Ok(Ok(session))) = agreed else { return };
+                secure(self.shared, self.seat, self.facts, stream, session, &tls).await;
             }
             (Stream::Tcp(stream), None) => {
-                Connection::new(self.shared, self.facts, split_tcp(stream)).after(early).serve().await;
+                Connection::new(self.shared, self.seat, self.facts, split_tcp(stream))
+                    .after(early)
+                    .serve()
+                    .await;
             }
             (Stream::Unix(stream), _) => {
-                Connection::new(self.shared, self.facts, split_unix(stream)).after(early).serve().await;
+                Connection::new(self.shared, self.seat, self.facts, split_unix(stream))
+                    .after(early)
+                    .serve()
+                    .await;
             }
         }
     }
@@ -111,9 +124,21 @@ async fn agree(stream: &TcpStream, tls: &Tls, early: BytesMut) -> io::Result<Ses
     Ok(session)
 }
 
+/// Waits for `work`, unless the place is needed before: who is told to leave is woken for it.
+async fn unless_over<F: Future>(seat: &Seat, work: F) -> Option<F::Output> {
+    let mut work = pin!(work);
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if seat.is_over() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}
+
 /// Serves a connection on which both sides have agreed on TLS.
 async fn secure(
     shared: Arc<Shared>,
+    seat: Arc<Seat>,
     mut facts: onion::Connection,
     stream: TcpStream,
     session: Session,
@@ -122,7 +147,7 @@ async fn secure(
     facts.scheme = Scheme::Https;
     facts.secured = Some(Box::new(session.look(|state| secured(state, tls.asks_clients()))));
     let is_http2 = session.look(|state| state.alpn_protocol() == Some(H2));
-    let connection = Connection::new(shared, facts, split_tls(stream, session));
+    let connection = Connection::new(shared, seat, facts, split_tls(stream, session));
     if is_http2 { connection.serve_http2().await } else { connection.serve().await }
 }
 

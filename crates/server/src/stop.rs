@@ -3,12 +3,14 @@
 //! Waiting for a stop in every idle connection would cost every request a registration. Instead the connections'
 //! wakers are kept here, one a connection, and a stop wakes them all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use tokio::sync::Notify;
+
+use crate::admission::{Admission, Seat};
 
 /// Stops a server from anywhere.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +30,15 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Connections {
     next: u64,
-    wakers: HashMap<u64, Option<Waker>>,
+    entries: HashMap<u64, Entry>,
+}
+
+/// What is known of one of them.
+#[derive(Debug)]
+struct Entry {
+    waker: Option<Waker>,
+    /// None for a part of a connection, such as a stream.
+    seat: Option<Arc<Seat>>,
 }
 
 // 0: serving.
@@ -66,7 +76,7 @@ impl StopHandle {
 
     /// How many connections are open.
     pub(crate) fn open_connections(&self) -> usize {
-        self.connections().wakers.len()
+        self.connections().entries.len()
     }
 
     /// Ends what is still in flight.
@@ -90,13 +100,13 @@ impl StopHandle {
 
     /// Waits until every connection has ended. Tells whether that came to pass before an abort.
     pub(crate) async fn idle(&self) -> bool {
-        self.wait_until(|| self.is_aborted() || self.connections().wakers.is_empty()).await;
+        self.wait_until(|| self.is_aborted() || self.connections().entries.is_empty()).await;
         !self.is_aborted()
     }
 
     /// Waits until every connection has ended, abort or not.
     pub(crate) async fn empty(&self) {
-        self.wait_until(|| self.connections().wakers.is_empty()).await;
+        self.wait_until(|| self.connections().entries.is_empty()).await;
     }
 
     async fn wait_until(&self, holds: impl Fn() -> bool) {
@@ -111,19 +121,57 @@ impl StopHandle {
         }
     }
 
-    /// Enters a connection, until what is returned is dropped.
-    pub(crate) fn enter(&self) -> Entered {
+    /// Enters a connection, or a part of one that has no seat of its own, until what is returned is dropped.
+    pub(crate) fn enter(&self, seat: Option<Arc<Seat>>) -> Entered {
         let mut connections = self.connections();
         connections.next += 1;
         let key = connections.next;
-        connections.wakers.insert(key, None);
+        connections.entries.insert(key, Entry { waker: None, seat });
         Entered { stop: self.clone(), key }
+    }
+
+    /// The keys of those that have been idle the longest, no more than `most`, and since when.
+    pub(crate) fn longest_idle(&self, of: &Admission, now: u64, most: usize) -> VecDeque<(u64, u64)> {
+        let mut longest = BTreeSet::new();
+        for (key, entry) in &self.connections().entries {
+            let Some(since) = entry.seat.as_ref().and_then(|seat| seat.idle(of, now)) else { continue };
+            if longest.len() < most {
+                longest.insert((since, *key));
+            } else if longest.last().is_some_and(|(last, _)| since < *last) {
+                longest.pop_last();
+                longest.insert((since, *key));
+            }
+        }
+        longest.into_iter().map(|(since, key)| (key, since)).collect()
+    }
+
+    /// Whether that one is still idle since then.
+    pub(crate) fn is_idle_since(&self, key: u64, since: u64) -> bool {
+        let connections = self.connections();
+        let seat = connections.entries.get(&key).and_then(|entry| entry.seat.as_ref());
+        seat.is_some_and(|seat| seat.is_idle_since(since))
+    }
+
+    /// Has an idle connection end.
+    pub(crate) fn send_away(&self, key: u64, since: u64) {
+        let waker = {
+            let connections = self.connections();
+            let Some(entry) = connections.entries.get(&key) else { return };
+            if let Some(seat) = &entry.seat {
+                seat.send_away(since);
+            }
+            entry.waker.clone()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     fn advance(&self, stage: u8) {
         self.shared.stage.fetch_max(stage, Ordering::AcqRel);
         self.shared.changed.notify_waiters();
-        let wakers: Vec<Waker> = self.connections().wakers.values().flatten().cloned().collect();
+        let wakers: Vec<Waker> =
+            self.connections().entries.values().filter_map(|entry| entry.waker.clone()).collect();
         for waker in wakers {
             waker.wake();
         }
@@ -145,7 +193,9 @@ pub(crate) struct Entered {
 impl Entered {
     /// Has `waker` woken at every stage of the stop. A task's waker stays the same, so once is enough.
     pub(crate) fn wake_with(&self, waker: &Waker) {
-        self.stop.connections().wakers.insert(self.key, Some(waker.clone()));
+        if let Some(entry) = self.stop.connections().entries.get_mut(&self.key) {
+            entry.waker = Some(waker.clone());
+        }
     }
 
     pub(crate) fn stop(&self) -> &StopHandle {
@@ -155,11 +205,11 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let last = {
+        let (entry, last) = {
             let mut connections = self.stop.connections();
-            connections.wakers.remove(&self.key);
-            connections.wakers.is_empty()
+            (connections.entries.remove(&self.key), connections.entries.is_empty())
         };
+        drop(entry);
         if last && self.stop.is_stopping() {
             self.stop.shared.changed.notify_waiters();
         }

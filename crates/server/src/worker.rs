@@ -247,7 +247,7 @@ async fn ask(
         let _ = sender.send(status);
     };
     // A task like a connection's: only there may the thread be held.
-    tokio::spawn(Stay::new(stop.enter(), asking));
+    tokio::spawn(Stay::new(stop.enter(None), asking));
     status.await.map_err(|_| format!("the application gave no answer at {place}"))
 }
 

@@ -26,6 +26,7 @@ use tokio::time::timeout;
 
 use self::stream::{Streams, Tally};
 use self::wire::Wire;
+use crate::admission::Seat;
 use crate::config::{LINGER, LINGER_MOST, LINGER_PAUSE};
 use crate::connection::Shared;
 use crate::deadline::Deadline;
@@ -37,13 +38,14 @@ pub(crate) const PREFACE_LINE: &[u8] = b"PRI * HTTP/2.0\r\n";
 /// Serves a connection until it ends.
 pub(crate) async fn serve(
     shared: Arc<Shared>,
+    seat: Arc<Seat>,
     facts: Arc<onion::Connection>,
     exchange: Arc<Exchange>,
     reader: Reader,
 ) {
     let config = &shared.config;
     let wire = Wire::new(reader, Arc::clone(&exchange), config.write_timeout.0);
-    let tally = Arc::new(Tally::new(config.http2_resets));
+    let tally = Arc::new(Tally::new(seat, config.http2_resets));
     let streams = Streams::new(&shared, &facts, &tally);
     let answering = streams.clone();
     let service = service_fn(move |request| answering.answer(request));
@@ -96,9 +98,10 @@ struct Course<'a> {
 }
 
 impl Course<'_> {
-    /// Takes no further streams once the server stops.
+    /// Takes no further streams once the server stops, or somebody else needs the place.
     fn attend<C: Close>(&mut self, deadline: &mut Deadline, connection: Pin<&mut C>) {
-        if self.shared.stop.is_stopping() && !matches!(self.stage, Stage::Closing { .. }) {
+        let is_last = self.shared.stop.is_stopping() || self.tally.seat.is_over();
+        if is_last && !matches!(self.stage, Stage::Closing { .. }) {
             self.stage = Stage::Closing { sent: 0, patience: FAREWELL };
             deadline.set(FAREWELL);
             connection.close();

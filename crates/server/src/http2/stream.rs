@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::request::{Head, request};
 use super::response::{Outgoing, response};
+use crate::admission::Seat;
 use crate::connection::Shared;
 use crate::deadline::Deadline;
 use crate::seeing::{End, Entry, Line, Meter};
@@ -93,7 +94,7 @@ impl Streams {
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, serving: F) {
-        let entered = self.shared.stop.enter();
+        let entered = self.shared.stop.enter(None);
         let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(stream) = next else {
             drop(tokio::spawn(Stay::new(entered, serving)));
@@ -206,6 +207,8 @@ impl Drop for Course {
 
 /// What becomes of the streams of a connection.
 pub(super) struct Tally {
+    /// The connection's place.
+    pub(super) seat: Arc<Seat>,
     open: AtomicU32,
     /// When the last one ended.
     ended: Mutex<Instant>,
@@ -215,8 +218,9 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn new(most: u32) -> Self {
+    pub(super) fn new(seat: Arc<Seat>, most: u32) -> Self {
         Tally {
+            seat,
             open: AtomicU32::new(0),
             ended: Mutex::new(Instant::now()),
             taken_back: AtomicU32::new(0),
@@ -237,11 +241,15 @@ impl Tally {
 
     fn open(&self) {
         self.open.fetch_add(1, Relaxed);
+        self.seat.work();
     }
 
     fn close(&self) {
-        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        self.open.fetch_sub(1, Relaxed);
+        let now = Instant::now();
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        if self.open.fetch_sub(1, Relaxed) == 1 {
+            self.seat.rest(now);
+        }
     }
 
     fn answered(&self) {
