@@ -10,7 +10,6 @@ use pyo3::types::PyDict;
 use server::supervisor::{BootFailure, Plan, Supervisor};
 use tokio::runtime::Builder;
 
-use crate::options::ConfigurationError;
 use crate::serving::read_config;
 
 pyo3::create_exception!(
@@ -70,11 +69,6 @@ fn plan(given: &Bound<'_, PyAny>) -> PyResult<Plan> {
     type Given<'py> = (Vec<OsString>, Option<PathBuf>, Bound<'py, PyDict>, Vec<PathBuf>);
     let (command, directory, options, files): Given<'_> = given.extract()?;
     let config = read_config(&options)?;
-    if !config.metrics_bind.is_empty() {
-        let message = "metrics_bind: workers count each for itself, and nobody adds that up yet; leave it out, or \
-            serve without workers";
-        return Err(ConfigurationError::new_err(message));
-    }
     Ok(Plan { command, directory, files, config })
 }
 

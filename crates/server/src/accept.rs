@@ -17,7 +17,7 @@ use crate::admission::Admission;
 use crate::connection::{Connection, Shared};
 use crate::health::{Health, Loaded};
 use crate::listen::{Listener, ListenerSocket, Speaks};
-use crate::metrics::{Metrics, MetricsPage};
+use crate::metrics::{Metrics, Numbers, Scraping};
 use crate::outbox::Flusher;
 use crate::prelude::{Prelude, Stream, end};
 use crate::redirect::Redirect;
@@ -145,7 +145,7 @@ impl Server {
     /// What is counted, if metrics are asked for. To be called after [`logging`](Self::logging) and
     /// [`loaded`](Self::loaded).
     pub fn metrics(&mut self) -> Option<Arc<Metrics>> {
-        if self.scraped.is_empty() {
+        if self.config.metrics_bind.is_empty() {
             return None;
         }
         let make = || Arc::new(Metrics::new(self.loaded.clone(), self.access_log.clone()));
@@ -164,13 +164,10 @@ impl Server {
         let admission = Admission::new(self.config.connections.number());
         let shared = self.shared(handler, &admission, false);
         let mut accepting = Vec::new();
-        if let Some(metrics) = metrics {
-            let page = self.unseen(Arc::new(MetricsPage(metrics)));
-            for listener in &self.scraped {
-                let accepting_all = accept_all(self.accepting(listener)?, Arc::clone(&page));
-                accepting.push(tokio::spawn(unconstrained(accepting_all)));
-            }
-        }
+        let scraping = metrics.map(|metrics| {
+            Scraping::begin(&self.scraped, &self.config, self.tls.as_ref(), Numbers::Own(metrics))
+        });
+        let scraping = scraping.transpose()?;
         let redirecting = self.redirecting(&admission);
         for listener in &self.listeners {
             let shared = if listener.speaks == Speaks::Redirect { &redirecting } else { &shared };
@@ -187,7 +184,6 @@ impl Server {
             let _ = task.await;
         }
         drop(self.listeners);
-        drop(self.scraped);
         let graceful = timeout(self.config.graceful_timeout.0, self.stop.idle()).await.unwrap_or(false);
         if !graceful {
             let (connections, bound) = (self.stop.open_connections(), self.config.graceful_timeout);
@@ -198,6 +194,7 @@ impl Server {
             // Those that wait for the network end now; a call into the application cannot be cut.
             let _ = timeout(ABORTING, self.stop.empty()).await;
         }
+        drop(scraping);
         Ok(graceful)
     }
 
@@ -252,35 +249,15 @@ impl Server {
         let redirect = Redirect::to(ports.into_iter().next().unwrap_or(443));
         self.shared(Arc::new(redirect), admission, false)
     }
-
-    /// For what is no part of the site: it is neither logged nor counted.
-    fn unseen(&self, handler: Arc<dyn Handler>) -> Arc<Shared> {
-        Arc::new(Shared {
-            handler,
-            config: self.config.clone(),
-            stop: self.stop.clone(),
-            admission: Admission::new(UNSEEN_MOST),
-            once: false,
-            flusher: Flusher::default(),
-            health: None,
-            tally: None,
-            given: None,
-            takes_notes: false,
-            seeing: None,
-        })
-    }
 }
 
 /// How long connections get to notice that they are aborted.
 const ABORTING: Duration = Duration::from_millis(200);
 
-/// How many may ask for what is no part of the site at once. They have places of their own, however crowded it is.
-const UNSEEN_MOST: usize = 64;
-
 /// After so many connections at a stretch others get their turn.
 const TURN: u32 = 64;
 
-async fn accept_all(listener: Accepting, shared: Arc<Shared>) {
+pub(crate) async fn accept_all(listener: Accepting, shared: Arc<Shared>) {
     let mut accepted_at_a_stretch = 0_u32;
     loop {
         let admitted = async {
@@ -308,7 +285,7 @@ async fn accept_all(listener: Accepting, shared: Arc<Shared>) {
 }
 
 /// A listener that the runtime watches.
-struct Accepting {
+pub(crate) struct Accepting {
     socket: AcceptingSocket,
     /// The same socket, to see whether somebody waits on it.
     queue: OwnedFd,
@@ -330,7 +307,7 @@ struct Accepted {
 }
 
 impl Accepting {
-    fn new(listener: &Listener, tls: Option<Arc<Tls>>) -> io::Result<Self> {
+    pub(crate) fn new(listener: &Listener, tls: Option<Arc<Tls>>) -> io::Result<Self> {
         let (socket, queue) = match &listener.socket {
             ListenerSocket::Tcp(socket) => (
                 AcceptingSocket::Tcp(TcpListener::from_std(socket.try_clone()?)?),

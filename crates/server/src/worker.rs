@@ -15,13 +15,13 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use crate::AccessLog;
 use crate::accept::{Given, Server};
 use crate::stay::Stay;
 use crate::stop::StopHandle;
 use crate::supervisor::message::{Channel, Counters, FromWorker, ToWorker};
-use crate::supervisor::recycle::most_requests;
+use crate::supervisor::recycle::{Cause, Retirement, most_requests};
 use crate::tally::Tally;
+use crate::{AccessLog, Metrics};
 
 /// A worker's end of the channel.
 pub struct WorkerEnd {
@@ -66,7 +66,7 @@ impl WorkerEnd {
     /// Becomes ready, then serves until the supervisor has it drain. Tells whether every request was answered.
     pub async fn serve(
         mut self,
-        server: Server,
+        mut server: Server,
         handler: Arc<dyn Handler>,
         about: String,
     ) -> io::Result<bool> {
@@ -91,13 +91,18 @@ impl WorkerEnd {
                 Some(ToWorker::Serve) => break,
                 Some(ToWorker::Drain | ToWorker::Stop) | None => return Ok(true),
                 Some(ToWorker::Reopen) => reopen(access_log.as_deref()),
-                Some(ToWorker::Leave | ToWorker::Count) => {}
+                Some(ToWorker::Leave | ToWorker::Count | ToWorker::Measure) => {}
             }
         }
         let tally = Arc::new(Tally::new(most_requests(server.config())));
         let stop = server.stop_handle();
+        let metrics = server.metrics();
         let serving = server.counting(Arc::clone(&tally)).serve(handler);
-        self.attend(pin!(serving), &stop, &tally, access_log.as_deref(), terminate).await
+        let outcome = self
+            .attend(pin!(serving), &stop, &tally, access_log.as_deref(), metrics.as_deref(), terminate)
+            .await;
+        self.tell_measured(metrics.as_deref());
+        outcome
     }
 
     /// Lets the server serve, and does what the supervisor says meanwhile.
@@ -107,6 +112,7 @@ impl WorkerEnd {
         stop: &StopHandle,
         tally: &Tally,
         access_log: Option<&AccessLog>,
+        metrics: Option<&Metrics>,
         mut terminate: Signal,
     ) -> io::Result<bool> {
         let mut is_alone = false;
@@ -117,7 +123,7 @@ impl WorkerEnd {
                 served = &mut serving => return served,
                 message = self.receive(), if !is_alone => message,
                 () = tally.full() => {
-                    self.retire(format!("it has answered {} requests", tally.requests()));
+                    self.retire(Cause::Requests, format!("it has answered {} requests", tally.requests()));
                     continue;
                 }
                 folders = next_imported(imported.as_ref()) => {
@@ -125,11 +131,11 @@ impl WorkerEnd {
                     continue;
                 }
                 () = next_stuck(&mut stuck) => {
-                    self.retire("a call into the application is stuck".to_owned());
+                    self.retire(Cause::Stuck, "a call into the application is stuck".to_owned());
                     continue;
                 }
                 _ = terminate.recv() => {
-                    self.retire("it got SIGTERM".to_owned());
+                    self.retire(Cause::Signal, "it got SIGTERM".to_owned());
                     continue;
                 }
             };
@@ -143,6 +149,7 @@ impl WorkerEnd {
                 Some(ToWorker::Leave) => stop.leave(),
                 Some(ToWorker::Reopen) => reopen(access_log),
                 Some(ToWorker::Serve) => {}
+                Some(ToWorker::Measure) => self.tell_measured(metrics),
                 Some(ToWorker::Count) => {
                     let connections = stop.open_connections() as u64;
                     let counters = Counters { requests: tally.requests(), connections };
@@ -159,8 +166,14 @@ impl WorkerEnd {
         }
     }
 
-    fn retire(&self, reason: String) {
-        self.channel.send(&FromWorker::Retiring { reason });
+    fn retire(&self, cause: Cause, reason: String) {
+        self.channel.send(&FromWorker::Retiring(Retirement { cause, reason }));
+    }
+
+    /// Without metrics there is nothing that is measured.
+    fn tell_measured(&self, metrics: Option<&Metrics>) {
+        let measured = metrics.map(Metrics::snapshot).unwrap_or_default();
+        self.channel.send(&FromWorker::Measured(Box::new(measured)));
     }
 
     async fn receive(&mut self) -> Option<ToWorker> {

@@ -3,9 +3,12 @@
 //! They are read as a [`Snapshot`], which can be sent to another process and added up there. Where no metrics are asked
 //! for there are none, and nothing is counted.
 
+mod exposition;
 mod histogram;
 mod page;
+mod scraping;
 mod snapshot;
+mod workers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,8 +19,10 @@ use http::{Method, StatusCode};
 use crate::health::Loaded;
 use crate::seeing::{AccessLog, End, Entry};
 use histogram::Histogram;
-pub(crate) use page::MetricsPage;
+pub(crate) use page::Numbers;
+pub(crate) use scraping::Scraping;
 pub use snapshot::{Buckets, Snapshot};
+pub(crate) use workers::WorkersTold;
 
 /// What is counted in a process that serves.
 pub struct Metrics {
@@ -120,11 +125,14 @@ impl Metrics {
             .zip(&self.aborted)
             .map(|(end, count)| (end.cause().unwrap_or_default().to_owned(), count.load(Relaxed)));
         let load = self.loaded.as_ref().map(|loaded| loaded.load()).unwrap_or_default();
+        let (in_flight, connections) = (self.in_flight.load(Relaxed), self.connections.load(Relaxed));
         Snapshot {
             requests,
             aborted: aborted.collect(),
-            in_flight: self.in_flight.load(Relaxed),
-            connections: self.connections.load(Relaxed),
+            in_flight,
+            connections,
+            // On a connection of HTTP/2 there may be several.
+            active: in_flight.min(connections),
             accepted: self.accepted.load(Relaxed),
             sent: self.sent.load(Relaxed),
             calls: load.calls as u64,

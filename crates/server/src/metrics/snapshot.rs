@@ -1,9 +1,11 @@
 //! The numbers at one moment: they can be sent, added up, and shown.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
+
+use super::exposition::Exposition;
 
 /// The numbers of a process, or of several.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +18,8 @@ pub struct Snapshot {
     pub in_flight: u64,
     /// Connections that are open.
     pub connections: u64,
+    /// Those of them on which something is being answered.
+    pub active: u64,
     /// Connections so far.
     pub accepted: u64,
     /// Bytes that were sent.
@@ -51,6 +55,14 @@ pub struct Buckets {
     pub sum: u64,
 }
 
+impl Snapshot {
+    /// What is left of it when its process has ended: counters stay, and nothing is in flight any more.
+    #[must_use]
+    pub(crate) fn of_the_ended(self) -> Self {
+        Snapshot { in_flight: 0, connections: 0, active: 0, calls: 0, threads: 0, waiting: 0, ..self }
+    }
+}
+
 impl AddAssign<&Snapshot> for Snapshot {
     fn add_assign(&mut self, other: &Snapshot) {
         for (method, status, count) in &other.requests {
@@ -67,6 +79,7 @@ impl AddAssign<&Snapshot> for Snapshot {
         }
         self.in_flight += other.in_flight;
         self.connections += other.connections;
+        self.active += other.active;
         self.accepted += other.accepted;
         self.sent += other.sent;
         self.calls += other.calls;
@@ -110,9 +123,9 @@ impl fmt::Display for Snapshot {
         out.number("requests_in_flight", "gauge", "Requests that are being answered.", self.in_flight)?;
         out.number("connections_total", "counter", "Connections so far.", self.accepted)?;
         out.family("connections", "gauge", "Connections that are open.")?;
-        let active = self.in_flight.min(self.connections);
-        out.line("connections", format_args!("{{state=\"active\"}}"), &active)?;
-        out.line("connections", format_args!("{{state=\"idle\"}}"), &(self.connections - active))?;
+        out.line("connections", format_args!("{{state=\"active\"}}"), &self.active)?;
+        let idle = self.connections.saturating_sub(self.active);
+        out.line("connections", format_args!("{{state=\"idle\"}}"), &idle)?;
         out.number("sent_bytes_total", "counter", "Bytes that were sent, heads included.", self.sent)?;
         out.number("application_calls", "gauge", "Calls into the application that run.", self.calls)?;
         out.number("application_threads", "gauge", "The most calls that may run at once.", self.threads)?;
@@ -152,42 +165,6 @@ impl fmt::Display for Snapshot {
     }
 }
 
-/// Writes families of numbers.
-struct Exposition<'a, 'f>(&'a mut fmt::Formatter<'f>);
-
-impl Exposition<'_, '_> {
-    fn family(&mut self, name: &str, kind: &str, help: &str) -> fmt::Result {
-        write!(self.0, "# HELP onionskin_{name} {help}\n# TYPE onionskin_{name} {kind}\n")
-    }
-
-    fn line(&mut self, name: &str, labels: fmt::Arguments<'_>, value: &dyn fmt::Display) -> fmt::Result {
-        writeln!(self.0, "onionskin_{name}{labels} {value}")
-    }
-
-    fn number(&mut self, name: &str, kind: &str, help: &str, value: u64) -> fmt::Result {
-        self.family(name, kind, help)?;
-        self.line(name, format_args!(""), &value)
-    }
-
-    fn histogram(&mut self, name: &str, help: &str, buckets: &Buckets, unit: f64) -> fmt::Result {
-        #[expect(clippy::cast_precision_loss, reason = "what is shown has fifteen digits")]
-        let shown = |value: u64| value as f64 / unit;
-        self.family(name, "histogram", help)?;
-        let mut total = 0;
-        for (place, count) in buckets.counts.iter().enumerate() {
-            total += count;
-            let mut bound = String::from("+Inf");
-            if let Some(value) = buckets.bounds.get(place) {
-                bound.clear();
-                write!(bound, "{}", shown(*value))?;
-            }
-            writeln!(self.0, "onionskin_{name}_bucket{{le=\"{bound}\"}} {total}")?;
-        }
-        writeln!(self.0, "onionskin_{name}_sum {}", shown(buckets.sum))?;
-        writeln!(self.0, "onionskin_{name}_count {total}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,6 +187,13 @@ mod tests {
         }
         assert_eq!(all.requests, [("GET".to_owned(), 200, 4), ("GET".to_owned(), 404, 2)]);
         assert_eq!((all.connections, all.duration.counts, all.duration.sum), (9, vec![1, 2, 3], 4500));
+    }
+
+    #[test]
+    fn of_the_ended_only_counters_are_left() {
+        let ended = Snapshot { waiting: 2, sent: 7, ..snapshot(200, vec![1, 0, 1]) }.of_the_ended();
+        assert_eq!((ended.connections, ended.waiting, ended.sent), (0, 0, 7));
+        assert_eq!((ended.requests.len(), ended.duration.counts), (1, vec![1, 0, 1]));
     }
 
     #[test]

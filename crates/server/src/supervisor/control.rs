@@ -125,9 +125,9 @@ async fn attend(mut connection: UnixStream, sender: mpsc::Sender<(Ask, Reply)>) 
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct LastReload {
     /// Seconds since 1970.
-    at: u64,
+    pub(super) at: u64,
     /// Why it failed, if it did.
-    failed: Option<String>,
+    pub(super) failed: Option<String>,
 }
 
 impl LastReload {
@@ -212,7 +212,7 @@ impl Supervisor<'_> {
             age: worker.born.elapsed().as_secs(),
             counters: worker.counters,
             memory: memory(worker.pid),
-            retiring: worker.retiring.clone(),
+            retiring: worker.retiring.as_ref().map(|retirement| retirement.reason.clone()),
         });
         Status {
             version: env!("CARGO_PKG_VERSION"),
@@ -227,6 +227,7 @@ impl Supervisor<'_> {
 
     /// Takes note of how a reload went, and tells those who wait for it.
     pub(super) fn reply_reload(&mut self, failed: Option<String>) {
+        self.measures.reloaded(failed.is_some());
         self.answer_reload(failed.as_deref());
         self.last_reload = Some(LastReload::now(failed));
     }

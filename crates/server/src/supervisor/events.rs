@@ -8,6 +8,7 @@ use rustix::process::{WaitOptions, WaitStatus, wait};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::message::{FromWorker, ToWorker};
+use super::recycle::Cause;
 use super::worker::{Stage, Worker, ending};
 use super::{Phase, Supervisor, say};
 
@@ -77,9 +78,9 @@ impl Supervisor<'_> {
                     worker.due = Some(due);
                 }
             }
-            Some(FromWorker::Retiring { reason }) => {
+            Some(FromWorker::Retiring(retirement)) => {
                 if let Some(worker) = self.workers.get_mut(&pid).filter(|it| it.stage == Stage::Serving) {
-                    worker.retiring = Some(reason);
+                    worker.retiring = Some(retirement);
                 }
             }
             Some(FromWorker::Counters(counters)) => {
@@ -88,6 +89,12 @@ impl Supervisor<'_> {
                 }
             }
             Some(FromWorker::Imported { folders }) => self.changes.imported(folders),
+            Some(FromWorker::Measured(measured)) => {
+                if let Some(worker) = self.workers.get_mut(&pid) {
+                    worker.measured = *measured;
+                    worker.owes_measures = false;
+                }
+            }
             None => {
                 if let Some(worker) = self.workers.get_mut(&pid) {
                     let due = Instant::now() + HUNG_UP;
@@ -124,6 +131,7 @@ impl Supervisor<'_> {
 
     fn ended(&mut self, worker: &Worker, status: WaitStatus) {
         let (pid, how) = (worker.pid, ending(status));
+        self.measures.ended(worker);
         match worker.stage {
             Stage::Booting | Stage::Ready => {
                 self.generation_failed(
@@ -135,6 +143,7 @@ impl Supervisor<'_> {
             Stage::Serving => {
                 self.forget_replaced(pid);
                 if self.phase == Phase::Serving {
+                    self.measures.replaced(Cause::Died);
                     let age = worker.serving_since.map(|since| since.elapsed());
                     let wait = self.backoff.died(age, Instant::now()).as_secs_f64();
                     say(&format!("worker {pid} {how} while it served; another starts in {wait:.1}s"));

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::message::ToWorker;
 use super::places::Places;
 use super::plan::Plan;
-use super::recycle::retires;
+use super::recycle::{Cause, Retirement, retires};
 use super::worker::{Stage, Worker};
 use super::{BootFailure, Phase, Supervisor, say};
 
@@ -15,6 +15,8 @@ pub(crate) struct Coming {
     pub(crate) generation: u64,
     pub(crate) plan: Plan,
     places: Places,
+    /// Those that scrapers ask at.
+    scraped: Places,
     since: Instant,
     /// What it would serve, for people.
     pub(crate) about: String,
@@ -34,11 +36,13 @@ impl Supervisor<'_> {
             self.notify.reloading();
         }
         let plan = (self.source)().and_then(|plan| {
-            let places = self.places.succeeded(&plan.config).map_err(|error| error.to_string())?;
-            Ok((plan, places))
+            let config = &plan.config;
+            let places = self.places.succeeded(&config.bind, config).map_err(|error| error.to_string())?;
+            let scraped = self.measures.places.succeeded(&config.metrics_bind, config);
+            Ok((places, scraped.map_err(|error| error.to_string())?, plan))
         });
         match plan {
-            Ok((plan, places)) => self.start_generation(&plan, &places),
+            Ok((places, scraped, plan)) => self.start_generation(&plan, &places, scraped),
             Err(reason) => self.reload_failed(&reason, ""),
         }
     }
@@ -55,12 +59,14 @@ impl Supervisor<'_> {
     }
 
     /// Starts all workers of a new generation.
-    pub(super) fn start_generation(&mut self, plan: &Plan, places: &Places) {
+    pub(super) fn start_generation(&mut self, plan: &Plan, places: &Places, scraped: Places) {
         self.last_generation += 1;
         let generation = self.last_generation;
         let number = plan.config.workers.number().max(1);
         let (since, about) = (Instant::now(), String::new());
-        self.coming = Some(Coming { generation, plan: plan.clone(), places: places.clone(), since, about });
+        let (plan_of_it, places_of_it) = (plan.clone(), places.clone());
+        self.coming =
+            Some(Coming { generation, plan: plan_of_it, places: places_of_it, scraped, since, about });
         for _ in 0..number {
             if let Err(error) = self.start_worker(plan, places, generation, None) {
                 return self.coming_failed(&error, "");
@@ -104,9 +110,12 @@ impl Supervisor<'_> {
         let replaced = self.start_serving(pid);
         let due = self.drained_by();
         if let Some(old) = replaced.and_then(|old| self.workers.get_mut(&old)) {
-            let reason = old.retiring.take().unwrap_or_default();
+            let retirement = old.retiring.take();
             old.drain(due);
-            say(&format!("worker {pid} serves in place of {}: {reason}", old.pid));
+            if let Some(Retirement { cause, reason }) = retirement {
+                self.measures.replaced(cause);
+                say(&format!("worker {pid} serves in place of {}: {reason}", old.pid));
+            }
         }
     }
 
@@ -136,6 +145,7 @@ impl Supervisor<'_> {
         self.plan = coming.plan;
         self.places = coming.places;
         self.changes.follow(&self.plan);
+        self.measures.serve(coming.scraped, &self.plan.config);
         self.backoff.forget();
         for pid in &pids {
             self.start_serving(*pid);
@@ -177,6 +187,7 @@ impl Supervisor<'_> {
         if self.coming.as_ref().is_some_and(|coming| coming.generation == generation) {
             return self.coming_failed(reason, details);
         }
+        self.measures.replaced(Cause::NotReady);
         let wait = self.backoff.died(None, Instant::now()).as_secs_f64();
         say(format!("{reason}; the next try is in {wait:.1}s\n{details}").trim_end());
     }

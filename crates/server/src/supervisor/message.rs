@@ -10,6 +10,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
+use super::recycle::Retirement;
+use crate::Snapshot;
+
 /// From a worker to its supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -29,12 +32,11 @@ pub(crate) enum FromWorker {
         details: String,
     },
     /// It asks for a successor.
-    Retiring {
-        /// Why.
-        reason: String,
-    },
+    Retiring(Retirement),
     /// How it does, since it was asked.
     Counters(Counters),
+    /// What it has measured, when it was asked, and at its end.
+    Measured(Box<Snapshot>),
     /// Folders that modules were imported from, where changes are watched for.
     Imported {
         /// Which, beside those that were told before.
@@ -67,6 +69,8 @@ pub(crate) enum ToWorker {
     Reopen,
     /// Tell the counters.
     Count,
+    /// Tell the metrics.
+    Measure,
 }
 
 /// One end of the pair.

@@ -4,7 +4,8 @@
 //! is started, proves that it is ready, and only then serves. Nothing of the application runs here, so nothing of it
 //! can break this.
 //!
-//! `generation` decides who is started and who drains, `events` is what happens to it, `worker` is one process.
+//! `generation` decides who is started and who drains, `events` is what happens to it, `worker` is one process,
+//! `measures` adds up their numbers.
 
 mod backoff;
 mod changes;
@@ -12,6 +13,7 @@ mod control;
 mod count;
 mod events;
 mod generation;
+mod measures;
 pub(crate) mod message;
 mod notify;
 mod places;
@@ -37,9 +39,11 @@ use self::changes::Changes;
 use self::control::{Control, LastReload, Reply};
 use self::events::Signals;
 use self::generation::Coming;
+use self::measures::Measures;
 use self::message::FromWorker;
 use self::notify::Notify;
 use self::places::Places;
+use self::recycle::{Cause, Retirement};
 use self::worker::{Stage, Worker};
 use crate::listen::Listener;
 use crate::{Bind, BindError};
@@ -71,6 +75,7 @@ pub struct Supervisor<'a> {
     /// When memory is looked at next.
     memory_due: Instant,
     changes: Changes,
+    measures: Measures,
     phase: Phase,
     /// Why it could not start.
     failure: Option<BootFailure>,
@@ -107,7 +112,8 @@ impl Error for BootFailure {}
 impl<'a> Supervisor<'a> {
     /// Binds every place of the first plan. Further ones come from `source`, when it is reloaded.
     pub fn bind(plan: Plan, source: Source<'a>) -> Result<Self, BindError> {
-        let places = Places::default().succeeded(&plan.config)?;
+        let places = Places::default().succeeded(&plan.config.bind, &plan.config)?;
+        let scraped = Places::default().succeeded(&plan.config.metrics_bind, &plan.config)?;
         let control = Control::bind(plan.config.control.as_deref().map(Path::new))?;
         Ok(Supervisor {
             places,
@@ -127,6 +133,7 @@ impl<'a> Supervisor<'a> {
             last_reload: None,
             memory_due: Instant::now(),
             changes: Changes::default(),
+            measures: Measures::new(scraped),
             phase: Phase::Serving,
             failure: None,
             cut: false,
@@ -149,9 +156,11 @@ impl<'a> Supervisor<'a> {
     pub async fn run(mut self) -> io::Result<Result<bool, BootFailure>> {
         let mut signals = Signals::watch()?;
         let mut control = Control::listen(self.control.take())?;
+        let mut scrapers = self.measures.open(&self.plan.config);
         let (plan, places) = (self.plan.clone(), self.places.clone());
         let mut news = self.changes.begin(&plan);
-        self.start_generation(&plan, &places);
+        let scraped = self.measures.places.clone();
+        self.start_generation(&plan, &places, scraped);
         loop {
             self.settle(Instant::now());
             if self.phase == Phase::Stopping && self.workers.is_empty() {
@@ -162,6 +171,7 @@ impl<'a> Supervisor<'a> {
                 signal = signals.next() => self.signalled(signal),
                 (ask, reply) = control.next() => self.asked(ask, reply),
                 Some(file) = news.recv() => self.changes.seen(file, Instant::now()),
+                Some(reply) = scrapers.recv() => self.scraped(reply),
                 (pid, message) = poll_fn(|context| self.poll_workers(context)) => self.told(pid, message),
                 () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {}
             }
@@ -195,6 +205,7 @@ impl<'a> Supervisor<'a> {
             .chain(self.backoff.until(now))
             .chain(self.looks_at_memory())
             .chain(self.changes.due())
+            .chain(self.measures_due())
             .chain(self.status_replies.iter().map(|(due, _)| *due))
             .min()
     }
@@ -212,12 +223,14 @@ impl<'a> Supervisor<'a> {
         let is_old = |worker: &Worker| worker.retires.is_some_and(|retires| retires <= now);
         for worker in self.workers.values_mut().filter(|worker| is_old(worker)) {
             worker.retires = None;
-            worker.retiring = Some("it is old enough".to_owned());
+            let reason = "it is old enough".to_owned();
+            worker.retiring = Some(Retirement { cause: Cause::Lifetime, reason });
         }
         if let Some(file) = self.changes.settled(now) {
             self.changed(&file);
         }
         self.look_at_memory(now);
+        self.measure(now);
         self.reply_status(now);
         self.fill(now);
     }

@@ -12,10 +12,10 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// The places of `config`: sockets that are there are kept, others bound.
-    pub(crate) fn succeeded(&self, config: &Config) -> Result<Self, BindError> {
+    /// The places of `binds`: sockets that are there are kept, others bound.
+    pub(crate) fn succeeded(&self, binds: &[Bind], config: &Config) -> Result<Self, BindError> {
         let mut places: Vec<(Bind, Rc<Vec<Listener>>)> = Vec::new();
-        for bind in &config.bind {
+        for bind in binds {
             let kept = self.places.iter().find(|(kept, _)| kept == bind);
             let listeners = match kept {
                 Some((_, listeners)) => Rc::clone(listeners),

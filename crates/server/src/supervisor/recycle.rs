@@ -5,9 +5,52 @@ use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::Supervisor;
 use super::worker::Stage;
 use crate::Config;
+
+/// Why a worker is to have a successor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Retirement {
+    pub(crate) cause: Cause,
+    /// In words.
+    pub(crate) reason: String,
+}
+
+/// Why a worker is replaced, reloads apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Cause {
+    /// It has answered enough requests.
+    Requests,
+    /// It is old enough.
+    Lifetime,
+    /// It has too much memory.
+    Memory,
+    /// A call is stuck.
+    Stuck,
+    /// Somebody has sent it a signal.
+    Signal,
+    /// It ended while it served.
+    Died,
+    /// It ended, or failed, before it served.
+    NotReady,
+}
+
+impl Cause {
+    /// All of them, with their names in the metrics.
+    pub(crate) const NAMES: [(Cause, &str); 7] = [
+        (Cause::Requests, "requests"),
+        (Cause::Lifetime, "lifetime"),
+        (Cause::Memory, "memory"),
+        (Cause::Stuck, "stuck"),
+        (Cause::Signal, "signal"),
+        (Cause::Died, "died"),
+        (Cause::NotReady, "not ready"),
+    ];
+}
 
 /// How often the workers' memory is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -53,7 +96,8 @@ impl Supervisor<'_> {
                 && worker.retiring.is_none()
                 && memory(worker.pid).is_some_and(|memory| memory > most.0)
             {
-                worker.retiring = Some(format!("it has more than {most} of memory"));
+                let reason = format!("it has more than {most} of memory");
+                worker.retiring = Some(Retirement { cause: Cause::Memory, reason });
             }
         }
     }

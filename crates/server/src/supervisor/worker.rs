@@ -10,9 +10,10 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, WaitStatus, kill_process};
 use serde::Serialize;
 
-use crate::listen::Listener;
-
 use super::message::{Channel, Counters, ToWorker};
+use super::recycle::Retirement;
+use crate::Snapshot;
+use crate::listen::Listener;
 
 /// What a worker finds in its environment, as JSON.
 #[derive(Debug, Serialize)]
@@ -40,10 +41,14 @@ pub(crate) struct Worker {
     /// The worker that drains once this one serves.
     pub(crate) replaces: Option<u32>,
     /// Why it is to have a successor.
-    pub(crate) retiring: Option<String>,
+    pub(crate) retiring: Option<Retirement>,
     /// When it grows too old.
     pub(crate) retires: Option<Instant>,
     pub(crate) counters: Counters,
+    /// What it has measured, as it was last told.
+    pub(crate) measured: Snapshot,
+    /// It was asked what it has measured, and has not answered yet.
+    pub(crate) owes_measures: bool,
     pub(crate) channel: Channel,
     /// The channel has come to its end.
     pub(crate) hung_up: bool,
@@ -105,6 +110,8 @@ impl Worker {
             retiring: None,
             retires: None,
             counters: Counters::default(),
+            measured: Snapshot::default(),
+            owes_measures: false,
             channel,
             hung_up: false,
         })
@@ -113,6 +120,13 @@ impl Worker {
     /// Tells it something; a worker that does not listen is ending, which is noticed elsewhere.
     pub(crate) fn tell(&self, message: ToWorker) {
         self.channel.send(&message);
+    }
+
+    /// Asks what it has measured, unless it was asked already.
+    pub(crate) fn ask_measures(&mut self) {
+        if matches!(self.stage, Stage::Serving | Stage::Draining) && !self.owes_measures {
+            self.owes_measures = self.channel.send(&ToWorker::Measure);
+        }
     }
 
     /// Has it finish, until `due`.

@@ -136,7 +136,8 @@ const LOOK: Duration = Duration::from_secs(10);
 
 impl Options {
     fn of(config: &Config) -> Result<Option<Self>, OptionError> {
-        let spoken = config.bind.iter().find(|bind| matches!(bind, Bind::Https(..)));
+        let spoken =
+            config.bind.iter().chain(&config.metrics_bind).find(|bind| matches!(bind, Bind::Https(..)));
         let (certificates, keys) = (&config.tls_certificate, &config.tls_key);
         if certificates.len() != keys.len() {
             return Err(OptionError(format!(

@@ -1,0 +1,68 @@
+//! The places that scrapers ask at. They are told while the site drains, too, and their connections are not the site's.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::task::{JoinHandle, unconstrained};
+
+use super::page::{MetricsPage, Numbers};
+use crate::Config;
+use crate::accept::{Accepting, accept_all};
+use crate::admission::Admission;
+use crate::connection::Shared;
+use crate::listen::{Listener, Speaks};
+use crate::outbox::Flusher;
+use crate::stop::StopHandle;
+use crate::tls::Tls;
+
+/// Answers scrapers until it is dropped.
+pub(crate) struct Scraping {
+    stop: StopHandle,
+    accepting: Vec<JoinHandle<()>>,
+}
+
+/// So many scrapers may be connected.
+const MOST: usize = 64;
+
+impl Scraping {
+    /// Within a runtime.
+    pub(crate) fn begin<'l>(
+        listeners: impl IntoIterator<Item = &'l Listener>,
+        config: &Config,
+        tls: Option<&Arc<Tls>>,
+        numbers: Numbers,
+    ) -> io::Result<Self> {
+        let stop = StopHandle::default();
+        // Scrapers come by themselves, not through the balancers.
+        let config = Config { proxy_protocol_from: Vec::new(), ..config.clone() };
+        // What is no part of the site is neither logged nor counted.
+        let shared = Arc::new(Shared {
+            handler: Arc::new(MetricsPage(numbers)),
+            config,
+            stop: stop.clone(),
+            admission: Admission::new(MOST),
+            once: false,
+            flusher: Flusher::default(),
+            health: None,
+            tally: None,
+            given: None,
+            takes_notes: false,
+            seeing: None,
+        });
+        let accepting = listeners.into_iter().map(|listener| {
+            let tls = tls.filter(|_| listener.speaks == Speaks::Https).map(Arc::clone);
+            let accepting = Accepting::new(listener, tls)?;
+            Ok(tokio::spawn(unconstrained(accept_all(accepting, Arc::clone(&shared)))))
+        });
+        let accepting = accepting.collect::<io::Result<_>>()?;
+        Ok(Scraping { stop, accepting })
+    }
+}
+
+impl Drop for Scraping {
+    /// What is being told is told to its end.
+    fn drop(&mut self) {
+        self.stop.begin();
+        self.accepting.iter().for_each(JoinHandle::abort);
+    }
+}
