@@ -11,7 +11,7 @@ use http::StatusCode;
 use http::header::{CONTENT_LENGTH, EXPECT, HeaderValue, RETRY_AFTER};
 use onion::{
     Answer, Body, BodyError, Context, Request, RequestExt, Response, SpoolLimits, Spooled, ThreadBound,
-    plain, reuse, spool,
+    Trouble, plain, reuse, spool,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
@@ -114,10 +114,13 @@ fn crowded() -> Response {
 /// When a client may come again, in seconds: a queue that was full a moment ago may be empty in the next.
 const RETRY_SECONDS: &str = "1";
 
+/// A disk that is full is so for every request.
+static STORAGE: Trouble = Trouble::new();
+
 fn refuse(error: &BodyError) -> Response {
     if let BodyError::Storage(cause) = error {
         let cause: &io::Error = cause;
-        onion::report(&format!("a request body could not be stored: {cause}"));
+        STORAGE.report(|| format!("a request body could not be stored: {cause}"));
     }
     let status = error.status();
     plain(status, status.canonical_reason().unwrap_or("Refused"))

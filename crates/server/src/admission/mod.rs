@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, O
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use onion::report;
+use onion::Trouble;
 use rustix::io::Errno;
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
@@ -46,8 +46,8 @@ pub(crate) struct Admission {
     freed: Notify,
     /// Those that were the longest idle when they were last looked for: their keys, and since when.
     candidates: Mutex<VecDeque<(u64, u64)>>,
-    crowded: Rarely,
-    exhausted: Rarely,
+    crowded: Trouble,
+    exhausted: Trouble,
 }
 
 impl Admission {
@@ -60,8 +60,8 @@ impl Admission {
             wanted: AtomicBool::new(false),
             freed: Notify::new(),
             candidates: Mutex::default(),
-            crowded: Rarely::default(),
-            exhausted: Rarely::default(),
+            crowded: Trouble::new(),
+            exhausted: Trouble::new(),
         })
     }
 
@@ -98,7 +98,7 @@ impl Admission {
                     continue;
                 }
                 self.wanted.store(true, SeqCst);
-                self.crowded.say(|| {
+                self.crowded.report(|| {
                     format!("all {} connections are taken, and none is idle: further ones wait", self.most)
                 });
             }
@@ -118,7 +118,7 @@ impl Admission {
 
     /// The system gives out no further sockets: makes room, and waits for it.
     pub(crate) async fn exhausted(&self, stop: &StopHandle, error: &io::Error) {
-        self.exhausted.say(|| format!("no connection can be accepted for now: {error}"));
+        self.exhausted.report(|| format!("no connection can be accepted for now: {error}"));
         let freed = self.freed.notified();
         tokio::pin!(freed);
         freed.as_mut().enable();
@@ -251,23 +251,6 @@ impl Drop for Seat {
         self.admission.open.fetch_sub(1, SeqCst);
         // No more than an atomic look where nobody waits.
         self.admission.freed.notify_waiters();
-    }
-}
-
-/// Says something once in a while, however often it is the case.
-#[derive(Debug, Default)]
-struct Rarely(Mutex<Option<Instant>>);
-
-/// How long something is not said again.
-const QUIET: Duration = Duration::from_secs(60);
-
-impl Rarely {
-    fn say(&self, what: impl FnOnce() -> String) {
-        let mut said = lock(&self.0);
-        if said.is_none_or(|said| said.elapsed() >= QUIET) {
-            *said = Some(Instant::now());
-            report(&what());
-        }
     }
 }
 
