@@ -3,26 +3,24 @@
     .venv/bin/python bench/reload.py            # 100 reloads; a table for docs/reliability.md
     .venv/bin/python bench/reload.py --reloads 10
 
-Clients are threads over raw sockets, with a connection kept for their requests or one for each. A request
-has failed when its connection could not be made, broke off before the whole answer, or the answer was not
-200: nothing is tried again. A connection whose answer said `Connection: close` is replaced, as every client
-does.
+The clients are those of `clients.py`. What is in flight on a worker's connections when it is killed is lost
+with it; of every request that failed then it is found out whether it was among these.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+
+from clients import KINDS, Failure, Load
+from trial import Findings, Server, options_of, status_of, wait_until
 
 APPLICATION = """
 import time
@@ -33,171 +31,106 @@ def application(environ, start_response):
     start_response(status, [("Content-Length", "5")])
     return [b"hello"]
 """
+OPTIONS = ("--workers", "2", "--bind", "127.0.0.1:0", "--ready-path", "/ready")
+BROKEN = {
+    "raises at its import": {"more": "raise ValueError"},
+    "hangs at its import": {"more": "time.sleep(60)"},
+    "answers 500 at the readiness path": {"ready": "500 Broken"},
+}
 
 
-class Load:
-    """Clients that ask until they are told to end."""
+@dataclass(frozen=True)
+class Death:
+    """A worker that was killed: the clients' ports that it served, and from when to when it took."""
 
-    def __init__(self, port: int, keeping: int, closing: int) -> None:
-        self.port = port
-        self.ended = threading.Event()
-        self.asked: Counter[str] = Counter()
-        self.failed: list[str] = []
-        self.lock = threading.Lock()
-        kinds = [True] * keeping + [False] * closing
-        self.clients = [
-            threading.Thread(target=self._ask, args=(number, kept)) for number, kept in enumerate(kinds)
-        ]
+    ports: frozenset[int]
+    began: float
+    ended: float
 
-    def __enter__(self) -> Load:
-        for client in self.clients:
-            client.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.ended.set()
-        for client in self.clients:
-            client.join()
-
-    def _ask(self, number: int, kept: bool) -> None:
-        kind = "keep-alive" if kept else "a connection for each request"
-        # Some ask without a pause, some with one, some for what takes a while.
-        pause, path = (0.0, 0.01, 0.2)[number % 3], "/slow" if number % 4 == 3 else "/"
-        connection: socket.socket | None = None
-        asked = 0
-        while not self.ended.is_set():
-            asked += 1
-            try:
-                if connection is None:
-                    connection = socket.create_connection(("127.0.0.1", self.port), 30)
-                if not exchange(connection, path, kept):
-                    connection.close()
-                    connection = None
-            except OSError as error:
-                with self.lock:
-                    self.failed.append(f"{kind}, {path}: {error!r}")
-                if connection is not None:
-                    connection.close()
-                connection = None
-            time.sleep(pause)
-        if connection is not None:
-            connection.close()
-        with self.lock:
-            self.asked[kind] += asked
-
-
-def exchange(connection: socket.socket, path: str, kept: bool) -> bool:
-    """One request and its answer. Tells whether the connection may be kept."""
-    close = "" if kept else "Connection: close\r\n"
-    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n{close}\r\n".encode())
-    answer = b""
-    while not answer.endswith(b"\r\n\r\nhello"):
-        block = connection.recv(65536)
-        if not block:
-            raise ConnectionError(f"the connection ended after {len(answer)} bytes of the answer")
-        answer += block
-    if not answer.startswith(b"HTTP/1.1 200 "):
-        raise ConnectionError(answer.split(b"\r\n")[0].decode())
-    return b"connection: close" not in answer.lower()
-
-
-class Server:
-    """`onionskin serve --workers 2` of an application that is there to be changed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.write()
-        options = [
-            "--workers",
-            "2",
-            "--bind",
-            "127.0.0.1:0",
-            "--ready-path",
-            "/ready",
-            "--boot-timeout",
-            "20s",
-        ]
-        command = [sys.executable, "-m", "onionskin", "serve", "reloaded.py", *options]
-        self.process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
-        assert self.process.stderr is not None
-        self.lines = self.process.stderr
-        self.port = int(re.findall(r":(\d+),", self.wait_for(" on http"))[0])
-
-    def write(self, more: str = "", ready: str = "200 OK") -> None:
-        """Puts the application there, at once."""
-        new = self.folder / "new"
-        new.write_text(APPLICATION.format(ready=ready) + more)
-        new.replace(self.folder / "reloaded.py")
-
-    def wait_for(self, pattern: str) -> str:
-        """The next line of the log in which `pattern` is found."""
-        for line in self.lines:
-            if re.search(pattern, line):
-                return line
-        raise SystemExit("the server ended")
-
-    def reload(self) -> str:
-        """Reloads; the line that tells how it went."""
-        self.process.send_signal(signal.SIGHUP)
-        return self.wait_for("reloaded in|reload failed")
-
-    def workers(self) -> list[int]:
-        """The process ids of its workers."""
-        pid = self.process.pid
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    def explains(self, failure: Failure) -> bool:
+        """Whether the request was in flight on a connection of this worker."""
+        return failure.port in self.ports and failure.began <= self.ended and failure.ended >= self.began
 
 
 def main() -> int:
     """Runs every case, prints the table, and tells by the status whether a request failed that must not."""
-    parser = argparse.ArgumentParser(description="Reloads and deaths of workers under load.")
+    parser = options_of(__doc__)
     parser.add_argument("--reloads", type=int, default=100)
-    reloads = parser.parse_args().reloads
-    failures = 0
-    print("| Case | Requests: keep-alive | Requests: a connection each | Failed |\n| --- | --- | --- | --- |")
-    with tempfile.TemporaryDirectory() as folder:
-        server = Server(Path(folder))
-        try:
-            with Load(server.port, 8, 4) as load:
-                for _ in range(reloads):
-                    expect("reloaded in", server.reload())
-            failures += told(f"{reloads} reloads", load)
-            broken = {
-                "raises at its import": {"more": "raise ValueError"},
-                "hangs at its import": {"more": "time.sleep(60)"},
-                "answers 500 at the readiness path": {"ready": "500 Broken"},
-            }
-            for name, change in broken.items():
-                server.write(**change)
-                with Load(server.port, 8, 4) as load:
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument(
+        "--boot-timeout", type=int, default=10, help="seconds, which the import that hangs takes"
+    )
+    options = parser.parse_args()
+    findings = Findings("Case", *(f"Requests: {kind}" for kind in KINDS), "Failed", "Not in flight")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write(folder)
+        boot = ("--boot-timeout", f"{options.boot_timeout}s")
+        with Server(options.python, folder, "reloaded.py", *OPTIONS, *boot) as server:
+            with Load(server.port) as load:
+                for _ in range(options.reloads):
+                    reload(server, findings, "reloaded in")
+            told(findings, f"{options.reloads} reloads", load)
+            for fault, change in BROKEN.items():
+                write(folder, **change)
+                with Load(server.port) as load:
                     time.sleep(0.5)
-                    expect("reload failed", server.reload())
+                    reload(server, findings, "reload failed")
                     time.sleep(0.5)
-                failures += told(f"a reload into an application that {name}", load)
-            server.write()
-            with Load(server.port, 8, 4) as load:
-                for _ in range(5):
-                    time.sleep(1)
-                    os.kill(server.workers()[0], signal.SIGKILL)
-            told("5 times `kill -9` of a worker", load)
-        finally:
-            server.process.terminate()
-            server.process.communicate()
-    return 1 if failures else 0
+                told(findings, f"a reload into an application that {fault}", load)
+            write(folder)
+            with Load(server.port) as load:
+                deaths = [kill(server) for _ in range(options.kills)]
+            told(findings, f"{options.kills} times `kill -9` of a worker", load, deaths)
+    return findings.end()
 
 
-def expect(pattern: str, line: str) -> None:
-    """Ends the run where a reload did not go as it must."""
-    if pattern not in line:
-        raise SystemExit(line)
+def write(folder: Path, more: str = "", ready: str = "200 OK") -> None:
+    """Puts the application there, at once."""
+    new = folder / "new"
+    new.write_text(APPLICATION.format(ready=ready) + more)
+    new.replace(folder / "reloaded.py")
 
 
-def told(case: str, load: Load) -> int:
-    """Prints a row. Gives the number of requests that failed."""
-    kept, each = load.asked["keep-alive"], load.asked["a connection for each request"]
-    print(f"| {case} | {kept} | {each} | {len(load.failed)} |", flush=True)
-    for failure, number in Counter(load.failed).items():
-        print(f"{number} × {failure}", file=sys.stderr)
-    return len(load.failed)
+def reload(server: Server, findings: Findings, expected: str) -> None:
+    """Reloads, and sees that it goes as it must."""
+    server.process.send_signal(signal.SIGHUP)
+    line = server.wait_for("reloaded in|reload failed", 60)
+    findings.must(expected in line, line)
+
+
+def kill(server: Server) -> Death:
+    """Kills the older of two workers that serve. It is stopped first, so that its connections can be told."""
+    time.sleep(1)
+    wait_until(lambda: len(server.workers()) == 2, "two workers")
+    worker = server.workers()[0]
+    os.kill(worker, signal.SIGSTOP)
+    wait_until(lambda: status_of(worker)["State"].startswith("T"), "a worker that has stopped")
+    began = time.monotonic()
+    ports = ports_served(worker, server.port)
+    os.kill(worker, signal.SIGKILL)
+    # A process that is gone, or waits to be asked for its status, has closed its connections.
+    wait_until(lambda: status_of(worker).get("State", "Z").startswith("Z"), "a worker that is gone")
+    return Death(ports, began, time.monotonic())
+
+
+def ports_served(worker: int, port: int) -> frozenset[int]:
+    """The clients' ports of the connections to `port` that the worker has open."""
+    links = [str(path.readlink()) for path in Path(f"/proc/{worker}/fd").iterdir()]
+    own = {found[1] for link in links if (found := re.fullmatch(r"socket:\[(\d+)\]", link))}
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    places = [(row[1].split(":")[1], row[2].split(":")[1]) for row in rows if row[9] in own]
+    return frozenset(int(remote, 16) for local, remote in places if int(local, 16) == port)
+
+
+def told(findings: Findings, case: str, load: Load, deaths: list[Death] | None = None) -> None:
+    """A row, and what is wrong with it."""
+    unexplained = [
+        failure for failure in load.failed if not any(death.explains(failure) for death in deaths or ())
+    ]
+    findings.row(case, *(load.asked[kind] for kind in KINDS), len(load.failed), len(unexplained))
+    for what, number in Counter(failure.what for failure in unexplained).items():
+        findings.must(False, f"{case}: {number} × {what}")
 
 
 if __name__ == "__main__":

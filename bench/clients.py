@@ -1,0 +1,244 @@
+"""Clients that ask until they are told to end, and note when, and on which port, a request failed.
+
+A request has failed when its connection could not be made, broke off before the whole answer, or the answer
+was not 200. Nothing is tried again. What a server has said of a connection is heeded as every client does:
+one whose answer said `Connection: close`, that was closed while it was idle, or that was told GOAWAY, is
+replaced.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import hpack
+from hyperframe import frame as frames
+
+from trial import HOST
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+STREAMS = 4  # that a client of HTTP/2 has open at once
+KINDS = ("keep-alive", "a connection each", "HTTP/2")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A request that failed: what, on which port of the client, and from when to when."""
+
+    what: str
+    port: int | None
+    began: float
+    ended: float
+
+
+class Load:
+    """Sixteen clients, and those that are given besides, as long as the context is open."""
+
+    def __init__(self, port: int, more: Sequence[type[KeepAlive]] = ()) -> None:
+        self.port = port
+        self.ended = threading.Event()
+        self.asked: Counter[str] = Counter()
+        self.failed: list[Failure] = []
+        self.lock = threading.Lock()
+        kinds = [KeepAlive] * 8 + [Closing] * 4 + [Http2] * 4 + [*more]
+        self.threads = [
+            threading.Thread(target=self._ask, args=(number, kind(port))) for number, kind in enumerate(kinds)
+        ]
+
+    def __enter__(self) -> Load:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
+
+    def _ask(self, number: int, client: KeepAlive) -> None:
+        # Some ask without a pause, some with one, some for what takes a while.
+        pause, path = (0.0, 0.01, 0.2)[number % 3], "/slow" if number % 4 == 3 else "/"
+        asked = 0
+        while not self.ended.is_set():
+            began = time.monotonic()
+            failures = client.ask(path)
+            asked += client.requests
+            if failures:
+                ended = time.monotonic()
+                noted = [
+                    Failure(f"{client.kind}, {path}: {what}", client.port, began, ended) for what in failures
+                ]
+                with self.lock:
+                    self.failed += noted
+            time.sleep(pause)
+        client.close()
+        with self.lock:
+            self.asked[client.kind] += asked
+
+
+class KeepAlive:
+    """HTTP/1.1, one connection for as long as the server keeps it."""
+
+    kind = "keep-alive"
+    requests = 1
+    fields = ""
+
+    def __init__(self, server: int) -> None:
+        self.server = server
+        self.connection: socket.socket | None = None
+        self.port: int | None = None
+
+    def ask(self, path: str) -> Sequence[str]:
+        """Asks; what went wrong, for each request that failed."""
+        if self.connection is not None and is_closed(self.connection):
+            self.close()
+        try:
+            if not self.exchange(self.connection or self.connect(), path):
+                self.close()
+        except OSError as error:
+            self.close()
+            return [repr(error)]
+        return []
+
+    def connect(self) -> socket.socket:
+        """A new connection."""
+        self.port = None
+        self.connection = socket.create_connection((HOST, self.server), 30)
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.port = self.connection.getsockname()[1]
+        return self.connection
+
+    def exchange(self, connection: socket.socket, path: str) -> bool:
+        """One request and its answer. Tells whether the connection may be kept."""
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n{self.fields}\r\n".encode())
+        answer = b""
+        while not answer.endswith(b"\r\n\r\nhello"):
+            block = connection.recv(65536)
+            if not block:
+                raise ConnectionError(f"the connection ended after {len(answer)} bytes of the answer")
+            answer += block
+            if not b"HTTP/1.1 200 ".startswith(answer[:13]):
+                raise ConnectionError(answer.split(b"\r\n")[0].decode())
+        return b"connection: close" not in answer.lower()
+
+    def close(self) -> None:
+        """Lets go of the connection."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+
+class Closing(KeepAlive):
+    """HTTP/1.1, a connection for each request."""
+
+    kind = "a connection each"
+    fields = "Connection: close\r\n"
+
+
+class Http2(KeepAlive):
+    """HTTP/2 by prior knowledge, a few streams at once."""
+
+    kind = "HTTP/2"
+    requests = STREAMS
+
+    def connect(self) -> socket.socket:
+        """A new connection, greeted."""
+        connection = super().connect()
+        self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
+        self.buffer = b""
+        self.stream = -1
+        self.leaving = False
+        connection.sendall(PREFACE + frames.SettingsFrame(0).serialize())
+        return connection
+
+    def ask(self, path: str) -> Sequence[str]:
+        """Asks on a few streams; what went wrong, for each that failed."""
+        self.open: dict[int, str] = {}
+        self.wrong: list[str] = []
+        try:
+            self.say_goodbye()
+            connection = self.connection or self.connect()
+            connection.sendall(b"".join(self.request(path) for _ in range(STREAMS)))
+            while self.open:
+                self.read(connection)
+        except OSError as error:
+            self.close()
+            return [*self.wrong, *[repr(error)] * (len(self.open) or STREAMS - len(self.wrong))]
+        return self.wrong
+
+    def request(self, path: str) -> bytes:
+        """The frame of a request."""
+        self.stream += 2
+        self.open[self.stream] = ""
+        fields = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", path)]
+        block = self.encoder.encode(fields)
+        flags = ["END_HEADERS", "END_STREAM"]
+        return bytes(frames.HeadersFrame(self.stream, block, flags=flags).serialize())
+
+    def say_goodbye(self) -> None:
+        """Reads what has come while nothing was asked, and leaves the connection if it is to be left."""
+        while self.connection is not None and select.select([self.connection], [], [], 0)[0]:
+            try:
+                self.read(self.connection)
+            except OSError:
+                self.close()
+        if self.connection is not None and self.leaving:
+            self.close()
+
+    def read(self, connection: socket.socket) -> None:
+        """Takes what comes, all frames that are whole."""
+        block = connection.recv(65536)
+        if not block:
+            raise ConnectionError(f"the connection ended with {len(self.open)} streams open")
+        self.buffer += block
+        while len(self.buffer) >= 9:
+            frame, length = frames.Frame.parse_frame_header(memoryview(self.buffer[:9]))
+            if len(self.buffer) < 9 + length:
+                return
+            frame.parse_body(memoryview(self.buffer[9 : 9 + length]))
+            self.buffer = self.buffer[9 + length :]
+            self.take(connection, frame)
+
+    def take(self, connection: socket.socket, frame: frames.Frame) -> None:
+        """What a frame says."""
+        if isinstance(frame, frames.GoAwayFrame):
+            self.leaving = True
+            for stream in [stream for stream in self.open if stream > frame.last_stream_id]:
+                self.done(stream, f"GOAWAY {frame.error_code} before its stream")
+        elif isinstance(frame, (frames.SettingsFrame, frames.PingFrame)) and "ACK" not in frame.flags:
+            said = frame.opaque_data if isinstance(frame, frames.PingFrame) else None
+            answer = frames.PingFrame(0, said) if said is not None else frames.SettingsFrame(0)
+            answer.flags.add("ACK")
+            reply(connection, answer)
+        elif isinstance(frame, frames.HeadersFrame):
+            self.open[frame.stream_id] = dict(self.decoder.decode(frame.data))[":status"]
+        elif isinstance(frame, frames.DataFrame) and frame.data:
+            reply(connection, frames.WindowUpdateFrame(0, len(frame.data)))
+        elif isinstance(frame, frames.RstStreamFrame):
+            self.done(frame.stream_id, f"reset with {frame.error_code}")
+        if "END_STREAM" in frame.flags:
+            status = self.open[frame.stream_id]
+            self.done(frame.stream_id, "" if status == "200" else f"status {status}")
+
+    def done(self, stream: int, wrong: str) -> None:
+        """A stream has ended."""
+        self.open.pop(stream, None)
+        if wrong:
+            self.wrong.append(wrong)
+
+
+def reply(connection: socket.socket, frame: frames.Frame) -> None:
+    """Sends what concerns the connection. Reading tells whether it is open: answers may be left in it."""
+    with suppress(OSError):
+        connection.sendall(frame.serialize())
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Whether an idle connection was closed at its other end, as every pool of connections looks."""
+    return bool(select.select([connection], [], [], 0)[0])
