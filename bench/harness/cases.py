@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness.servers import FAST, FAST_NODELAY, FLOORS, SLOW, THREADS64
+from harness.servers import FAST, FAST_NODELAY, FLOORS, HTTP2, HTTP2_TLS, SLOW, THREADS64, TLS, WORKERS2
 
 HELLO = b"Hello, World!"
 ONE_KILOBYTE = b"z" * 1_024
@@ -41,6 +41,12 @@ class Case:
     """The server that ratios are quoted to, besides the best C server."""
     behind: bool = False
     """Whether there is a server behind, which requests are passed on to."""
+    secured: bool = False
+    """Whether TLS is spoken."""
+    load: str = "wrk"
+    """What makes the load, of `load.py`."""
+    pinned: bool = True
+    """False where server and load share all cores."""
     under_load: bool = True
     """False for the memory of an idle server, which no load generator touches."""
     apps: dict[str, str] = field(default_factory=dict)
@@ -163,6 +169,27 @@ CASES: dict[str, Case] = {
     "threads64": Case("hello with 64 threads", ("onionskin", *THREADS64), rival="granian-bt64"),
     "slow10": Case(
         "an application that sleeps 10 ms, 64 threads", THREADS64, "apps:slow10", rival="granian-bt64"
+    ),
+    "workers2": Case(
+        "hello from two workers, with all cores for servers and load",
+        WORKERS2,
+        rival="granian-w2",
+        pinned=False,
+    ),
+    "http2": Case("13 bytes by HTTP/2, without TLS", HTTP2, load="h2load", rival="granian-h2"),
+    "http2_tls": Case(
+        "13 bytes by HTTP/2 over TLS", HTTP2_TLS, load="h2load", secured=True, rival="granian-h2-tls"
+    ),
+    "tls": Case("13 bytes over TLS, keep-alive", TLS, secured=True, rival="granian-tls"),
+    "tls_handshake": Case(
+        "a TLS handshake, in full", TLS, load="handshakes", secured=True, answer=None, rival="nginx-tls"
+    ),
+    "tls_resumed": Case(
+        "a TLS handshake that resumes a session, and 13 bytes",
+        TLS,
+        headers={"Connection": "close"},
+        secured=True,
+        rival="nginx-tls",
     ),
     "idle": Case(
         "memory of an idle server, and of 1,000 idle connections",

@@ -9,7 +9,7 @@ from harness.summary import CaseResult
 
 Results = dict[str, CaseResult]
 Figure = Callable[[CaseResult], "float | None"]
-OURS, OURS64 = "onionskin", "onionskin-t64"
+OURS, OURS64, OURS_TLS = "onionskin", "onionskin-t64", "onionskin-tls"
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,23 @@ GOALS = (
         at_most=False,
     ),
     Goal("slow application: p99", "slow10", figure(OURS64, "p99_ms"), 15, unit=" ms"),
+    Goal(
+        "two workers: requests/s to granian",
+        "workers2",
+        ratio("onionskin-w2", "granian-w2", "requests_per_second"),
+        1.0,
+        1.2,
+        "×",
+        at_most=False,
+    ),
+    Goal("HTTP/2: CPU to granian", "http2", ratio(OURS, "granian-h2"), 1.0, 0.8, "×"),
+    Goal("HTTP/2 over TLS: CPU to granian", "http2_tls", ratio(OURS_TLS, "granian-h2-tls"), 1.0, 0.8, "×"),
+    Goal("TLS, keep-alive: CPU to granian", "tls", ratio(OURS_TLS, "granian-tls"), 0.8, 0.7, "×"),
+    Goal("TLS handshake: CPU to nginx", "tls_handshake", ratio(OURS_TLS, "nginx-tls"), 1.0, 0.8, "×"),
+    Goal("TLS handshake: CPU to granian", "tls_handshake", ratio(OURS_TLS, "granian-tls"), 1.2, 1.0, "×"),
+    Goal(
+        "TLS handshake, resumed: CPU to nginx", "tls_resumed", ratio(OURS_TLS, "nginx-tls"), aim=1.0, unit="×"
+    ),
     Goal("stream: CPU to fastwsgi, TCP_NODELAY", "stream", ratio(OURS, "fastwsgi-nd"), 1.0, unit="×"),
     Goal("idle: memory above the interpreter", "idle", figure(OURS, "pss_above_mib"), 8, unit=" MiB"),
     Goal("idle: bytes a kept connection", "idle", figure(OURS, "bytes_a_connection"), aim=4_096, unit=" B"),

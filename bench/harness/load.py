@@ -1,16 +1,21 @@
-"""The load: wrk on its own core, 64 connections, one thread."""
+"""The load: wrk, h2load or handshakes of openssl, on a core of its own unless all are shared, 64 at once."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.cases import Case
 from harness.places import HOST, LOAD_CORE, WORK
 
 CONNECTIONS = 64
+H2_CONNECTIONS, H2_STREAMS = 8, 8
+HANDSHAKING = 4
+"""Processes of openssl, each of which makes one handshake after the other."""
 SCRIPT = """
 wrk.method = "%(method)s"
 wrk.body = %(body)s
@@ -30,20 +35,26 @@ end
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk saw. Latencies in microseconds; wrk counts every status from 400 on as wrong."""
+    """What was seen. Latencies are in microseconds. wrk counts every status from 400 on as wrong."""
 
     requests: int
     microseconds: int
     wrong_status: int
     socket_errors: int
-    p50: float
-    p99: float
-    max: float
+    p50: float | None
+    """None, as the others, where latencies are not told."""
+    p99: float | None
+    max: float | None
     wall: float
-    """Seconds that wrk ran, start and end included."""
+    """Seconds that it ran, start and end included."""
 
 
 def run_load(case: Case, port: int, seconds: int) -> Load:
+    scheme = "https" if case.secured else "http"
+    return LOADS[case.load](case, f"{scheme}://{HOST}:{port}{case.path}", seconds)
+
+
+def wrk(case: Case, url: str, seconds: int) -> Load:
     answer = WORK / "wrk.json"
     answer.unlink(missing_ok=True)
     script = WORK / "wrk.lua"
@@ -58,11 +69,60 @@ def run_load(case: Case, port: int, seconds: int) -> Load:
             "answer": answer,
         }
     )
-    command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s"]
-    command += ["--latency", "--timeout", "5s", "-s", str(script), f"http://{HOST}:{port}{case.path}"]
-    started = time.monotonic()
-    run = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30)
-    wall = time.monotonic() - started
+    threads = "-t1" if case.pinned else "-t2"
+    command = ["wrk", threads, f"-c{CONNECTIONS}", f"-d{seconds}s"]
+    command += ["--latency", "--timeout", "5s", "-s", str(script), url]
+    said, wall = run(command, case, seconds)
     if not answer.exists():
-        raise RuntimeError(f"wrk: {(run.stderr or run.stdout).strip()}")
+        raise RuntimeError(f"wrk: {said}")
     return Load(**json.loads(answer.read_text()), wall=wall)
+
+
+def h2load(case: Case, url: str, seconds: int) -> Load:
+    """HTTP/2: as many requests at once as by wrk, on fewer connections."""
+    log = WORK / "h2load.log"
+    log.unlink(missing_ok=True)
+    command = ["h2load", "-t1", f"-c{H2_CONNECTIONS}", f"-m{H2_STREAMS}", "-D", str(seconds)]
+    command += [f"--log-file={log}", *(f"--header={name}: {value}" for name, value in case.headers.items())]
+    said, wall = run([*command, url], case, seconds)
+    counted = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored", said)
+    statuses = re.search(r"(\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", said)
+    if not counted or not statuses or not log.exists():
+        raise RuntimeError(f"h2load: {said}")
+    # When each request began, its status, and how long it took.
+    taken = sorted(int(line.split()[2]) for line in log.read_text().splitlines())
+    answered = int(statuses[1])
+    return Load(
+        requests=answered,
+        microseconds=seconds * 1_000_000,
+        wrong_status=sum(int(statuses[at]) for at in (2, 3, 4)),
+        socket_errors=int(counted[2]),
+        p50=taken[len(taken) // 2] if taken else 0,
+        p99=taken[len(taken) * 99 // 100] if taken else 0,
+        max=taken[-1] if taken else 0,
+        wall=wall,
+    )
+
+
+def handshakes(case: Case, url: str, seconds: int) -> Load:
+    """TLS handshakes in full, without a request: wrk resumes its sessions, and h2load never connects anew."""
+    place = url.split("/")[2]
+    command = ["openssl", "s_time", "-connect", place, "-new", "-time", str(seconds)]
+    many = f"for each in {'. ' * HANDSHAKING}; do {' '.join(command)} 2>&1 & done; wait"
+    said, wall = run(["sh", "-c", many], case, seconds)
+    counted = re.findall(r"^(\d+) connections in \d+ real seconds", said, re.MULTILINE)
+    if len(counted) != HANDSHAKING:
+        raise RuntimeError(f"openssl: {said.splitlines()[-1:]}")
+    # It ends with a second of the clock: what it was told is not how long it took.
+    return Load(sum(map(int, counted)), int(wall * 1e6), 0, 0, None, None, None, wall)
+
+
+def run(command: list[str], case: Case, seconds: int) -> tuple[str, float]:
+    """What a command says, and how long it took."""
+    pinned = ["taskset", "-c", str(LOAD_CORE)] if case.pinned else []
+    started = time.monotonic()
+    done = subprocess.run([*pinned, *command], capture_output=True, text=True, timeout=seconds + 30)
+    return (done.stdout + done.stderr).strip(), time.monotonic() - started
+
+
+LOADS: dict[str, Callable[[Case, str, int], Load]] = {"wrk": wrk, "h2load": h2load, "handshakes": handshakes}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import http.client
 import os
+import socket
+import ssl
+import subprocess
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -35,8 +38,8 @@ def measure(name: str, server: str, turn: int, seconds: int) -> Measurement:
     try:
         with ExitStack() as stack:
             behind = stack.enter_context(Behind()) if case.behind else None
-            running = stack.enter_context(Server(server, case.app_of(server)))
-            result.problems = wrong_answers(running.port, case)
+            running = stack.enter_context(Server(server, case.app_of(server), case.pinned))
+            result.problems = CHECKS[case.load](running.port, case)
             if not result.problems:
                 result.figures, result.problems = under_load(running, case, seconds, behind)
     except (NotReady, OSError, RuntimeError) as error:
@@ -46,7 +49,12 @@ def measure(name: str, server: str, turn: int, seconds: int) -> Measurement:
 
 def wrong_answers(port: int, case: Case) -> list[str]:
     """What is wrong with two requests on one connection."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=10)
+    connection = (
+        http.client.HTTPSConnection(HOST, port, timeout=10, context=trusting())
+        if case.secured
+        else http.client.HTTPConnection(HOST, port, timeout=10)
+    )
+    closing = case.headers.get("Connection") == "close"
     problems = []
     try:
         for turn in ("first", "second"):
@@ -58,13 +66,43 @@ def wrong_answers(port: int, case: Case) -> list[str]:
                 problems.append(f"{turn} answer has status {response.status}")
             elif case.answer is not None and body != case.answer:
                 problems.append(f"{turn} answer has a wrong body of {len(body)} bytes")
-            if turn == "first" and connection.sock is not used:
+            if turn == "first" and not closing and connection.sock is not used:
                 problems.append("closes the connection after an answer")
     except (OSError, http.client.HTTPException) as error:
         problems.append(f"{type(error).__name__}: {error}")
     finally:
         connection.close()
     return problems
+
+
+def wrong_over_http2(port: int, case: Case) -> list[str]:
+    """What is wrong with a request of curl by HTTP/2."""
+    url = f"{'https' if case.secured else 'http'}://{HOST}:{port}{case.path}"
+    spoken = ["--insecure", "--http2"] if case.secured else ["--http2-prior-knowledge"]
+    headers = [word for name, value in case.headers.items() for word in ("--header", f"{name}: {value}")]
+    telling = ["--write-out", "|%{http_code} %{http_version}"]
+    command = ["curl", "--silent", "--max-time", "10", *spoken, *headers, *telling, url]
+    said = subprocess.run(command, capture_output=True).stdout
+    right = b"%s|%d 2" % (case.answer or b"", case.status)
+    return [] if said == right else [f"curl was answered {said[:80]!r}"]
+
+
+def wrong_handshake(port: int, case: Case) -> list[str]:
+    """What is wrong with a handshake: all are to speak the same version, with the same kind of key."""
+    with socket.create_connection((HOST, port), 10) as bare, trusting().wrap_socket(bare) as secured:
+        version = secured.version()
+    return [] if version == "TLSv1.3" else [f"speaks {version}"]
+
+
+def trusting() -> ssl.SSLContext:
+    """A client that takes our certificate, as the load does."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+CHECKS = {"wrk": wrong_answers, "h2load": wrong_over_http2, "handshakes": wrong_handshake}
 
 
 def under_load(
@@ -76,10 +114,13 @@ def under_load(
     load = run_load(case, server.port, seconds)
     pids = sorted({*pids, *server.pids()})
     spent, load_spent, cores_after = cpu_of(pids) - cpu, beside(behind) - own, noise.cores()
-    foreign = [
-        noise.foreign(cores, cores_after, SERVER_CORE, spent.total, load.wall),
-        noise.foreign(cores, cores_after, LOAD_CORE, load_spent, load.wall),
-    ]
+    if case.pinned:
+        foreign = max(
+            noise.foreign(cores, cores_after, SERVER_CORE, spent.total, load.wall),
+            noise.foreign(cores, cores_after, LOAD_CORE, load_spent, load.wall),
+        )
+    else:
+        foreign = noise.foreign_anywhere(cores, cores_after, spent.total + load_spent, load.wall)
     memory = memory_of(pids)
     requests = max(load.requests, 1)
     figures = {
@@ -88,18 +129,18 @@ def under_load(
         "cpu_us": spent.total / requests * 1e6,
         "user_us": spent.user / requests * 1e6,
         "system_us": spent.system / requests * 1e6,
-        "p50_ms": load.p50 / 1e3,
-        "p99_ms": load.p99 / 1e3,
-        "max_ms": load.max / 1e3,
         "rss_mib": memory.peak,
         "pss_mib": memory.pss,
         "threads": len(threads_of(pids)),
         "context_switches": (context_switches_of(pids) - switches) / requests,
         "server_percent": spent.total / load.wall * 100,
         "load_percent": load_spent / load.wall * 100,
-        "foreign_percent": max(foreign),
+        "foreign_percent": foreign,
         "steal_percent": noise.stolen(cores, cores_after, load.wall),
     }
+    for name, latency in (("p50_ms", load.p50), ("p99_ms", load.p99), ("max_ms", load.max)):
+        if latency is not None:
+            figures[name] = latency / 1e3
     return figures, problems_of(load, case)
 
 

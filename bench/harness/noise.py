@@ -36,6 +36,12 @@ def foreign(before: dict[int, Core], after: dict[int, Core], core: int, own: flo
     return max(0.0, (after[core].busy - before[core].busy - own) / wall * 100)
 
 
+def foreign_anywhere(before: dict[int, Core], after: dict[int, Core], own: float, wall: float) -> float:
+    """The same of all cores together; `own` is our seconds on them."""
+    busy = sum(after[core].busy - before[core].busy for core in after)
+    return max(0.0, (busy - own) / wall * 100)
+
+
 def stolen(before: dict[int, Core], after: dict[int, Core], wall: float) -> float:
     return sum(after[core].stolen - before[core].stolen for core in (SERVER_CORE, LOAD_CORE)) / wall * 100
 

@@ -13,7 +13,15 @@ from harness.cases import STATIC_FILES
 from harness.places import BENCH, BIN, FLOOR, LOGS, PROJECT, PYTHON, STATIC, VENV, WORK
 
 # program -> Debian's package
-PROGRAMS = {"wrk": "wrk", "nginx": "nginx", "taskset": "util-linux", "cc": "gcc"}
+PROGRAMS = {
+    "wrk": "wrk",
+    "h2load": "nghttp2-client",
+    "curl": "curl",
+    "openssl": "openssl",
+    "nginx": "nginx",
+    "taskset": "util-linux",
+    "cc": "gcc",
+}
 
 
 class Missing(Exception):
@@ -26,6 +34,7 @@ def prepare(build: bool) -> None:
     install_peers()
     compile_floor()
     make_files()
+    make_certificate()
     if build:
         install_onionskin()
 
@@ -84,6 +93,15 @@ def make_files() -> None:
         path = STATIC / name
         if not path.exists() or path.read_bytes() != content:
             path.write_bytes(content)
+
+
+def make_certificate() -> None:
+    """Of the usual kind today: ECDSA on P-256. It is signed by itself; no load looks at that."""
+    key, certificate = WORK / "key.pem", WORK / "certificate.pem"
+    if not key.exists():
+        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650"]
+        made = ["-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)]
+        subprocess.run(["openssl", "req", "-x509", *kind, *made], check=True, capture_output=True)
 
 
 def install_onionskin() -> None:

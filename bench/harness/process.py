@@ -48,9 +48,10 @@ class Memory:
 class Server:
     """A context in which one server runs with one application, on a free port."""
 
-    def __init__(self, name: str, app: str) -> None:
+    def __init__(self, name: str, app: str, pinned: bool = True) -> None:
         self.name = name
         self.port = free_port()
+        self.pinning = ["taskset", "-c", str(SERVER_CORE)] if pinned else []
         # What follows a plus sign only tells two applications of the same server apart.
         self.command = SERVERS[name.partition("+")[0]](app, self.port)
         self.log = LOGS / f"{name}.log"
@@ -59,10 +60,14 @@ class Server:
         if not Path(self.command[0]).exists():
             raise NotReady("is not installed")
         environment = dict(os.environ, PYTHONPATH=str(APPLICATIONS), PATH=f"{BIN}:{os.environ['PATH']}")
-        pinned = ["taskset", "-c", str(SERVER_CORE), *self.command]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                pinned, stdout=log, stderr=log, cwd=APPLICATIONS, env=environment, start_new_session=True
+                [*self.pinning, *self.command],
+                stdout=log,
+                stderr=log,
+                cwd=APPLICATIONS,
+                env=environment,
+                start_new_session=True,
             )
         try:
             self._wait_until_it_listens()

@@ -28,7 +28,7 @@ def load_table(result: CaseResult) -> Table:
                 *(f"{values[key]:.1f}" for key in ("cpu_us", "user_us", "system_us")),
                 *(two_digits(result.ratio(row.server, name)) for _, name in ratios),
                 f"{values['requests_per_second']:,.0f}",
-                *(f"{values[key]:.2f}" for key in ("p50_ms", "p99_ms")),
+                *(two_digits(values.get(key)) for key in ("p50_ms", "p99_ms")),
                 f"{values['rss_mib']:.0f}",
             ]
         )

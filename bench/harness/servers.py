@@ -12,18 +12,26 @@ Command = list[str]
 Starter = Callable[[str, int], Command]
 
 
-def onionskin(threads: int) -> Starter:
+def onionskin(threads: int, *more: str, scheme: str = "http") -> Starter:
     return lambda app, port: [
         *(f"{BIN}/onionskin", "serve", app),
-        *("--bind", f"{HOST}:{port}", "--threads", str(threads)),
+        *("--bind", f"{scheme}://{HOST}:{port}", "--threads", str(threads), *more),
     ]
 
 
-def granian(blocking_threads: int) -> Starter:
+def granian(blocking_threads: int, *more: str, workers: int = 1) -> Starter:
     return lambda app, port: [
         *(f"{BIN}/granian", "--interface", "wsgi", "--host", HOST, "--port", str(port)),
-        *("--workers", "1", "--runtime-threads", "1", "--blocking-threads", str(blocking_threads)),
-        *("--log-level", "warning", app),
+        *("--workers", str(workers), "--runtime-threads", "1", "--blocking-threads", str(blocking_threads)),
+        *("--log-level", "warning", *more, app),
+    ]
+
+
+def hypercorn(*more: str) -> Starter:
+    """In the process itself: with a worker there would be another process that does nothing."""
+    return lambda app, port: [
+        *(f"{BIN}/hypercorn", "--bind", f"{HOST}:{port}", "--workers", "0", "--worker-class", "uvloop"),
+        *("--backlog", "1024", *more, f"wsgi:{app}"),
     ]
 
 
@@ -32,19 +40,19 @@ def granian_static(app: str, port: int) -> Command:
     return [*granian(blocking_threads=1)(app, port), "--static-path-mount", str(STATIC)]
 
 
-def gunicorn(threads: int) -> Starter:
+def gunicorn(threads: int, workers: int = 1) -> Starter:
     return lambda app, port: [
-        *(f"{BIN}/gunicorn", "--bind", f"{HOST}:{port}", "--workers", "1"),
+        *(f"{BIN}/gunicorn", "--bind", f"{HOST}:{port}", "--workers", str(workers)),
         *("--worker-class", "gthread", "--threads", str(threads), "--keep-alive", "60"),
         *("--backlog", "1024", "--log-level", "error", "--no-control-socket", app),
     ]
 
 
-def uwsgi(*threads: str) -> Starter:
+def uwsgi(*more: str, processes: int = 1) -> Starter:
     return lambda app, port: [
         *(f"{BIN}/uwsgi", "--http11-socket", f"{HOST}:{port}", "--module", app),
-        *("--master", "--die-on-term", "--disable-logging", "--listen", "1024", "--processes", "1"),
-        *("--home", str(VENV), *threads),
+        *("--master", "--die-on-term", "--disable-logging", "--listen", "1024"),
+        *("--processes", str(processes), "--home", str(VENV), *more),
     ]
 
 
@@ -53,8 +61,9 @@ def started(name: str, *settings: str) -> Starter:
     return lambda app, port: [str(PYTHON), "start.py", name, app, str(port), *settings]
 
 
-def nginx(app: str, port: int) -> Command:
-    places = {"@PORT@": str(port), "@WORK@": str(WORK), "@BEHIND@": os.environ.get("BEHIND", "9")}
+def nginx(app: str, port: int, *spoken: str) -> Command:
+    places = {"@PORT@": " ".join([str(port), *spoken]), "@WORK@": str(WORK)}
+    places["@BEHIND@"] = os.environ.get("BEHIND", "9")
     configuration = (FLOOR / "nginx.conf").read_text()
     for place, filled in places.items():
         configuration = configuration.replace(place, filled)
@@ -63,6 +72,9 @@ def nginx(app: str, port: int) -> Command:
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     return [program, "-c", str(path), "-p", str(WORK), "-e", f"{LOGS}/nginx-errors.log"]
 
+
+CERTIFICATE, KEY = f"{WORK}/certificate.pem", f"{WORK}/key.pem"
+GRANIAN_TLS = ("--ssl-certificate", CERTIFICATE, "--ssl-keyfile", KEY)
 
 SERVERS: dict[str, Starter] = {
     "floor-c": lambda app, port: [f"{WORK}/floor", str(port)],
@@ -84,6 +96,17 @@ SERVERS: dict[str, Starter] = {
     "waitress": started("waitress", "1"),
     "waitress64": started("waitress", "64"),
     "cheroot": started("cheroot", "1"),
+    "onionskin-w2": onionskin(1, "--workers", "2"),
+    "granian-w2": granian(blocking_threads=1, workers=2),
+    "gunicorn-w2": gunicorn(threads=64, workers=2),
+    "uwsgi-w2": uwsgi("--threads", "64", processes=2),
+    "granian-h2": granian(1, "--http", "2"),
+    "granian-h2-tls": granian(1, *GRANIAN_TLS, "--http", "2"),
+    "hypercorn": hypercorn(),
+    "hypercorn-tls": hypercorn("--certfile", CERTIFICATE, "--keyfile", KEY),
+    "onionskin-tls": onionskin(1, "--tls-certificate", CERTIFICATE, "--tls-key", KEY, scheme="https"),
+    "granian-tls": granian(1, *GRANIAN_TLS),
+    "nginx-tls": lambda app, port: nginx(app, port, "ssl"),
 }
 
 FLOORS = ("floor-c", "nginx")
@@ -102,4 +125,8 @@ FAST_NODELAY = (
     "uwsgi-t64",
 )
 SLOW = ("gunicorn-gthread", "waitress", "cheroot")
+WORKERS2 = ("onionskin-w2", "granian-w2", "gunicorn-w2", "uwsgi-w2")
+HTTP2 = ("onionskin", "granian-h2", "hypercorn")
+HTTP2_TLS = ("onionskin-tls", "granian-h2-tls", "hypercorn-tls")
+TLS = ("onionskin-tls", "granian-tls", "nginx-tls")
 THREADS64 = ("onionskin-t64", "granian-bt64", "uwsgi-t64", "gunicorn-gthread64", "waitress64")
