@@ -24,6 +24,9 @@ from clients import Closing, KeepAlive
 from trial import HOST, Findings, Server, milliseconds, options_of, quantile, wait_until
 
 APPLICATION = """
+import os
+HELD = [open(os.devnull) for _ in range(int(os.environ.get("HELD", "0")))]
+
 def application(environ, start_response):
     environ["wsgi.input"].read()
     if environ["PATH_INFO"] == "/raise":
@@ -97,8 +100,10 @@ class Trial:
 
 
 def no_descriptors(trial: Trial) -> None:
-    """More connections come than the process may have open; some end, others come, all the while."""
-    with trial.serve("--header-timeout", "30s", most_files=MOST_FILES) as server:
+    """More connections come than the process has descriptors for; some end, others come, all the while."""
+    # The server takes no more connections than it has files for; but it can't know what the application takes.
+    environment = {"HELD": str(MOST_FILES // 2)}
+    with trial.serve("--header-timeout", "30s", most_files=MOST_FILES, environment=environment) as server:
         kept = KeepAlive(server.port)
         kept.ask("/")
         with more_and_more(server.port, 2 * MOST_FILES) as begun:
