@@ -158,7 +158,12 @@ class Server:
     """A server of one application, bound when it is made. ``onionskin.serve`` is the way to use it."""
 
     def __new__(
-        cls, app: WSGIApplication, options: dict[str, Any], sockets: list[tuple[int, str]] | None = None, /
+        cls,
+        app: WSGIApplication,
+        options: dict[str, Any],
+        sockets: list[tuple[int, str]] | None = None,
+        handed: list[tuple[int, str]] = ...,
+        /,
     ) -> Self: ...
     @staticmethod
     def check(options: dict[str, Any], /) -> None:
@@ -201,8 +206,10 @@ class Supervisor:
     def __new__(
         cls,
         read: Callable[[], tuple[list[str], str, dict[str, Any], list[str]]],
+        *,
+        handed: list[tuple[int, str]] = ...,
         notify: str | None = None,
-        /,
+        watchdog: int | None = None,
     ) -> Self: ...
     def run(self) -> bool:
         """Bind, and supervise until SIGINT or SIGTERM. Returns whether every request was answered."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from onionskin import _core
 from onionskin.building import build, check
 from onionskin.configuration import INHERITED_BY, placed, read, server_options
+from onionskin.handed import handed_over
 from onionskin.serving import serve_onion
 from onionskin.target import load
 
@@ -190,8 +191,10 @@ def run_serve(parsed: argparse.Namespace) -> int:
     if _core.number_of_workers(server_options(data)) > 0:
         from onionskin import workers
 
-        return 0 if workers.supervise(parsed.arguments, options_of) else 1
-    graceful = serve_onion(build(data, find=load_or_tell), data)
+        return 0 if workers.supervise(parsed.arguments, data_of) else 1
+    # Before the application is imported: it may start programs.
+    handed = handed_over(data)
+    graceful = serve_onion(build(data, find=load_or_tell), data, handed)
     return 0 if graceful else 1
 
 
@@ -272,16 +275,15 @@ def run_schema(_: argparse.Namespace) -> int:
     return 0
 
 
-def options_of(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """The server's options by these arguments, and the file that has more: now, and by every reload."""
+def data_of(arguments: Sequence[str]) -> dict[str, Any]:
+    """The data of the configuration by these arguments: now, and by every reload."""
     data = configured(parser(arguments).parse_args(arguments)).data
     check(data)
-    options = server_options(data)
     try:
-        _core.Server.check(options)
+        _core.Server.check(server_options(data))
     except _core.ConfigurationError as error:
         raise placed(data, error) from None
-    return options, [data["file"]] if data["file"] else []
+    return data
 
 
 def load_or_tell(target: str) -> WSGIApplication:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from onionskin import _core
 from onionskin.building import build
-from onionskin.configuration import placed, read, server_options
+from onionskin.configuration import placed, read
 from onionskin.diagram import diagram
+from onionskin.handed import Handed, handed_over, options_with
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,11 +58,14 @@ def serve(
     return serve_onion(build(data, app), data, announce=announce)
 
 
-def serve_onion(app: WSGIApplication, data: Mapping[str, Any], *, announce: bool = True) -> bool:
+def serve_onion(
+    app: WSGIApplication, data: Mapping[str, Any], handed: Handed | None = None, *, announce: bool = True
+) -> bool:
     """Serve what has been built, as the data of a configuration say, until SIGINT or SIGTERM."""
-    options = server_options(data)
+    handed = handed_over(data) if handed is None else handed
+    options = options_with(handed, data)
     try:
-        server = _core.Server(app, options)
+        server = _core.Server(app, options, None, handed)
     except _core.ConfigurationError as error:
         raise placed(data, error) from None
     if announce:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from onionskin import _core
 from onionskin.configuration import INHERITED_BY, placed, server_options
 from onionskin.diagram import diagram
+from onionskin.handed import handed_over, options_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,15 +43,12 @@ def inheritance() -> Inheritance:
     return inherited
 
 
-def supervise(
-    arguments: Sequence[str], read: Callable[[Sequence[str]], tuple[dict[str, Any], list[str]]]
-) -> bool:
+def supervise(arguments: Sequence[str], read: Callable[[Sequence[str]], dict[str, Any]]) -> bool:
     """Serve with workers until SIGINT or SIGTERM.
 
     Args:
         arguments: Those of the command line: each worker gets the same.
-        read: Gives the server's options by the arguments, and the files that they are from, now and at every
-            reload.
+        read: Gives the data of the configuration by the arguments, now and at every reload.
 
     Returns:
         Whether every request in flight was answered.
@@ -64,17 +62,28 @@ def supervise(
     command = [sys.executable, *flags, "-m", "onionskin", *arguments]
     directory = working_directory()
 
+    handed = handed_over(read(arguments))
+
     def plan() -> tuple[list[str], str, dict[str, Any], list[str]]:
-        return command, directory, *read(arguments)
+        data = read(arguments)
+        return command, directory, options_with(handed, data), [data["file"]] if data["file"] else []
 
     # Not for workers: it is the supervisor whom systemd knows.
-    supervisor = _core.Supervisor(plan, os.environ.pop("NOTIFY_SOCKET", None))
+    notify = os.environ.pop("NOTIFY_SOCKET", None)
+    supervisor = _core.Supervisor(plan, handed=handed, notify=notify, watchdog=watchdog())
     # Python's own handler would raise KeyboardInterrupt once we are back.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         return supervisor.run()
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def watchdog() -> int | None:
+    """Within how many microseconds systemd wants a sign of life, if it does (``sd_watchdog_enabled(3)``)."""
+    within, pid = os.environ.pop("WATCHDOG_USEC", ""), os.environ.pop("WATCHDOG_PID", None)
+    is_meant = pid is None or pid == str(os.getpid())
+    return int(within) if is_meant and within.isdecimal() else None
 
 
 def working_directory() -> str:
@@ -96,7 +105,8 @@ def work(inherited: Inheritance, load: Callable[[], WSGIApplication], data: Mapp
     # A terminal or a log rotation may send these to every process; what they mean is the supervisor's to say.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, lambda *_: None)
-    options = server_options(data)
+    # Where no place is given, it is the supervisor's to say which there are.
+    options = {**server_options(data), "bind": [place for _, place in inherited.listeners]}
     watched = None
     if options["reload"]:
         from onionskin.imported import Imported

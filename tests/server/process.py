@@ -29,7 +29,13 @@ PATIENCE = 10.0
 class Process:
     """A child process whose standard error is kept, line by line."""
 
-    def __init__(self, command: Sequence[str], cwd: Path = HERE, most_files: int | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        cwd: Path = HERE,
+        most_files: int | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
         def prepare() -> None:
             # Ignored in what a shell runs in the background, and that is inherited.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -46,6 +52,7 @@ class Process:
             errors="replace",
             # SIGINT goes to the one process that is meant.
             start_new_session=True,
+            pass_fds=pass_fds,
             preexec_fn=prepare,
         )
         self.lines: list[str] = []

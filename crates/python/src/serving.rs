@@ -10,7 +10,9 @@ use onion::{Handler, OptionError, SpoolLimits, reading, text_options};
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use server::{AccessLog, Bind, Config, Imported, Server, StopHandle, Tls, WorkerEnd};
+use server::{
+    AccessLog, Bind, Config, HandedSocket, HandedSockets, Imported, Server, StopHandle, Tls, WorkerEnd,
+};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -41,12 +43,13 @@ pub(crate) struct PyServer {
 impl PyServer {
     /// Binds at once. Raises `ConfigurationError` for a wrong option, `OSError` for a place that is taken.
     #[new]
-    #[pyo3(signature = (app, options, sockets = None, /))]
+    #[pyo3(signature = (app, options, sockets = None, handed = Vec::new(), /))]
     fn new(
         py: Python<'_>,
         app: &Bound<'_, PyAny>,
         options: &Bound<'_, PyDict>,
         sockets: Option<Vec<(RawFd, String)>>,
+        handed: Vec<(RawFd, String)>,
     ) -> PyResult<Self> {
         let config = read_config(options)?;
         if let (None, Some(name)) = (&sockets, config.needs_workers()) {
@@ -72,7 +75,8 @@ impl PyServer {
             .map(Arc::new);
         let tls = Tls::load(&config).map_err(|error| ConfigurationError::new_err(error.to_string()))?;
         let server = match sockets {
-            None => Server::bind(config).map_err(|error| PyOSError::new_err(error.to_string()))?,
+            None => Server::bind_handed(config, &handed_over(handed))
+                .map_err(|error| PyOSError::new_err(error.to_string()))?,
             Some(sockets) => Server::inherit(config, inherited_sockets(sockets)?)?,
         };
         let server = server
@@ -316,10 +320,19 @@ fn inherited_sockets(sockets: Vec<(RawFd, String)>) -> PyResult<Vec<(OwnedFd, Bi
     sockets.collect()
 }
 
-/// A descriptor that a worker was started with.
+/// Sockets that whoever started this process has bound, with their names.
+pub(crate) fn handed_over(handed: Vec<(RawFd, String)>) -> HandedSockets {
+    let sockets = handed.into_iter().map(|(number, name)| {
+        // A worker's sockets are copies: the number stays what it was.
+        HandedSocket { number, name, socket: inherited(number) }
+    });
+    HandedSockets(sockets.collect())
+}
+
+/// A descriptor that this process was started with.
 fn inherited(descriptor: RawFd) -> OwnedFd {
-    // SAFETY: the supervisor has opened it for this process, and whoever calls this hands it over: it is named once, in
-    // the environment, from where `onionskin.worker` takes it away.
+    // SAFETY: whoever started this process has opened it for it, and whoever calls this hands it over: it is named once,
+    // in the environment, from where `onionskin.workers` and `onionskin.handed` take it away, and is known to be open.
     unsafe { OwnedFd::from_raw_fd(descriptor) }
 }
 

@@ -1,8 +1,10 @@
 //! The supervisor as a Python object: bound when it is made, supervising when it is told to.
 
 use std::ffi::OsString;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
@@ -10,7 +12,7 @@ use pyo3::types::PyDict;
 use server::supervisor::{BootFailure, Plan, Supervisor};
 use tokio::runtime::Builder;
 
-use crate::serving::read_config;
+use crate::serving::{handed_over, read_config};
 
 pyo3::create_exception!(
     onionskin,
@@ -25,6 +27,9 @@ pyo3::create_exception!(
 pub(crate) struct PySupervisor {
     read: Py<PyAny>,
     notify: Option<String>,
+    /// In microseconds.
+    watchdog: Option<u64>,
+    handed: Mutex<Vec<(RawFd, String)>>,
     first: Mutex<Option<Plan>>,
 }
 
@@ -32,10 +37,15 @@ pub(crate) struct PySupervisor {
 impl PySupervisor {
     /// Raises what `read` raises, and `ConfigurationError` for a wrong option.
     #[new]
-    #[pyo3(signature = (read, notify = None, /))]
-    fn new(read: &Bound<'_, PyAny>, notify: Option<String>) -> PyResult<Self> {
-        let first = plan(&read.call0()?)?;
-        Ok(PySupervisor { read: read.clone().unbind(), notify, first: Mutex::new(Some(first)) })
+    #[pyo3(signature = (read, *, handed = Vec::new(), notify = None, watchdog = None))]
+    fn new(
+        read: &Bound<'_, PyAny>,
+        handed: Vec<(RawFd, String)>,
+        notify: Option<String>,
+        watchdog: Option<u64>,
+    ) -> PyResult<Self> {
+        let first = Mutex::new(Some(plan(&read.call0()?)?));
+        Ok(PySupervisor { read: read.clone().unbind(), notify, watchdog, handed: Mutex::new(handed), first })
     }
 
     /// Binds, and supervises until SIGINT or SIGTERM. Returns whether every request was answered. Raises `OSError` for
@@ -45,11 +55,13 @@ impl PySupervisor {
         let Some(first) = first else {
             return Err(PyRuntimeError::new_err("the supervisor has run already; make a new one"));
         };
+        let handed = std::mem::take(&mut *self.handed.lock().unwrap_or_else(PoisonError::into_inner));
         let source = Box::new(|| Python::attach(|py| self.read_again(py)));
         let ended = py.detach(|| {
-            let bound = Supervisor::bind(first, source);
+            let bound = Supervisor::bind(first, source, handed_over(handed));
             let supervisor = bound.map_err(|error| PyOSError::new_err(error.to_string()))?;
-            let supervisor = supervisor.notifying(self.notify.as_deref());
+            let supervisor =
+                supervisor.notifying(self.notify.as_deref(), self.watchdog.map(Duration::from_micros));
             let runtime = Builder::new_current_thread().enable_all().build()?;
             Ok::<_, PyErr>(runtime.block_on(supervisor.run())?)
         })?;

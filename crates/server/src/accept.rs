@@ -15,8 +15,9 @@ use tokio::time::timeout;
 
 use crate::admission::Admission;
 use crate::connection::{Connection, Shared};
+use crate::handed::HandedSockets;
 use crate::health::{Health, Loaded};
-use crate::listen::{Listener, ListenerSocket, Speaks};
+use crate::listen::{Listener, ListenerSocket, Manner, Speaks};
 use crate::metrics::{Metrics, Numbers, Scraping};
 use crate::outbox::Flusher;
 use crate::prelude::{Prelude, Stream, end};
@@ -50,14 +51,17 @@ pub(crate) type Given = Arc<dyn Any + Send + Sync>;
 impl Server {
     /// Binds every place of the configuration.
     pub fn bind(config: Config) -> Result<Self, BindError> {
-        let mut listeners = Vec::new();
-        for bind in &config.bind {
-            listeners.extend(Listener::open(bind, config.backlog, config.unix_mode)?);
-        }
-        let mut scraped = Vec::new();
-        for bind in &config.metrics_bind {
-            scraped.extend(Listener::open(bind, config.backlog, config.unix_mode)?);
-        }
+        Server::bind_handed(config, &HandedSockets::default())
+    }
+
+    /// The same, where some of the places may be sockets that were handed over.
+    pub fn bind_handed(config: Config, handed: &HandedSockets) -> Result<Self, BindError> {
+        let manner = Manner::of(&config);
+        let open = |places: &[Bind]| {
+            let opened = places.iter().map(|place| Listener::open(place, &manner, handed));
+            Ok(opened.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        };
+        let (listeners, scraped) = (open(&config.bind)?, open(&config.metrics_bind)?);
         Ok(Server::new(config, listeners, scraped))
     }
 

@@ -9,6 +9,9 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::handed::Handed;
+use crate::listen::Speaks;
+
 /// One place to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -22,6 +25,8 @@ pub enum Bind {
     Redirect(String, u16),
     /// A Unix socket; a name that begins with `@` is in no folder (abstract, Linux only).
     Unix(PathBuf),
+    /// Sockets that the process was started with.
+    Handed(Speaks, Handed),
 }
 
 impl Default for Bind {
@@ -40,6 +45,10 @@ impl FromStr for Bind {
                  unix:/run/site.sock"
             )
         };
+        let spoken = HANDED.iter().find_map(|(scheme, speaks)| Some((text.strip_prefix(scheme)?, *speaks)));
+        if let Some((place, speaks)) = spoken.filter(|(place, _)| is_handed(place)) {
+            return handed(place).map(|handed| Bind::Handed(speaks, handed)).ok_or_else(refused);
+        }
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.is_empty() { Err(refused()) } else { Ok(Bind::Unix(path.into())) };
         }
@@ -68,11 +77,50 @@ impl fmt::Display for Bind {
             Bind::Https(host, port) => ("https://", host, port),
             Bind::Redirect(host, port) => ("redirect://", host, port),
             Bind::Unix(path) => return write!(formatter, "unix:{}", path.display()),
+            Bind::Handed(speaks, handed) => {
+                let scheme =
+                    HANDED.iter().find(|(_, spoken)| spoken == speaks).map_or("", |(scheme, _)| scheme);
+                return match handed {
+                    Handed::Number(number) => write!(formatter, "{scheme}fd://{number}"),
+                    Handed::Name(name) => write!(formatter, "{scheme}systemd:{name}"),
+                };
+            }
         };
         if host.contains(':') {
             write!(formatter, "{scheme}[{host}]:{port}")
         } else {
             write!(formatter, "{scheme}{host}:{port}")
+        }
+    }
+}
+
+/// What stands before a socket that was handed over, by what is spoken on it.
+const HANDED: [(&str, Speaks); 3] =
+    [("https+", Speaks::Https), ("redirect+", Speaks::Redirect), ("", Speaks::Http)];
+
+fn is_handed(place: &str) -> bool {
+    place.starts_with("fd://") || place.starts_with("systemd:")
+}
+
+/// A socket that was handed over, as its number or its name says.
+fn handed(text: &str) -> Option<Handed> {
+    match text.strip_prefix("fd://") {
+        Some(number) => number.parse().ok().filter(|number| *number > 2).map(Handed::Number),
+        None => text
+            .strip_prefix("systemd:")
+            .filter(|name| !name.is_empty())
+            .map(|name| Handed::Name(name.to_owned())),
+    }
+}
+
+impl Bind {
+    /// What is spoken there.
+    pub fn speaks(&self) -> Speaks {
+        match self {
+            Bind::Tcp(..) | Bind::Unix(_) => Speaks::Http,
+            Bind::Https(..) => Speaks::Https,
+            Bind::Redirect(..) => Speaks::Redirect,
+            Bind::Handed(speaks, _) => *speaks,
         }
     }
 }
@@ -166,6 +214,19 @@ mod tests {
     }
 
     #[test]
+    fn sockets_that_were_handed_over_are_places() {
+        for (text, speaks, handed) in [
+            ("fd://3", Speaks::Http, Handed::Number(3)),
+            ("https+fd://4", Speaks::Https, Handed::Number(4)),
+            ("redirect+systemd:web", Speaks::Redirect, Handed::Name("web".into())),
+        ] {
+            let place: Bind = text.parse().expect(text);
+            assert_eq!(place, Bind::Handed(speaks, handed));
+            assert_eq!(place.to_string(), text);
+        }
+    }
+
+    #[test]
     fn a_mode_is_written_in_octal_digits() {
         let read = |text: &str| UnixMode::try_from(text.to_owned());
         assert_eq!(read("0660"), Ok(UnixMode(Some(0o660))));
@@ -181,7 +242,18 @@ mod tests {
         for text in
             ["", "8000", "::1:8000", "[::1:8000", "localhost:", "localhost:http", "localhost:70000", "unix:"]
                 .into_iter()
-                .chain(["https://", "https://a", "https://a:1/", "ftp://a:1", "https://unix:/a"])
+                .chain([
+                    "fd://",
+                    "fd://2",
+                    "fd://x",
+                    "systemd:",
+                    "https+fd://",
+                    "https://",
+                    "https://a",
+                    "https://a:1/",
+                    "ftp://a:1",
+                    "https://unix:/a",
+                ])
         {
             let error = text.parse::<Bind>().expect_err(text);
             assert!(error.contains("write 127.0.0.1:8000"), "{error}");

@@ -19,7 +19,7 @@ use crate::{Bind, HealthPath, LineFormat, UnixMode};
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where to listen: HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH; https://HOST:PORT for TLS, redirect://HOST:PORT to
-    /// send clients there.
+    /// send clients there; `fd://N` or systemd:NAME for a socket that the process was started with.
     #[serde(deserialize_with = "places")]
     pub bind: Vec<Bind>,
     /// How many calls into the application may run at once, 1 to 1024.

@@ -10,9 +10,11 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
-use crate::{Bind, BindError, UnixMode};
+use crate::handed::HandedSockets;
+use crate::{Bind, BindError, Config, UnixMode};
 
 /// A bound socket, before a runtime has it.
 #[derive(Debug)]
@@ -20,27 +22,32 @@ pub(crate) struct Listener {
     pub(crate) socket: ListenerSocket,
     /// The socket's file lives as long as the listener.
     #[expect(dead_code, reason = "it is there to be dropped")]
-    file: Option<SocketFile>,
+    pub(crate) file: Option<SocketFile>,
     /// What is spoken on it.
     pub(crate) speaks: Speaks,
 }
 
 /// What is spoken on a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Speaks {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Speaks {
+    /// HTTP.
     Http,
+    /// HTTP, by TLS.
     Https,
     /// HTTP, to be told where HTTPS is.
     Redirect,
 }
 
-impl Speaks {
-    fn of(bind: &Bind) -> Self {
-        match bind {
-            Bind::Tcp(..) | Bind::Unix(_) => Speaks::Http,
-            Bind::Https(..) => Speaks::Https,
-            Bind::Redirect(..) => Speaks::Redirect,
-        }
+/// How sockets are bound.
+#[derive(Clone, Debug)]
+pub(crate) struct Manner {
+    pub(crate) backlog: u16,
+    pub(crate) mode: UnixMode,
+}
+
+impl Manner {
+    pub(crate) fn of(config: &Config) -> Self {
+        Manner { backlog: config.backlog, mode: config.unix_mode }
     }
 }
 
@@ -77,12 +84,17 @@ impl Drop for SocketFile {
 
 impl Listener {
     /// Binds `bind`, to every address that its host name has.
-    pub(crate) fn open(bind: &Bind, backlog: u16, mode: UnixMode) -> Result<Vec<Listener>, BindError> {
+    pub(crate) fn open(
+        bind: &Bind,
+        manner: &Manner,
+        handed: &HandedSockets,
+    ) -> Result<Vec<Listener>, BindError> {
         let opened = match bind {
             Bind::Tcp(host, port) | Bind::Https(host, port) | Bind::Redirect(host, port) => {
-                open_tcp(host, *port, backlog, Speaks::of(bind))
+                open_tcp(host, *port, manner, bind.speaks())
             }
-            Bind::Unix(path) => open_unix(path, backlog, mode).map(|listener| vec![listener]),
+            Bind::Unix(path) => open_unix(path, manner).map(|listener| vec![listener]),
+            Bind::Handed(speaks, which) => handed.open(which, *speaks),
         };
         opened.map_err(|source| BindError { bind: bind.clone(), source })
     }
@@ -97,7 +109,7 @@ impl Listener {
         } else {
             ListenerSocket::Tcp(socket.into())
         };
-        Ok(Listener { socket, file: None, speaks: Speaks::of(place) })
+        Ok(Listener { socket, file: None, speaks: place.speaks() })
     }
 
     /// The socket's descriptor, to be handed on.
@@ -128,14 +140,14 @@ impl Listener {
     }
 }
 
-fn open_tcp(host: &str, port: u16, backlog: u16, speaks: Speaks) -> io::Result<Vec<Listener>> {
+fn open_tcp(host: &str, port: u16, manner: &Manner, speaks: Speaks) -> io::Result<Vec<Listener>> {
     let host = if host.is_empty() { "0.0.0.0" } else { host };
     let mut addresses: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
     addresses.dedup();
-    addresses.into_iter().map(|address| open_address(address, backlog, speaks)).collect()
+    addresses.into_iter().map(|address| open_address(address, manner, speaks)).collect()
 }
 
-fn open_address(address: SocketAddr, backlog: u16, speaks: Speaks) -> io::Result<Listener> {
+fn open_address(address: SocketAddr, manner: &Manner, speaks: Speaks) -> io::Result<Listener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -143,12 +155,12 @@ fn open_address(address: SocketAddr, backlog: u16, speaks: Speaks) -> io::Result
         socket.set_only_v6(true)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(backlog.into())?;
+    socket.listen(manner.backlog.into())?;
     socket.set_nonblocking(true)?;
     Ok(Listener { socket: ListenerSocket::Tcp(socket.into()), file: None, speaks })
 }
 
-fn open_unix(path: &Path, backlog: u16, mode: UnixMode) -> io::Result<Listener> {
+fn open_unix(path: &Path, manner: &Manner) -> io::Result<Listener> {
     let (address, is_abstract) = unix_address(path)?;
     let is_socket = path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket());
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -160,14 +172,14 @@ fn open_unix(path: &Path, backlog: u16, mode: UnixMode) -> io::Result<Listener> 
         }
     }
     socket.bind(&address)?;
-    if let (Some(mode), false) = (mode.0, is_abstract) {
+    if let (Some(mode), false) = (manner.mode.0, is_abstract) {
         // Before it listens: nobody else gets in meanwhile.
         std::fs::set_permissions(path, Permissions::from_mode(mode))?;
     }
     let identified =
         || Ok::<_, io::Error>(SocketFile { path: path.to_owned(), identity: SocketFile::identify(path)? });
     let file = if is_abstract { None } else { Some(identified()?) };
-    socket.listen(backlog.into())?;
+    socket.listen(manner.backlog.into())?;
     socket.set_nonblocking(true)?;
     Ok(Listener { socket: ListenerSocket::Unix(socket.into()), file, speaks: Speaks::Http })
 }
@@ -195,29 +207,27 @@ fn written(address: &SockAddr) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
+    fn open(bind: &Bind) -> Result<Vec<Listener>, BindError> {
+        Listener::open(bind, &Manner { backlog: 16, mode: UnixMode::default() }, &HandedSockets::default())
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn an_abstract_socket_has_a_name_and_no_file() {
         let name = format!("unix:@onionskin-test-{}", std::process::id());
         let place: Bind = name.parse().expect("a place");
-        let listener = Listener::open(&place, 16, UnixMode::default()).expect("a free name");
+        let listener = open(&place).expect("a free name");
 
         assert_eq!(listener[0].bound(), place);
-        assert!(
-            Listener::open(&place, 16, UnixMode::default())
-                .expect_err("taken")
-                .to_string()
-                .contains("another program")
-        );
+        assert!(open(&place).expect_err("taken").to_string().contains("another program"));
     }
 
     #[test]
     fn a_taken_port_says_what_where_and_what_to_do() {
-        let first =
-            Listener::open(&Bind::Tcp("127.0.0.1".into(), 0), 16, UnixMode::default()).expect("a free port");
+        let first = open(&Bind::Tcp("127.0.0.1".into(), 0)).expect("a free port");
         let taken = first[0].bound();
 
-        let error = Listener::open(&taken, 16, UnixMode::default()).expect_err("taken").to_string();
+        let error = open(&taken).expect_err("taken").to_string();
 
         assert!(error.starts_with(&format!("cannot listen on {taken}: another program")), "{error}");
     }

@@ -48,6 +48,7 @@ async fn several_places_are_served_at_once() {
                 exchange(soon(TcpStream::connect((host, port))).await.expect("it listens")).await
             }
             Bind::Unix(path) => exchange(soon(UnixStream::connect(path)).await.expect("it listens")).await,
+            Bind::Handed(..) => unreachable!("nothing was handed over"),
         };
         assert!(answer.ends_with("GET /place "), "{answer}");
     }

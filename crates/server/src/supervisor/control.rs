@@ -16,7 +16,8 @@ use super::message::{Counters, ToWorker};
 use super::recycle::memory;
 use super::worker::Stage;
 use super::{Phase, Supervisor};
-use crate::listen::{Listener, ListenerSocket};
+use crate::handed::HandedSockets;
+use crate::listen::{Listener, ListenerSocket, Manner};
 use crate::{Bind, BindError, UnixMode};
 
 /// What is asked for.
@@ -62,7 +63,8 @@ impl Control {
     pub(crate) fn bind(path: Option<&Path>) -> Result<Option<Listener>, BindError> {
         let Some(path) = path else { return Ok(None) };
         let bind = Bind::Unix(path.to_owned());
-        Ok(Listener::open(&bind, WAITING, UnixMode(Some(0o600)))?.pop())
+        let manner = Manner { backlog: WAITING, mode: UnixMode(Some(0o600)) };
+        Ok(Listener::open(&bind, &manner, &HandedSockets::default())?.pop())
     }
 
     /// Within the runtime.

@@ -86,6 +86,7 @@ impl Supervisor<'_> {
             Some(FromWorker::Counters(counters)) => {
                 if let Some(worker) = self.workers.get_mut(&pid) {
                     worker.counters = counters;
+                    worker.heard = Some(Instant::now());
                 }
             }
             Some(FromWorker::Imported { folders }) => self.changes.imported(folders),

@@ -37,8 +37,9 @@ impl Supervisor<'_> {
         }
         let plan = (self.source)().and_then(|plan| {
             let config = &plan.config;
-            let places = self.places.succeeded(&config.bind, config).map_err(|error| error.to_string())?;
-            let scraped = self.measures.places.succeeded(&config.metrics_bind, config);
+            let places = self.places.succeeded(&config.bind, config, &self.handed);
+            let places = places.map_err(|error| error.to_string())?;
+            let scraped = self.measures.places.succeeded(&config.metrics_bind, config, &self.handed);
             Ok((places, scraped.map_err(|error| error.to_string())?, plan))
         });
         match plan {

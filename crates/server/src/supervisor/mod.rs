@@ -18,6 +18,7 @@ pub(crate) mod message;
 mod notify;
 mod places;
 mod plan;
+mod pulse;
 pub(crate) mod recycle;
 mod worker;
 
@@ -43,10 +44,11 @@ use self::measures::Measures;
 use self::message::FromWorker;
 use self::notify::Notify;
 use self::places::Places;
+use self::pulse::Pulse;
 use self::recycle::{Cause, Retirement};
 use self::worker::{Stage, Worker};
 use crate::listen::Listener;
-use crate::{Bind, BindError};
+use crate::{Bind, BindError, HandedSockets};
 
 /// A supervisor whose sockets are bound.
 pub struct Supervisor<'a> {
@@ -54,6 +56,7 @@ pub struct Supervisor<'a> {
     /// What the serving generation was made of.
     plan: Plan,
     places: Places,
+    handed: HandedSockets,
     /// By their process ids.
     workers: BTreeMap<u32, Worker>,
     /// The generation that serves; 0 before the first.
@@ -65,6 +68,7 @@ pub struct Supervisor<'a> {
     reload_again: bool,
     backoff: Backoff,
     notify: Notify,
+    pulse: Pulse,
     control: Option<Listener>,
     /// Those who have asked for the status, and when they are answered.
     status_replies: Vec<(Instant, Reply)>,
@@ -111,12 +115,13 @@ impl Error for BootFailure {}
 
 impl<'a> Supervisor<'a> {
     /// Binds every place of the first plan. Further ones come from `source`, when it is reloaded.
-    pub fn bind(plan: Plan, source: Source<'a>) -> Result<Self, BindError> {
-        let places = Places::default().succeeded(&plan.config.bind, &plan.config)?;
-        let scraped = Places::default().succeeded(&plan.config.metrics_bind, &plan.config)?;
+    pub fn bind(plan: Plan, source: Source<'a>, handed: HandedSockets) -> Result<Self, BindError> {
+        let places = Places::default().succeeded(&plan.config.bind, &plan.config, &handed)?;
+        let scraped = Places::default().succeeded(&plan.config.metrics_bind, &plan.config, &handed)?;
         let control = Control::bind(plan.config.control.as_deref().map(Path::new))?;
         Ok(Supervisor {
             places,
+            handed,
             source,
             plan,
             workers: BTreeMap::new(),
@@ -126,6 +131,7 @@ impl<'a> Supervisor<'a> {
             reload_again: false,
             backoff: Backoff::default(),
             notify: Notify::default(),
+            pulse: Pulse::default(),
             control,
             status_replies: Vec::new(),
             reload_replies: Vec::new(),
@@ -140,10 +146,12 @@ impl<'a> Supervisor<'a> {
         })
     }
 
-    /// Tells systemd of what happens, at the socket that `NOTIFY_SOCKET` names.
+    /// Tells systemd of what happens, at the socket that `NOTIFY_SOCKET` names; and that all is well, `within` the time
+    /// of its watchdog.
     #[must_use]
-    pub fn notifying(mut self, socket: Option<&str>) -> Self {
+    pub fn notifying(mut self, socket: Option<&str>, within: Option<Duration>) -> Self {
         self.notify = Notify::to(socket);
+        self.pulse = Pulse::within(within);
         self
     }
 
@@ -206,6 +214,7 @@ impl<'a> Supervisor<'a> {
             .chain(self.looks_at_memory())
             .chain(self.changes.due())
             .chain(self.measures_due())
+            .chain(self.pulse.due())
             .chain(self.status_replies.iter().map(|(due, _)| *due))
             .min()
     }
@@ -229,6 +238,7 @@ impl<'a> Supervisor<'a> {
         if let Some(file) = self.changes.settled(now) {
             self.changed(&file);
         }
+        self.give_sign(now);
         self.look_at_memory(now);
         self.measure(now);
         self.reply_status(now);

@@ -32,6 +32,11 @@ impl Notify {
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}\nSTATUS=reloading"));
     }
 
+    /// The watchdog need not bite.
+    pub(crate) fn alive(&self) {
+        self.send("WATCHDOG=1");
+    }
+
     /// The end has begun.
     pub(crate) fn stopping(&self) {
         self.send("STOPPING=1\nSTATUS=stopping");

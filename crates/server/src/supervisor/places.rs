@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use crate::listen::Listener;
+use crate::handed::HandedSockets;
+use crate::listen::{Listener, Manner};
 use crate::{Bind, BindError, Config};
 
 /// Every place that is bound, with its sockets.
@@ -13,13 +14,19 @@ pub(crate) struct Places {
 
 impl Places {
     /// The places of `binds`: sockets that are there are kept, others bound.
-    pub(crate) fn succeeded(&self, binds: &[Bind], config: &Config) -> Result<Self, BindError> {
+    pub(crate) fn succeeded(
+        &self,
+        binds: &[Bind],
+        config: &Config,
+        handed: &HandedSockets,
+    ) -> Result<Self, BindError> {
+        let manner = Manner::of(config);
         let mut places: Vec<(Bind, Rc<Vec<Listener>>)> = Vec::new();
         for bind in binds {
             let kept = self.places.iter().find(|(kept, _)| kept == bind);
             let listeners = match kept {
                 Some((_, listeners)) => Rc::clone(listeners),
-                None => Rc::new(Listener::open(bind, config.backlog, config.unix_mode)?),
+                None => Rc::new(Listener::open(bind, &manner, handed)?),
             };
             places.push((bind.clone(), listeners));
         }

@@ -49,6 +49,8 @@ pub(crate) struct Worker {
     pub(crate) measured: Snapshot,
     /// It was asked what it has measured, and has not answered yet.
     pub(crate) owes_measures: bool,
+    /// When it last told them.
+    pub(crate) heard: Option<Instant>,
     pub(crate) channel: Channel,
     /// The channel has come to its end.
     pub(crate) hung_up: bool,
@@ -112,6 +114,7 @@ impl Worker {
             counters: Counters::default(),
             measured: Snapshot::default(),
             owes_measures: false,
+            heard: None,
             channel,
             hung_up: false,
         })

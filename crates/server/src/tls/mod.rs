@@ -25,7 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use self::certificates::Certificates;
-use crate::{Bind, Config};
+use crate::{Config, Speaks};
 
 pub(crate) use self::facts::secured;
 pub(crate) use self::session::Session;
@@ -137,7 +137,7 @@ const LOOK: Duration = Duration::from_secs(10);
 impl Options {
     fn of(config: &Config) -> Result<Option<Self>, OptionError> {
         let spoken =
-            config.bind.iter().chain(&config.metrics_bind).find(|bind| matches!(bind, Bind::Https(..)));
+            config.bind.iter().chain(&config.metrics_bind).find(|bind| bind.speaks() == Speaks::Https);
         let (certificates, keys) = (&config.tls_certificate, &config.tls_key);
         if certificates.len() != keys.len() {
             return Err(OptionError(format!(
@@ -162,7 +162,7 @@ impl Options {
                 return Err(OptionError(message.to_owned()));
             }
             (None, true) => {
-                let sent_on = config.bind.iter().find(|bind| matches!(bind, Bind::Redirect(..)));
+                let sent_on = config.bind.iter().find(|bind| bind.speaks() == Speaks::Redirect);
                 return match sent_on {
                     None => Ok(None),
                     Some(bind) => Err(OptionError(format!(
