@@ -13,16 +13,29 @@ import socket
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 from wsgiref.util import setup_testing_defaults
 
-from onionskin import AllowAddresses, Onion, RequestId, _core
+from onionskin import (
+    AllowAddresses,
+    Compress,
+    Errors,
+    Headers,
+    Mount,
+    Onion,
+    Proxy,
+    RequestId,
+    Session,
+    StaticFiles,
+    _core,
+)
 from onionskin.serving import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 CONNECTIONS = 32
 ROUNDS = 100
@@ -71,6 +84,10 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
         file.seek(0)
         wrapped: Iterable[bytes] = environ.get("wsgi.file_wrapper", iter)(file)
         return wrapped
+    if path == "/session":
+        environ["onionskin.session"]["user"] = "somebody"
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"welcome"]
     if path == "/moved":
         start_response("302 Found", [("Location", "/text"), ("Content-Length", "0")])
         return []
@@ -78,9 +95,23 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     return [b"Nothing ", b"here"]
 
 
-layered = Onion(RequestId(), AllowAddresses(allowed_addresses=["192.0.2.0/24"], match={"path": ["/denied"]}))(
-    application
+LAYERS = Onion(
+    RequestId(),
+    AllowAddresses(allowed_addresses=["192.0.2.0/24"], match={"path": ["/denied"]}),
+    Headers(response={"set": {"X-Content-Type-Options": "nosniff"}}),
+    Errors(),
+    Compress(),
+    Session(secret=["of no use to anybody, but long enough"], secure=False, match={"path": ["/session"]}),
 )
+
+
+def build(behind: str, static: str) -> WSGIApplication:
+    """Layers of every kind around `application`, a folder and another server."""
+    targets = {
+        "/static": StaticFiles(root=static),
+        "/behind": Proxy(target=f"http://{behind}", strip_prefix="/behind"),
+    }
+    return LAYERS(Mount(targets, default=application))
 
 
 def request(line: str, headers: bytes = b"", body: bytes = b"") -> bytes:
@@ -106,6 +137,18 @@ LOADS = [
     (request("GET /large"), ROUNDS // 10),
     (request("GET /file"), ROUNDS // 10),
     (request("GET /denied"), ROUNDS),
+]
+LAYERED = [
+    (request("GET /session", BROWSER), ROUNDS // 2),
+    (request("GET /static/page.css"), ROUNDS),
+    (request("GET /static/page.css", BROWSER), ROUNDS // 2),
+    (request("GET /page", b"Accept-Encoding: zstd\r\n"), ROUNDS // 2),
+    (request("GET /large", b"Accept-Encoding: gzip\r\n"), ROUNDS // 10),
+    (request("GET /behind/text"), ROUNDS * 2),
+    (request("GET /behind/page", BROWSER), ROUNDS),
+    (request("GET /behind/large"), ROUNDS // 10),
+    (request("POST /behind/echo", BROWSER, KILOBYTE), ROUNDS // 2),
+    (request("POST /behind/echo", b"", KILOBYTE * 64), ROUNDS // 10),
 ]
 
 
@@ -139,49 +182,95 @@ def ask_anew(address: tuple[str, int], times: int) -> None:
                 pass
 
 
-def call(times: int) -> None:
+def ask_streams(address: tuple[str, int], times: int) -> None:
+    """HTTP/2 with prior knowledge (RFC 9113 section 3.3): one stream after the other."""
+
+    def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+        return b"%s%c%c%s%s" % (
+            len(payload).to_bytes(3, "big"),
+            kind,
+            flags,
+            stream.to_bytes(4, "big"),
+            payload,
+        )
+
+    settings, headers, ended, acknowledged = 4, 1, 0x1, 0x1
+    # :method GET, :scheme http, names by the static table, values as they are (RFC 7541 section 6.2.2).
+    fields = b"\x82\x86\x04\x05/text\x01\x0e127.0.0.1:8000"
+    with socket.create_connection(address) as connection, connection.makefile("rb") as answers:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(settings, 0, 0))
+        for stream in range(1, 2 * times, 2):
+            connection.sendall(frame(headers, ended | 0x4, stream, fields))
+            while True:
+                head = answers.read(9)
+                answers.read(int.from_bytes(head[:3], "big"))
+                if head[3] == settings and not head[4] & acknowledged:
+                    connection.sendall(frame(settings, acknowledged, 0))
+                if head[5:] == stream.to_bytes(4, "big") and head[4] & ended:
+                    break
+
+
+def call(app: WSGIApplication, times: int) -> None:
     """The other door: calls, as from another server."""
     for _ in range(times):
         environ: WSGIEnvironment = {"PATH_INFO": "/page", "REMOTE_ADDR": "192.0.2.7"}
         setup_testing_defaults(environ)
         environ["wsgi.input"] = io.BytesIO()
-        answer = layered(environ, lambda *_: lambda _: None)
+        answer = app(environ, lambda *_: lambda _: None)
         for _block in answer:
             pass
         if close := getattr(answer, "close", None):
             close()
 
 
-def serve(name: str) -> None:
-    app = {"plain": application, "layered": layered}[name]
+def serve(app: WSGIApplication) -> None:
     server = _core.Server(app, {"bind": ["127.0.0.1:0"], "threads": 1})
     print(server.bound[0], flush=True)
     run(server)
 
 
-def train(name: str) -> None:
-    """Asks a server with one of the applications everything.
+class Served:
+    """A server in a process of its own.
 
-    The server has to end in peace, for a process writes its profile at its very end.
+    It has to end in peace: a process writes its profile at its very end.
     """
-    served = subprocess.Popen([sys.executable, __file__, name], stdout=subprocess.PIPE, text=True)
-    assert served.stdout is not None
-    host, _, port = served.stdout.readline().strip().rpartition(":")
-    address = host, int(port)
-    try:
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, "serve", *arguments], stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        self.bound = self.process.stdout.readline().strip()
+        host, _, port = self.bound.rpartition(":")
+        self.address = host, int(port)
+
+    def __enter__(self) -> Served:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        if status := self.process.wait():
+            sys.exit(f"training: a server ended with {status}")
+
+
+def train() -> None:
+    with tempfile.TemporaryDirectory() as static, Served() as plain:
+        Path(static, "page.css").write_bytes(KILOBYTE * 10)
         for asked, rounds in LOADS:
-            ask(address, asked, rounds)
-        ask_anew(address, ROUNDS)
-    finally:
-        served.terminate()
-        if status := served.wait():
-            sys.exit(f"training: the server with the {name} application ended with {status}")
+            ask(plain.address, asked, rounds)
+        ask_anew(plain.address, ROUNDS)
+        ask_streams(plain.address, ROUNDS * 10)
+        with Served(plain.bound, static) as layered:
+            for asked, rounds in [*LOADS, *LAYERED]:
+                ask(layered.address, asked, rounds)
+        call(build(plain.bound, static), ROUNDS * CONNECTIONS)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        serve(sys.argv[1])
-    else:
-        train("plain")
-        train("layered")
-        call(ROUNDS * CONNECTIONS)
+    match sys.argv[1:]:
+        case ["serve"]:
+            serve(application)
+        case ["serve", behind, static]:
+            serve(build(behind, static))
+        case _:
+            train()

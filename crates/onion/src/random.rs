@@ -1,57 +1,57 @@
-//! Random bytes for ids: from the kernel, but not one system call a request.
+//! Random bytes for ids, without asking the kernel each time.
 //!
 //! ```
 //! let [first, second]: [[u8; 16]; 2] = [onion::random(), onion::random()];
 //! assert_ne!(first, second);
 //! ```
 //!
-//! Promises: no byte is given twice. A process that was forked has its parent's store: who forks calls
-//! [`forget_random`] in the child.
+//! Promises: each thread has a generator of its own (`ChaCha12`), begun by the kernel's random bytes. A process that was
+//! forked has its parent's generators: who forks calls [`forget_random`] in the child.
 //!
-//! It is not for keys: what is in store could be read by whoever reads the process's memory.
+//! It is not for keys: who can read the process's memory knows what will be given.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use chacha20::ChaCha12Rng;
+use chacha20::rand_core::{Rng, SeedableRng};
 
 /// `N` random bytes.
 ///
 /// # Panics
 ///
-/// If the kernel has none, which it promises not to happen once it has started.
+/// If the kernel has none to begin with, which it promises not to happen once it has started.
 pub fn random<const N: usize>() -> [u8; N] {
-    const { assert!(N <= STORED, "more than is in store") }
-    STORE.with_borrow_mut(|store| {
+    GENERATOR.with_borrow_mut(|kept| {
         let forks = FORKS.load(Ordering::Relaxed);
-        if store.left < N || store.forks != forks {
-            getrandom::fill(&mut store.bytes).expect("the kernel has random bytes");
-            (store.left, store.forks) = (STORED, forks);
-        }
-        store.left -= N;
+        let generator = match kept {
+            Some((generator, begun)) if *begun == forks => generator,
+            _ => &mut kept.insert((begin(), forks)).0,
+        };
         let mut taken = [0; N];
-        taken.copy_from_slice(&store.bytes[store.left..store.left + N]);
+        generator.fill_bytes(&mut taken);
         taken
     })
 }
 
-/// Throws away what is in store, in every thread: the parent process has the same.
+/// Has every thread begin anew: the parent process would give the same.
 pub fn forget_random() {
     FORKS.fetch_add(1, Ordering::Relaxed);
+}
+
+fn begin() -> ChaCha12Rng {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).expect("the kernel has random bytes");
+    ChaCha12Rng::from_seed(seed)
 }
 
 /// How often [`forget_random`] was called.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-struct Store {
-    bytes: [u8; STORED],
-    left: usize,
-    forks: u32,
-}
-
 thread_local! {
-    static STORE: RefCell<Store> = const { RefCell::new(Store { bytes: [0; STORED], left: 0, forks: 0 }) };
+    /// And how often it had been called when this one was begun.
+    static GENERATOR: RefCell<Option<(ChaCha12Rng, u32)>> = const { RefCell::new(None) };
 }
-
-const STORED: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -67,13 +67,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_store_at_a_fork_is_not_given() {
+    fn what_a_parent_would_give_is_not_given_after_a_fork() {
+        let begun_with = || GENERATOR.with_borrow(|kept| kept.as_ref().map(|(of, _)| of.get_seed()));
         let _: [u8; 8] = random();
-        let stored = STORE.with_borrow(|store| store.bytes);
+        let parent = begun_with();
 
         forget_random();
-        let after: [u8; 8] = random();
+        let _: [u8; 8] = random();
 
-        assert!(stored.windows(8).all(|window| window != after));
+        assert_ne!(begun_with(), parent);
     }
 }

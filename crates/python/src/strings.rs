@@ -8,7 +8,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use rustc_hash::FxHashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// The `str` that has one code point for each of `bytes`.
 pub(crate) fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
@@ -100,6 +100,14 @@ impl HeaderKeys {
         }
         key.into_bound(py)
     }
+}
+
+/// The environ key that layers tell the application something under. One that is known at compile time is kept.
+pub(crate) fn told_key<'py>(py: Python<'py>, key: &Cow<'static, str>) -> Bound<'py, PyString> {
+    static KEPT: LazyLock<Mutex<FxHashMap<&'static str, Py<PyString>>>> = LazyLock::new(Mutex::default);
+    let Cow::Borrowed(key) = *key else { return PyString::new(py, key) };
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.entry(key).or_insert_with(|| PyString::intern(py, key).unbind()).bind(py).clone()
 }
 
 fn make_key(py: Python<'_>, name: &HeaderName) -> Py<PyString> {

@@ -123,8 +123,9 @@ impl Compiled {
             headers.remove(name);
         }
         for (name, values) in &self.set {
-            headers.remove(name);
-            append(headers, name, values);
+            let Some((first, others)) = values.split_first() else { continue };
+            headers.insert(name, first.clone());
+            append(headers, name, others);
         }
         for (name, values) in &self.append {
             append(headers, name, values);

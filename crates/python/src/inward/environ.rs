@@ -2,6 +2,8 @@
 //!
 //! Copying a dict of constants and setting what changes costs a third of filling a new one.
 
+use std::borrow::Cow;
+
 use http::header::{CONTENT_LENGTH, COOKIE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use onion::{Context, Request, Value, path};
@@ -11,7 +13,7 @@ use pyo3::types::{PyDict, PyString};
 use super::input::Input;
 use super::templates::Templates;
 use crate::live;
-use crate::strings::{HeaderKeys, ascii, latin1};
+use crate::strings::{HeaderKeys, ascii, latin1, told_key};
 use crate::wsgi::Fixed;
 
 /// What makes environs for the requests of one server.
@@ -122,7 +124,8 @@ pub(crate) fn joiner(name: &HeaderName) -> &'static [u8] {
 }
 
 /// Puts what a layer told the application into environ.
-pub(crate) fn set_told(environ: &Bound<'_, PyDict>, key: &str, value: &Value) -> PyResult<()> {
+pub(crate) fn set_told(environ: &Bound<'_, PyDict>, key: &Cow<'static, str>, value: &Value) -> PyResult<()> {
+    let key = told_key(environ.py(), key);
     match value {
         Value::Text(text) => environ.set_item(key, text),
         Value::Header(value) => environ.set_item(key, latin1(environ.py(), value.as_bytes())),
