@@ -4,6 +4,7 @@
 //! is optional: a map that is dropped is merely not used again.
 
 use std::cell::RefCell;
+use std::mem;
 
 use http::{Extensions, HeaderMap};
 
@@ -28,7 +29,14 @@ pub fn headers() -> HeaderMap {
 pub fn extensions(context: Context) -> Extensions {
     let mut extensions = SPARE.with_borrow_mut(|spare| spare.extensions.pop()).unwrap_or_default();
     match extensions.get_mut::<Context>() {
-        Some(place) => *place = context,
+        Some(place) => {
+            let told = mem::take(&mut place.told);
+            *place = context;
+            // Room from the last time, where there is nothing to tell yet.
+            if place.told.capacity() == 0 {
+                place.told = told;
+            }
+        }
         None => drop(extensions.insert(context)),
     }
     extensions
@@ -51,7 +59,9 @@ pub fn give_back(headers: HeaderMap, mut extensions: Extensions) {
     give_headers(headers);
     let alone = extensions.len() == 1;
     let Some(context) = extensions.get_mut::<Context>().filter(|_| alone) else { return };
-    *context = Context::default();
+    let mut told = mem::take(&mut context.told);
+    told.clear();
+    *context = Context { told, ..Context::default() };
     SPARE.with_borrow_mut(|spare| {
         if spare.extensions.len() < MOST {
             spare.extensions.push(extensions);

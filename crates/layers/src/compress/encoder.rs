@@ -1,7 +1,8 @@
 //! The codecs behind one face, and the used ones that are kept for the next response.
 //!
 //! A fresh zstd context costs as much as compressing 5 KB, a fresh gzip stream a quarter of what 10 KB cost: so both
-//! are used again. A brotli encoder can't be.
+//! are used again, with the room for what comes out, which is fresh from the kernel otherwise. A brotli encoder can't
+//! be.
 
 use std::fmt;
 use std::mem;
@@ -34,16 +35,39 @@ pub(super) struct Levels {
     pub(super) gzip: u8,
 }
 
+impl Levels {
+    /// How much is too much to be compressed on a thread of the network, in bytes: what takes half a millisecond or so.
+    /// To hand work to another thread costs some 30 µs, so less than that stays.
+    pub(super) fn heavy(self, coding: Coding) -> usize {
+        let kibibytes = match coding {
+            Coding::Zstd if self.zstd <= 3 => 256,
+            Coding::Brotli if self.brotli <= 4 => 128,
+            Coding::Zstd if self.zstd <= 9 => 64,
+            Coding::Gzip | Coding::Identity if self.gzip <= 6 => 64,
+            Coding::Brotli if self.brotli <= 9 => 32,
+            Coding::Gzip | Coding::Identity => 32,
+            Coding::Zstd => 8,
+            Coding::Brotli => 2,
+        };
+        kibibytes * 1024
+    }
+}
+
 /// Makes encoders.
 pub(super) struct Encoders {
-    levels: Levels,
+    pub(super) levels: Levels,
     zstd: Mutex<Vec<CCtx<'static>>>,
     gzip: Mutex<Vec<Compress>>,
+    rooms: Mutex<Vec<Vec<u8>>>,
 }
 
 /// One compressed body in the making.
 pub(super) struct Encoder {
     codec: Codec,
+    /// What came out last, and its memory.
+    room: Vec<u8>,
+    /// How much is too much for a thread of the network, in bytes.
+    pub(super) heavy: usize,
     home: Arc<Encoders>,
 }
 
@@ -71,7 +95,7 @@ impl std::error::Error for Refused {}
 
 impl Encoders {
     pub(super) fn new(levels: Levels) -> Arc<Self> {
-        Arc::new(Encoders { levels, zstd: Mutex::default(), gzip: Mutex::default() })
+        Arc::new(Encoders { levels, zstd: Mutex::default(), gzip: Mutex::default(), rooms: Mutex::default() })
     }
 
     /// An encoder for a body of `length` bytes, if that is known.
@@ -81,7 +105,8 @@ impl Encoders {
             Coding::Brotli => Codec::Brotli(self.brotli(length)),
             Coding::Gzip | Coding::Identity => Codec::Gzip(self.gzip()),
         };
-        Ok(Encoder { codec, home: Arc::clone(self) })
+        let room = lock(&self.rooms).pop().unwrap_or_default();
+        Ok(Encoder { codec, room, heavy: self.levels.heavy(coding), home: Arc::clone(self) })
     }
 
     fn zstd(&self, length: Option<usize>) -> Result<CCtx<'static>, Refused> {
@@ -123,7 +148,10 @@ impl Encoders {
     }
 
     /// Keeps what can be used again, and is not so large that it should not be kept.
-    fn keep(&self, codec: Codec) {
+    fn keep(&self, codec: Codec, room: Vec<u8>) {
+        if (1..=LARGEST_KEPT).contains(&room.capacity()) {
+            put(&self.rooms, room);
+        }
         match codec {
             Codec::Zstd(context) if context.sizeof() <= LARGEST_KEPT => put(&self.zstd, context),
             Codec::Gzip(compress) => put(&self.gzip, compress),
@@ -159,56 +187,59 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Encoder {
     /// What comes out after `input` went in.
     pub(super) fn encode(&mut self, input: &[u8], then: Then) -> Result<Vec<u8>, Refused> {
+        let room = &mut self.room;
+        room.clear();
         match &mut self.codec {
-            Codec::Zstd(context) => zstd(context, input, then),
-            Codec::Brotli(encoder) => brotli(encoder, input, then),
-            Codec::Gzip(compress) => gzip(compress, input, then),
-            Codec::Gone => Err(Refused("it was finished before")),
+            Codec::Zstd(context) => zstd(context, input, then, room)?,
+            Codec::Brotli(encoder) => brotli(encoder, input, then, room)?,
+            Codec::Gzip(compress) => gzip(compress, input, then, room)?,
+            Codec::Gone => return Err(Refused("it was finished before")),
         }
+        Ok(room.to_vec())
     }
 }
 
 impl Drop for Encoder {
     fn drop(&mut self) {
         let codec = mem::replace(&mut self.codec, Codec::Gone);
-        self.home.keep(codec);
+        self.home.keep(codec, mem::take(&mut self.room));
     }
 }
 
-fn zstd(context: &mut CCtx<'static>, input: &[u8], then: Then) -> Result<Vec<u8>, Refused> {
+fn zstd(context: &mut CCtx<'static>, input: &[u8], then: Then, out: &mut Vec<u8>) -> Result<(), Refused> {
     let directive = match then {
         Then::GoOn => ZSTD_EndDirective::ZSTD_e_continue,
         Then::Flush => ZSTD_EndDirective::ZSTD_e_flush,
         Then::Finish => ZSTD_EndDirective::ZSTD_e_end,
     };
     // With room for all of it, a whole body is compressed in one go, from where it is.
-    let mut out = Vec::with_capacity(zstd_safe::compress_bound(input.len()));
+    out.reserve(zstd_safe::compress_bound(input.len()));
     let mut input = InBuffer::around(input);
     loop {
         let filled = out.len();
-        let mut output = OutBuffer::around_pos(&mut out, filled);
+        let mut output = OutBuffer::around_pos(out, filled);
         let left = context
             .compress_stream2(&mut output, &mut input, directive)
             .map_err(|code| Refused(zstd_safe::get_error_name(code)))?;
         let is_done = if then == Then::GoOn { input.pos() == input.src.len() } else { left == 0 };
         if is_done {
-            return Ok(out);
+            return Ok(());
         }
         out.reserve(left.max(LEAST_ROOM));
     }
 }
 
-fn gzip(compress: &mut Compress, mut input: &[u8], then: Then) -> Result<Vec<u8>, Refused> {
+fn gzip(compress: &mut Compress, mut input: &[u8], then: Then, out: &mut Vec<u8>) -> Result<(), Refused> {
     let flush = match then {
         Then::GoOn => FlushCompress::None,
         Then::Flush => FlushCompress::Sync,
         Then::Finish => FlushCompress::Finish,
     };
-    let mut out = Vec::with_capacity(input.len() / 3 + LEAST_ROOM);
+    out.reserve(input.len() / 3 + LEAST_ROOM);
     loop {
         let before = compress.total_in();
         let status =
-            compress.compress_vec(input, &mut out, flush).map_err(|_| Refused("gzip's stream is broken"))?;
+            compress.compress_vec(input, out, flush).map_err(|_| Refused("gzip's stream is broken"))?;
         let taken = usize::try_from(compress.total_in() - before).unwrap_or(input.len());
         input = &input[taken..];
         // With room left in the end, nothing is left inside.
@@ -218,19 +249,19 @@ fn gzip(compress: &mut Compress, mut input: &[u8], then: Then) -> Result<Vec<u8>
             input.is_empty() && out.len() < out.capacity()
         };
         if is_done {
-            return Ok(out);
+            return Ok(());
         }
         out.reserve(input.len() / 3 + LEAST_ROOM);
     }
 }
 
-fn brotli(encoder: &mut Brotli, input: &[u8], then: Then) -> Result<Vec<u8>, Refused> {
+fn brotli(encoder: &mut Brotli, input: &[u8], then: Then, out: &mut Vec<u8>) -> Result<(), Refused> {
     let operation = match then {
         Then::GoOn => BrotliEncoderOperation::BROTLI_OPERATION_PROCESS,
         Then::Flush => BrotliEncoderOperation::BROTLI_OPERATION_FLUSH,
         Then::Finish => BrotliEncoderOperation::BROTLI_OPERATION_FINISH,
     };
-    let mut out = vec![0; input.len() / 3 + LEAST_ROOM];
+    out.resize(input.len() / 3 + LEAST_ROOM, 0);
     let (mut left, mut position, mut filled) = (input.len(), 0, 0);
     loop {
         let mut room = out.len() - filled;
@@ -240,7 +271,7 @@ fn brotli(encoder: &mut Brotli, input: &[u8], then: Then) -> Result<Vec<u8>, Ref
             input,
             &mut position,
             &mut room,
-            &mut out,
+            out,
             &mut filled,
             &mut None,
             &mut |_, _, _, _| (),
@@ -251,7 +282,7 @@ fn brotli(encoder: &mut Brotli, input: &[u8], then: Then) -> Result<Vec<u8>, Ref
         // With room left in the end, nothing is left inside.
         if left == 0 && room > 0 && (then != Then::Finish || encoder.is_finished()) {
             out.truncate(filled);
-            return Ok(out);
+            return Ok(());
         }
         out.resize(filled + left / 3 + LEAST_ROOM, 0);
     }

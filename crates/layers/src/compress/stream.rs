@@ -42,9 +42,6 @@ enum State {
 
 type Work = JoinHandle<(Encoder, Result<Vec<u8>, Refused>)>;
 
-/// So much work (in bytes to compress) is taken off the network's thread, if there is another one: half a millisecond.
-pub(super) const HEAVY: usize = 32 * 1024;
-
 /// A block is compressed in pieces of this size, so that the first can leave before the last is done.
 const PIECE: usize = 256 * 1024;
 
@@ -78,7 +75,7 @@ impl Encoded {
     /// Puts `piece` into the encoder: here, or elsewhere if it is much. Gives what came out here.
     fn put_in(&mut self, mut encoder: Encoder, piece: Bytes, then: Then) -> Result<Vec<u8>, BodyError> {
         self.kept += piece.len();
-        let is_heavy = self.kept > HEAVY;
+        let is_heavy = self.kept > encoder.heavy;
         if then != Then::GoOn {
             self.kept = 0;
         }

@@ -9,7 +9,7 @@ use onion::{Body, FileRange};
 use tokio::task::spawn_blocking;
 
 use super::encoder::{Encoders, Then};
-use super::stream::{HEAVY, has_pool};
+use super::stream::has_pool;
 use crate::accept::Coding;
 
 /// A body that is all there, and not so large that it had better go out in pieces.
@@ -31,7 +31,7 @@ impl Whole {
 
     /// What it becomes, if that is smaller.
     pub(super) async fn encode(self, encoders: &Arc<Encoders>, coding: Coding) -> Option<Vec<u8>> {
-        let is_heavy = self.length() > HEAVY || matches!(self, Whole::File(_));
+        let is_heavy = self.length() > encoders.levels.heavy(coding) || matches!(self, Whole::File(_));
         let encoders = Arc::clone(encoders);
         let work = move || {
             let bytes = self.read()?;

@@ -84,7 +84,7 @@ struct Errors {
 struct Asked {
     is_head: bool,
     /// The `Accept` fields, if they count.
-    accept: HeaderMap,
+    accept: Vec<HeaderValue>,
     request_id: Option<Value>,
 }
 
@@ -111,12 +111,13 @@ impl Errors {
     }
 
     fn remember(&self, request: &Request) -> Asked {
-        let mut accept = HeaderMap::new();
-        if self.problem_json == ProblemJson::Accept {
-            for field in request.headers().get_all(header::ACCEPT) {
-                accept.append(header::ACCEPT, field.clone());
-            }
-        }
+        let counts =
+            self.problem_json == ProblemJson::Accept && request.headers().contains_key(header::ACCEPT);
+        let accept = if counts {
+            request.headers().get_all(header::ACCEPT).iter().cloned().collect()
+        } else {
+            Vec::new()
+        };
         let told = request.context().into_iter().flat_map(|context| &context.told);
         let request_id = told.rev().find(|(key, _)| key == "onionskin.request_id");
         let request_id = request_id.map(|(_, id)| id.clone());
@@ -195,7 +196,9 @@ impl Errors {
             ProblemJson::Always => true,
             ProblemJson::Never => false,
             ProblemJson::Accept => {
-                let weight = |offered| media::weight(&asked.accept, offered);
+                let mut accept = HeaderMap::new();
+                accept.extend(asked.accept.iter().map(|field| (header::ACCEPT, field.clone())));
+                let weight = |offered| media::weight(&accept, offered);
                 weight("application/problem+json").max(weight("application/json")) > weight(page.media_type())
             }
         }

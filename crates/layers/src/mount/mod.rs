@@ -22,6 +22,7 @@ mod hosts;
 mod route;
 mod tree;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -105,7 +106,10 @@ impl Layer for Mount {
                 None => next.run(request),
             };
         };
-        let length = encoded_length(request.path(), found.length);
+        let length = match decoded {
+            Cow::Borrowed(_) => found.length,
+            Cow::Owned(_) => encoded_length(request.path(), found.length),
+        };
         if self.slash == Slash::Redirect && length > 0 && length == request.path().len() {
             return answer(with_slash(&request));
         }

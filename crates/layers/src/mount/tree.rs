@@ -1,14 +1,14 @@
 //! The paths of the routes, as a tree of segments: a request costs one look-up a segment, however many routes there
 //! are.
 
-use std::collections::HashMap;
-
 use http::Method;
+use rustc_hash::FxHashMap;
 
 /// Everything at and below one path.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    below: HashMap<Vec<u8>, Tree>,
+    /// Requests only look things up here: they can't make it collide.
+    below: FxHashMap<Vec<u8>, Tree>,
     /// Those with methods first: they are the more specific.
     here: Vec<(Option<Vec<Method>>, usize)>,
 }
