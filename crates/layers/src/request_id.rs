@@ -18,6 +18,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use onion::{Answer, Declaration, Layer, Next, OptionError, Phase, Request, RequestExt, Value};
 use schemars::JsonSchema;
@@ -56,7 +57,7 @@ struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let (header, format) = ("x-request-id".to_owned(), Format::Uuid7);
+        let (header, format) = (USUAL.to_owned(), Format::Uuid7);
         Options { header, trust_inbound: false, format, traceparent: true, max_len: LONGEST }
     }
 }
@@ -76,10 +77,12 @@ struct RequestId {
 
 impl Layer for RequestId {
     fn call<'a>(&'a self, mut request: Request, next: Next<'a>) -> Answer<'a> {
+        let mut new = self.make();
+        let traceparent = new.split_to(trace_context::LENGTH);
         if self.options.traceparent {
-            trace_context::see_to(&mut request, self.options.trust_inbound, onion::random());
+            trace_context::see_to(&mut request, self.options.trust_inbound, traceparent);
         }
-        let id = self.see_to_id(&mut request);
+        let id = self.see_to_id(&mut request, new);
         let answer = next.run(request);
         Box::pin(async {
             let mut response = answer.await;
@@ -94,22 +97,35 @@ impl RequestId {
         let refused = |why: &str| {
             OptionError(format!("header: {:?} {why}; give one such as x-request-id", options.header))
         };
-        let header: HeaderName = options.header.parse().map_err(|_| refused("is no header name"))?;
+        let header = match options.header.as_str() {
+            // Its clones count no references.
+            USUAL => HeaderName::from_static(USUAL),
+            other => other.parse().map_err(|_| refused("is no header name"))?,
+        };
         if header.as_str().contains('_') {
             return Err(refused("has an underscore, which environ can't tell from a hyphen"));
         }
-        if TAKEN.contains(&header.as_str()) {
+        if TAKEN.split(' ').any(|taken| taken == header.as_str()) {
             return Err(refused("has a meaning of its own"));
         }
         Ok(RequestId { header, options })
     }
 
+    /// A new trace context, and a new id right behind it: they share their memory.
+    fn make(&self) -> Bytes {
+        let mut text = [0; trace_context::LENGTH + Hyphenated::LENGTH];
+        let (traceparent, id) = text.split_at_mut(trace_context::LENGTH);
+        traceparent.copy_from_slice(&trace_context::made_of(onion::random()));
+        self.options.format.write(SystemTime::now(), onion::random(), id);
+        Bytes::copy_from_slice(&text)
+    }
+
     /// Sees to it that the request has one good id, tells it, and gives it for the response.
-    fn see_to_id(&self, request: &mut Request) -> HeaderValue {
+    fn see_to_id(&self, request: &mut Request, new: Bytes) -> HeaderValue {
         let trusted = self.options.trust_inbound.then(|| only(request.headers(), &self.header)).flatten();
         let id = match trusted.filter(|id| self.is_good(id)) {
             Some(id) => HeaderValue::from_str(id).expect("a good id is made of visible ASCII"),
-            None => self.options.format.id(SystemTime::now(), onion::random()),
+            None => HeaderValue::from_maybe_shared(new).expect("an id is made of visible ASCII"),
         };
         request.headers_mut().insert(self.header.clone(), id.clone());
         request.tell("onionskin.request_id", Value::Header(id.clone()));
@@ -123,8 +139,8 @@ impl RequestId {
 }
 
 impl Format {
-    /// An id that is made at `now`.
-    fn id(self, now: SystemTime, random: [u8; 16]) -> HeaderValue {
+    /// Writes an id that is made at `now`.
+    fn write(self, now: SystemTime, random: [u8; 16], text: &mut [u8]) {
         let id = match self {
             Format::Uuid7 => {
                 let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -134,25 +150,18 @@ impl Format {
             }
             Format::Uuid4 => uuid::Builder::from_random_bytes(random),
         };
-        let mut text = [0; Hyphenated::LENGTH];
-        let text = id.into_uuid().hyphenated().encode_lower(&mut text);
-        HeaderValue::from_str(text).expect("an id is made of visible ASCII")
+        id.into_uuid().hyphenated().encode_lower(text);
     }
 }
+
+/// The header that most use.
+const USUAL: &str = "x-request-id";
 
 const LONGEST: NonZeroU16 = NonZeroU16::new(128).expect("128 is not zero");
 
 /// Headers that an id would break.
-const TAKEN: &[&str] = &[
-    "connection",
-    "content-length",
-    "content-type",
-    "cookie",
-    "host",
-    "traceparent",
-    "tracestate",
-    "transfer-encoding",
-];
+const TAKEN: &str =
+    "connection content-length content-type cookie host traceparent tracestate transfer-encoding";
 
 #[cfg(test)]
 mod tests {
@@ -221,8 +230,13 @@ mod tests {
     fn a_uuid7_begins_with_the_time_and_a_uuid4_does_not() {
         let now = UNIX_EPOCH + Duration::from_millis(0x0123_4567_89ab);
 
-        assert_eq!(Format::Uuid7.id(now, [0xff; 16]), "01234567-89ab-7fff-bfff-ffffffffffff");
-        assert_eq!(Format::Uuid4.id(now, [0xff; 16]), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        let id = |format: Format| {
+            let mut text = [0; Hyphenated::LENGTH];
+            format.write(now, [0xff; 16], &mut text);
+            String::from_utf8(text.into()).expect("ASCII")
+        };
+        assert_eq!(id(Format::Uuid7), "01234567-89ab-7fff-bfff-ffffffffffff");
+        assert_eq!(id(Format::Uuid4), "ffffffff-ffff-4fff-bfff-ffffffffffff");
     }
 
     #[test]

@@ -14,29 +14,36 @@ use crate::fields::only;
 
 /// Sees to it that the request has one good `traceparent`, and tells its trace id.
 ///
-/// One that came with the request is kept if it is `trusted` and valid.
-pub(crate) fn see_to(request: &mut Request, trusted: bool, random: [u8; 24]) {
+/// One that came with the request is kept if it is `trusted` and valid; else `new` takes the place of all others.
+pub(crate) fn see_to(request: &mut Request, trusted: bool, new: Bytes) {
     let inbound = if trusted { only(request.headers(), &TRACEPARENT).and_then(trace_id) } else { None };
     let id = match inbound {
         Some(id) => HeaderValue::from_str(id).expect("a trace id is hexadecimal"),
-        None => replace(request, random),
+        None => replace(request, new),
     };
     request.tell("onionskin.trace_id", Value::Header(id));
 }
 
-/// Puts a new trace context in the place of any other, and gives its trace id.
-fn replace(request: &mut Request, random: [u8; 24]) -> HeaderValue {
-    let mut text = *b"00-tttttttttttttttttttttttttttttttt-pppppppppppppppp-00";
-    let (trace, parent) = random.split_at(16);
-    write_hexadecimal(&mut text[TRACE], trace);
-    write_hexadecimal(&mut text[PARENT], parent);
-    let text = Bytes::copy_from_slice(&text);
-    let id = HeaderValue::from_maybe_shared(text.slice(TRACE)).expect("hexadecimal");
-    let traceparent = HeaderValue::from_maybe_shared(text).expect("it is made of visible ASCII");
+/// Puts `new` in the place of any other, and gives its trace id.
+fn replace(request: &mut Request, new: Bytes) -> HeaderValue {
+    let id = HeaderValue::from_maybe_shared(new.slice(TRACE)).expect("hexadecimal");
+    let traceparent = HeaderValue::from_maybe_shared(new).expect("it is made of visible ASCII");
     request.headers_mut().insert(TRACEPARENT, traceparent);
     request.headers_mut().remove(TRACESTATE);
     id
 }
+
+/// The text of a new `traceparent`.
+pub(crate) fn made_of(random: [u8; 24]) -> [u8; LENGTH] {
+    let mut text = *b"00-tttttttttttttttttttttttttttttttt-pppppppppppppppp-00";
+    let (trace, parent) = random.split_at(16);
+    write_hexadecimal(&mut text[TRACE], trace);
+    write_hexadecimal(&mut text[PARENT], parent);
+    text
+}
+
+/// Of a `traceparent` of version 00, in bytes.
+pub(crate) const LENGTH: usize = 55;
 
 fn write_hexadecimal(text: &mut [u8], bytes: &[u8]) {
     for (digits, byte) in text.chunks_exact_mut(2).zip(bytes) {
@@ -115,11 +122,9 @@ mod tests {
 
     #[test]
     fn a_new_trace_context_is_made_of_the_random_bytes() {
-        let mut request = request(None, &[]);
-        see_to(&mut request, false, array::from_fn(|index| u8::try_from(index).expect("small")));
+        let random = array::from_fn(|index| u8::try_from(index).expect("small"));
 
-        let expected = "00-000102030405060708090a0b0c0d0e0f-1011121314151617-00";
-        assert_eq!(request.headers()["traceparent"], expected);
+        assert_eq!(&made_of(random), b"00-000102030405060708090a0b0c0d0e0f-1011121314151617-00");
     }
 
     #[test]
