@@ -195,7 +195,7 @@ impl Encoder {
             Codec::Gzip(compress) => gzip(compress, input, then, room)?,
             Codec::Gone => return Err(Refused("it was finished before")),
         }
-        Ok(room.to_vec())
+        Ok(room.clone())
     }
 }
 
