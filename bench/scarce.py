@@ -101,7 +101,7 @@ class Trial:
 
 def no_descriptors(trial: Trial) -> None:
     """More connections come than the process has descriptors for; some end, others come, all the while."""
-    # The server takes no more connections than it has files for; but it can't know what the application takes.
+    # The server takes no more connections than it has files for, but can't know what the application takes.
     environment = {"HELD": str(MOST_FILES // 2)}
     with trial.serve("--header-timeout", "30s", most_files=MOST_FILES, environment=environment) as server:
         kept = KeepAlive(server.port)

@@ -18,21 +18,23 @@ Made = TypeVar("Made")
 
 def build(
     data: Mapping[str, Any],
-    app: WSGIApplication | None = None,
+    app: WSGIApplication | str | None = None,
     find: Callable[[str], WSGIApplication] = load,
 ) -> WSGIApplication:
     """The onion that a configuration describes.
 
     Args:
         data: The data of a configuration.
-        app: The application, in the place of the one that is described.
+        app: The application, or its name, in the place of the one that is described.
         find: Finds an application by its name.
 
     Raises:
         ConfigurationError: A layer's option is wrong, or there is no application.
     """
     if app is None and data["application"] is not None:
-        app = find(data["application"]["value"])
+        app = data["application"]["value"]
+    if isinstance(app, str):
+        app = find(app)
     if data["mounts"]:
         app = mounted(data, app, find)
     return around(data["layers"], app, "there is no application")

@@ -11,8 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from onionskin import _core
-from onionskin.building import build, check
-from onionskin.configuration import INHERITED_BY, placed, read, server_options
+from onionskin.building import build
+from onionskin.configuration import INHERITED_BY, read, server_options
 from onionskin.handed import handed_over
 from onionskin.serving import serve_onion
 from onionskin.target import load
@@ -277,13 +277,9 @@ def run_schema(_: argparse.Namespace) -> int:
 
 def data_of(arguments: Sequence[str]) -> dict[str, Any]:
     """The data of the configuration by these arguments: now, and by every reload."""
-    data = configured(parser(arguments).parse_args(arguments)).data
-    check(data)
-    try:
-        _core.Server.check(server_options(data))
-    except _core.ConfigurationError as error:
-        raise placed(data, error) from None
-    return data
+    from onionskin import workers
+
+    return workers.servable(configured(parser(arguments).parse_args(arguments)).data)
 
 
 def load_or_tell(target: str) -> WSGIApplication:

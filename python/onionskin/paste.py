@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from onionskin import _core
 from onionskin.building import build
 from onionskin.configuration import read
-from onionskin.serving import serve_onion
+from onionskin.serving import serve_onion, workers_asked_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,6 +41,13 @@ def server(global_conf: Mapping[str, str], **options: str) -> Serve:
     """
     arguments: dict[str, Any] = with_places(options)
     data = read(config=False, arguments=arguments).data
+    if asked := workers_asked_for(data):
+        way_out = (
+            "take the line out, or have a module call paste.deploy.loadapp, and run onionskin serve MODULE"
+        )
+        raise _core.ConfigurationError(
+            f"{asked}: an application is handed over here, and workers import theirs; {way_out}"
+        )
 
     def serve(app: WSGIApplication) -> bool:
         return serve_onion(build(data, app), data)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from onionskin import _core
 from onionskin.building import build
-from onionskin.configuration import placed, read
+from onionskin.configuration import placed, read, server_options
 from onionskin.diagram import diagram
 from onionskin.handed import Handed, handed_over, options_with
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def serve(
-    app: WSGIApplication | None = None,
+    app: WSGIApplication | str | None = None,
     *,
     bind: Sequence[str] | None = None,
     threads: int | None = None,
@@ -32,14 +32,15 @@ def serve(
     """Serve an application until SIGINT or SIGTERM.
 
     Args:
-        app: A WSGI application; layers of ours around it run natively. Without one, the application of the
-            configuration.
+        app: A WSGI application; layers of ours around it run natively. Or its name, ``"mysite.wsgi:app"``,
+            which it takes where there are worker processes: they import it themselves. Without one, the
+            application of the configuration.
         bind: Places to listen on: ``HOST:PORT``, ``[IPV6]:PORT``, ``:PORT``, ``unix:PATH``. By default
             ``127.0.0.1:8000``.
         threads: How many calls into the application may run at once, 1 to 1024. By default 4.
         config: The configuration's file. By default ``onion.toml`` in the working directory, if there is
             one. With ``False`` neither a file nor the environment is read.
-        announce: Whether to print what is served, and where.
+        announce: Whether to print what is served, and where. With workers, it is always printed.
         options: The server's other options, such as ``graceful_timeout="30s"``; ``onionskin serve --help``
             lists them.
 
@@ -49,13 +50,37 @@ def serve(
     Raises:
         ConfigurationError: An option is unknown or wrong.
         OSError: A place is taken, or not permitted.
+        BootError: The first workers could not become ready.
     """
     if isinstance(bind, str):
         bind = [bind]
     named = {"bind": bind, "threads": threads}
     arguments = {name: value for name, value in named.items() if value is not None}
-    data = read(config=config, arguments={**arguments, **options}).data
+    arguments.update(options)
+    data = read(config=config, arguments=arguments).data
+    if asked := workers_asked_for(data):
+        from onionskin import called
+
+        if app is not None and not isinstance(app, str):
+            way_out = f'give its name, as serve("mysite.wsgi:app", {asked}=...) does'
+            raise refused(data, asked, f"worker processes import the application themselves; {way_out}")
+        if not in_main_thread():
+            raise refused(data, asked, "workers belong to the main thread; call serve() there")
+        return called.supervise(app, config, arguments)
     return serve_onion(build(data, app), data, announce=announce)
+
+
+def workers_asked_for(data: Mapping[str, Any]) -> str | None:
+    """The option that asks for worker processes, if any does."""
+    options = server_options(data)
+    if _core.number_of_workers(options) == 0:
+        return None
+    return "workers" if _core.number_of_workers({**options, "reload": False}) else "reload"
+
+
+def refused(data: Mapping[str, Any], option: str, wrong: str) -> _core.ConfigurationError:
+    """The refusal of an option, with its place."""
+    return placed(data, _core.ConfigurationError(f"{option}: {wrong}"))
 
 
 def serve_onion(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from onionskin import _core
+from onionskin.building import check
 from onionskin.configuration import INHERITED_BY, placed, server_options
 from onionskin.diagram import diagram
 from onionskin.handed import handed_over, options_with
@@ -43,12 +44,15 @@ def inheritance() -> Inheritance:
     return inherited
 
 
-def supervise(arguments: Sequence[str], read: Callable[[Sequence[str]], dict[str, Any]]) -> bool:
+def supervise(
+    arguments: Sequence[str], read: Callable[[Sequence[str]], dict[str, Any]], module: str = "onionskin"
+) -> bool:
     """Serve with workers until SIGINT or SIGTERM.
 
     Args:
         arguments: Those of the command line: each worker gets the same.
         read: Gives the data of the configuration by the arguments, now and at every reload.
+        module: What a worker runs with these arguments.
 
     Returns:
         Whether every request in flight was answered.
@@ -59,7 +63,7 @@ def supervise(arguments: Sequence[str], read: Callable[[Sequence[str]], dict[str
         BootError: The first workers could not become ready.
     """
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # multiprocessing's way, too
-    command = [sys.executable, *flags, "-m", "onionskin", *arguments]
+    command = [sys.executable, *flags, "-m", module, *arguments]
     directory = working_directory()
 
     handed = handed_over(read(arguments))
@@ -77,6 +81,20 @@ def supervise(arguments: Sequence[str], read: Callable[[Sequence[str]], dict[str
         return supervisor.run()
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def servable(data: dict[str, Any]) -> dict[str, Any]:
+    """The data of a configuration, as far as they can be served without importing an application.
+
+    Raises:
+        ConfigurationError: They can't.
+    """
+    check(data)
+    try:
+        _core.Server.check(server_options(data))
+    except _core.ConfigurationError as error:
+        raise placed(data, error) from None
+    return data
 
 
 def watchdog() -> int | None:
