@@ -200,6 +200,32 @@ def large(environ, start_response, blocks="64", name=""):
     return Blocks(environ, produced(), name)
 
 
+def large_then_waits(environ, start_response, file, blocks="64"):
+    """Much at once, then nothing until the test has made `file`."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+
+    def produced():
+        for _ in range(int(blocks)):
+            yield BLOCK
+        tell(environ, "waiting")
+        wait_for(file)
+        yield b"last"
+
+    return produced()
+
+
+def large_then_raises(environ, start_response, blocks="64"):
+    """Much at once, then an error."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+
+    def produced():
+        for _ in range(int(blocks)):
+            yield BLOCK
+        raise ValueError("in the middle")
+
+    return produced()
+
+
 def quick_list(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"one", b"two", b"three"]
@@ -346,6 +372,8 @@ SERVED = {
         hold,
         hold_on,
         large,
+        large_then_raises,
+        large_then_waits,
         late_head,
         let_go,
         overrun,

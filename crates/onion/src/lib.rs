@@ -37,6 +37,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod backlog;
 pub mod body;
 mod bound;
 mod context;
@@ -63,6 +64,7 @@ mod units;
 mod upgrade;
 
 pub use address::AddressRange;
+pub use backlog::{Backlog, Producer, Room, Unwanted, backlog};
 pub use body::{Body, BodyError, End, FileRange, Foreign};
 pub use bound::{ThreadBound, thread_is_bound};
 pub use context::{Connection, Context, Peer, RequestExt, Scheme, Secured, Value};

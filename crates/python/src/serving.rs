@@ -63,11 +63,13 @@ impl PyServer {
         let fixed = Fixed { multithread: threads > 1, multiprocess };
         let kill = config.request_timeout_kill.0;
         let overdue = config.request_timeout.0.map(|limit| Overdue::new(limit.0, kill));
+        let room = config.room();
         let native = Native {
             permits: Arc::clone(&permits),
             environ: Environ::new(py, fixed)?,
             overdue: overdue.clone(),
             spool: SpoolLimits { memory: config.spool_memory.0, total: config.max_body.0 },
+            room: room.clone(),
         };
         let (handler, _) = handler_of(app, "serve")?;
         let access_log = AccessLog::open(&config)
@@ -81,6 +83,7 @@ impl PyServer {
         };
         let server = server
             .sharing(Arc::new(native))
+            .within(room)
             .logging(access_log.clone())
             .loaded(permits.clone())
             .speaking(tls.map(Arc::new));

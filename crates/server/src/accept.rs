@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use onion::{Handler, Peer, give_way, report};
+use onion::{Handler, Peer, Room, give_way, report};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::{JoinHandle, unconstrained};
 use tokio::time::timeout;
@@ -43,6 +43,7 @@ pub struct Server {
     loaded: Option<Arc<dyn Loaded>>,
     tls: Option<Arc<Tls>>,
     tally: Option<Arc<Tally>>,
+    room: Room,
 }
 
 /// What handlers find in [`onion::Connection::shared`].
@@ -76,6 +77,7 @@ impl Server {
 
     fn new(config: Config, listeners: Vec<Listener>, scraped: Vec<Listener>) -> Self {
         Server {
+            room: config.room(),
             config,
             listeners,
             scraped,
@@ -112,6 +114,13 @@ impl Server {
     #[must_use]
     pub fn sharing(mut self, shared: Arc<dyn Any + Send + Sync>) -> Self {
         self.given = Some(shared);
+        self
+    }
+
+    /// Shares the room in which responses are put aside with whoever else puts some there.
+    #[must_use]
+    pub fn within(mut self, room: Room) -> Self {
+        self.room = room;
         self
     }
 
@@ -236,6 +245,7 @@ impl Server {
             admission: Arc::clone(admission),
             once,
             flusher: Flusher::default(),
+            room: self.room.clone(),
             health: Health::new(&self.config, self.stop.clone(), self.loaded.clone()),
             tally: self.tally.clone(),
             given: self.given.clone(),

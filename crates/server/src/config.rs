@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use onion::{AddressRange, LogPlace, Size, Span, SpanOrOff};
+use onion::{AddressRange, LogPlace, Room, Size, Span, SpanOrOff};
 use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -81,6 +81,14 @@ pub struct Config {
     pub max_body: Size,
     /// Up to this size, a request body waits for the application in memory; beyond it, in a temporary file.
     pub spool_memory: Size,
+    /// Up to this size, what a client has not taken yet of a response that is made block by block waits in memory;
+    /// beyond it, in a temporary file.
+    pub response_spool_memory: Size,
+    /// How large that file may be, so that the call can end while the client is slow; with 0 there is none. Beyond it,
+    /// the application waits.
+    pub response_spool: Size,
+    /// How much all these files of a process may have together.
+    pub response_spool_total: Size,
     /// How many requests may wait for their turn to call the application, once all threads are busy; further ones are
     /// answered 503.
     pub queue: u32,
@@ -160,6 +168,9 @@ impl Default for Config {
             max_headers: 100,
             max_body: Size(100 << 20),
             spool_memory: Size(1 << 20),
+            response_spool_memory: Size(128 << 10),
+            response_spool: Size(64 << 20),
+            response_spool_total: Size(1 << 30),
             queue: 1024,
             queue_timeout: Span::seconds(30),
             request_timeout: SpanOrOff(None),
@@ -210,6 +221,11 @@ impl Config {
             ("drain_delay", self.drain_delay != default.drain_delay),
         ];
         changed.into_iter().find(|(_, changed)| *changed).map(|(name, _)| name)
+    }
+
+    /// How far applications may be ahead of their clients.
+    pub fn room(&self) -> Room {
+        Room::new(self.response_spool_memory.0, self.response_spool.0, self.response_spool_total.0)
     }
 
     /// The limits on a request head, as the parser takes them.

@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use http::StatusCode;
 use http1::{BodyDecoder, Decoded, Framing, HeadParser, Rejection, RequestHead};
 use onion::{
-    Answer, Body, Context, Handler, Notes, Request, Response, Scheme, Substitute, Upgrade, give_way,
+    Answer, Body, Context, Handler, Notes, Request, Response, Room, Scheme, Substitute, Upgrade, give_way,
 };
 
 use crate::Config;
@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     /// Whether a connection ends after its first response.
     pub(crate) once: bool,
     pub(crate) flusher: Flusher,
+    /// How far applications may be ahead of their clients.
+    pub(crate) room: Room,
     pub(crate) health: Option<Health>,
     /// Whether somebody looks on, or the time of requests is limited.
     pub(crate) takes_notes: bool,
@@ -285,6 +287,7 @@ impl Connection {
             exchange: &self.exchange,
             flusher: &self.shared.flusher,
             patience: self.shared.config.write_timeout.0,
+            room: &self.shared.room,
         };
         let watch = Watch::new(&mut self.reader, &self.exchange, &self.facts);
         responder.respond(asked, response, watch)

@@ -17,6 +17,7 @@
 
 mod accept;
 mod admission;
+mod aside;
 mod bind;
 mod config;
 mod connection;

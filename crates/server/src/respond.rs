@@ -14,7 +14,7 @@ use http::header::UPGRADE;
 use http::response::Parts;
 use http::{Method, StatusCode, Version};
 use http1::{BodyEncoder, HeadError, ResponseHead};
-use onion::{Body, ReasonPhrase, Response, Substitute, Upgrade, plain, report};
+use onion::{Body, ReasonPhrase, Response, Room, Substitute, Upgrade, plain, report};
 
 use crate::incoming::Exchange;
 use crate::outbox::Flusher;
@@ -59,6 +59,8 @@ pub(crate) struct Responder<'a> {
     pub(crate) flusher: &'a Flusher,
     /// How long the client may take nothing.
     pub(crate) patience: Duration,
+    /// How far an application may be ahead of it.
+    pub(crate) room: &'a Room,
 }
 
 /// Becomes ready when a response is written. Tells whether the connection may be kept.

@@ -2,15 +2,16 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
+use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use http1::BodyEncoder;
 use onion::body::Kind;
-use onion::{Body, FileRange, report};
-use tokio::time::timeout;
+use onion::{Body, FileRange, report, thread_is_bound};
 
+use crate::aside::{Aside, Patient, is_full};
 use crate::outbox::{Next, Outbox};
 use crate::respond::{Broken, COPY_MOST, Responder, tell_overrun};
 use crate::watch::Watch;
@@ -54,6 +55,7 @@ impl Responder<'_> {
         watch: &mut Watch<'_>,
     ) -> Result<(), Broken> {
         let mut outbox = None;
+        let mut way = Way { responder: *self, aside: None };
         let is_file = matches!(body.kind(), Kind::File(_));
         loop {
             let block = {
@@ -61,7 +63,7 @@ impl Responder<'_> {
                 match poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
                     Poll::Ready(block) => block,
                     Poll::Pending => {
-                        self.send_off(out, outbox.as_deref()).await?;
+                        way.send_off(out, outbox.as_deref()).await?;
                         watch.during(next).await?
                     }
                 }
@@ -69,7 +71,8 @@ impl Responder<'_> {
             let framed = match &block {
                 None => break,
                 Some(Err(_)) => {
-                    self.send_off(out, outbox.as_deref()).await?;
+                    way.send_off(out, outbox.as_deref()).await?;
+                    way.end().await?;
                     return Err(Broken::FAILED);
                 }
                 Some(Ok(block)) if block.is_empty() => continue,
@@ -80,18 +83,20 @@ impl Responder<'_> {
                 for part in parts {
                     out.extend_from_slice(part);
                 }
-                self.send_off(out, None).await?;
+                way.send_off(out, None).await?;
             } else if framed.block.len() > COPY_MOST {
-                self.send_off(out, outbox.as_deref()).await?;
-                self.write(&parts).await?;
+                way.send_off(out, outbox.as_deref()).await?;
+                way.put(&parts).await?;
                 if is_file {
                     // A client that is fast enough would keep this thread to itself.
                     onion::give_way().await;
                 }
+            } else if way.aside.is_some() {
+                way.put(&parts).await?;
             } else {
                 let outbox = outbox.get_or_insert_with(|| Outbox::new(Arc::clone(self.exchange)));
                 if outbox.gather(&parts, self.flusher)? == Next::Write {
-                    self.flush(outbox).await?;
+                    way.flush(outbox).await?;
                 }
             }
             if framed.overrun {
@@ -99,27 +104,16 @@ impl Responder<'_> {
                 break;
             }
         }
-        self.send_off(out, outbox.as_deref()).await?;
-        self.finish(encoder).await
-    }
-
-    /// Writes what has not left yet: the head, or what is gathered.
-    async fn send_off(&self, out: &mut Vec<u8>, outbox: Option<&Outbox>) -> Result<(), Broken> {
-        if !out.is_empty() {
-            self.write(&[out]).await?;
-            out.clear();
-        }
-        match outbox {
-            Some(outbox) => self.flush(outbox).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn flush(&self, outbox: &Outbox) -> Result<(), Broken> {
-        let gathered = outbox.take();
-        self.write(&[&gathered]).await?;
-        outbox.give_back(gathered);
-        Ok(())
+        // Nothing more is wanted of it: what it holds is free while the rest is sent.
+        drop(mem::take(body));
+        way.send_off(out, outbox.as_deref()).await?;
+        let finished = encoder.finish();
+        way.put(&[finished.unwrap_or_default()]).await?;
+        way.end().await?;
+        finished.map(drop).map_err(|underrun| {
+            report(&underrun.to_string());
+            Broken::FAILED
+        })
     }
 
     pub(crate) async fn finish(&self, encoder: &mut BodyEncoder) -> Result<(), Broken> {
@@ -160,39 +154,90 @@ impl Responder<'_> {
     }
 
     /// Waits if the socket takes nothing now; any other error is the end.
+    #[cfg(target_os = "linux")]
     async fn may_go_on(&self, error: &io::Error) -> Result<(), Broken> {
-        match error.kind() {
-            io::ErrorKind::WouldBlock => self.wait().await,
-            io::ErrorKind::Interrupted => Ok(()),
-            _ => Err(Broken::CLIENT),
-        }
+        if is_full(error)? { self.client().wait().await } else { Ok(()) }
     }
 
     /// Writes all of `blocks`, as one where the socket takes it.
     pub(crate) async fn write(&self, blocks: &[&[u8]]) -> Result<(), Broken> {
-        let mut slices = [IoSlice::new(&[]); MOST_BLOCKS];
-        let mut count = 0;
-        for block in blocks.iter().filter(|block| !block.is_empty()) {
-            slices[count] = IoSlice::new(block);
-            count += 1;
+        let (mut slices, count) = slices(blocks);
+        self.client().write(&mut slices[..count]).await
+    }
+
+    fn client(&self) -> Patient<'_> {
+        Patient { exchange: self.exchange, patience: self.patience }
+    }
+}
+
+/// The blocks that are not empty, and how many they are.
+fn slices<'b>(blocks: &[&'b [u8]]) -> ([IoSlice<'b>; MOST_BLOCKS], usize) {
+    let mut slices = [IoSlice::new(&[]); MOST_BLOCKS];
+    let mut count = 0;
+    for block in blocks.iter().filter(|block| !block.is_empty()) {
+        slices[count] = IoSlice::new(block);
+        count += 1;
+    }
+    (slices, count)
+}
+
+/// How the blocks of one body leave: from here, or, once the client is slow, by another task.
+struct Way<'a> {
+    responder: Responder<'a>,
+    aside: Option<Aside>,
+}
+
+impl Way<'_> {
+    /// Writes what has not left yet: the head, or what is gathered.
+    async fn send_off(&mut self, out: &mut Vec<u8>, outbox: Option<&Outbox>) -> Result<(), Broken> {
+        if !out.is_empty() {
+            self.put(&[out]).await?;
+            out.clear();
         }
-        let mut rest = &mut slices[..count];
-        while !rest.is_empty() {
-            match self.exchange.try_write(rest) {
-                Ok(0) => return Err(Broken::CLIENT),
-                Ok(written) => IoSlice::advance_slices(&mut rest, written),
-                Err(error) => self.may_go_on(&error).await?,
-            }
+        match outbox {
+            Some(outbox) => self.flush(outbox).await,
+            None => Ok(()),
         }
-        while let Err(error) = self.exchange.writer().try_flush() {
-            self.may_go_on(&error).await?;
-        }
+    }
+
+    async fn flush(&mut self, outbox: &Outbox) -> Result<(), Broken> {
+        let gathered = outbox.take();
+        self.put(&[&gathered]).await?;
+        outbox.give_back(gathered);
         Ok(())
     }
 
-    async fn wait(&self) -> Result<(), Broken> {
-        timeout(self.patience, self.exchange.writer().writable()).await.map_err(|_| Broken::TIMED_OUT)??;
-        Ok(())
+    /// Writes all of `blocks`. If the client is slow to take them, and an application's iterable is open meanwhile, they
+    /// are put aside.
+    async fn put(&mut self, blocks: &[&[u8]]) -> Result<(), Broken> {
+        let (mut slices, count) = slices(blocks);
+        let mut rest = &mut slices[..count];
+        let client = self.responder.client();
+        if self.aside.is_none() {
+            rest = client.write_now(rest)?;
+            if rest.is_empty() && client.flush_now()? {
+                return Ok(());
+            }
+            let Responder { exchange, patience, room, .. } = self.responder;
+            if !thread_is_bound() || !room.has_files() {
+                return client.write(rest).await;
+            }
+            // Whoever polls leaves the thread to this task then.
+            onion::give_way().await;
+            self.aside = Some(Aside::begin(exchange, patience, room));
+        }
+        match &mut self.aside {
+            Some(aside) => aside.push(rest).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until what was put aside has left.
+    async fn end(&mut self) -> Result<(), Broken> {
+        match self.aside.take() {
+            Some(aside) => aside.end().await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, EXPECT, HeaderValue, RETRY_AFTER};
 use onion::{
-    Answer, Body, BodyError, Context, Request, RequestExt, Response, SpoolLimits, Spooled, ThreadBound,
+    Answer, Body, BodyError, Context, Request, RequestExt, Response, Room, SpoolLimits, Spooled, ThreadBound,
     Trouble, plain, reuse, spool,
 };
 use pyo3::prelude::*;
@@ -29,6 +29,8 @@ pub(crate) struct Native {
     pub(crate) permits: Arc<Permits>,
     pub(crate) environ: Environ,
     pub(crate) spool: SpoolLimits,
+    /// How far applications may be ahead of their clients.
+    pub(crate) room: Room,
     /// Where the time of calls is limited.
     pub(crate) overdue: Option<Arc<Overdue>>,
 }

@@ -5,29 +5,26 @@
 //! applications, and costs half. So an application is called here until it has proved by a hundred calls that it
 //! doesn't use `write()`, and for good once it has used it.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http_body::Frame;
-use onion::{Body, BodyError, Request, RequestExt, Response, ThreadBound};
+use onion::{Body, BodyError, Request, RequestExt, Response, Room, ThreadBound, backlog};
 use pyo3::exceptions::PyConnectionResetError;
 use pyo3::prelude::*;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
-use super::application::raised;
+use super::application::{no_server, raised};
 use super::head::Head;
 use super::iterable::Keeper;
-use super::native::{Arrived, environ, file_body, whole_body};
+use super::native::{Arrived, Native, environ, file_body, whole_body};
 use super::{AppIterable, StartResponse, WsgiApplication};
 use crate::log::Of;
 use crate::overdue::Timed;
 use crate::permits::Permit;
-use crate::threads::attached;
+use crate::threads::{attached, wait};
 
 /// Calls `application`; the response comes as soon as its head is settled.
 pub(super) async fn call(
@@ -39,7 +36,9 @@ pub(super) async fn call(
     let callable = Arc::clone(application.callable());
     let (answer, response) = oneshot::channel();
     let wrote = Arc::new(AtomicBool::new(false));
-    let outlet = Outlet { answer: Some(answer), blocks: None, wrote: Arc::clone(&wrote) };
+    let Some((server, _)) = Native::of(&request) else { return no_server() };
+    let room = server.room.clone();
+    let outlet = Outlet { answer: Some(answer), blocks: None, room, wrote: Arc::clone(&wrote) };
     spawn_blocking(move || {
         let notes = request.context().and_then(|context| context.notes.as_ref());
         let notes = notes.map(|notes| (Arc::clone(notes), Instant::now()));
@@ -92,11 +91,13 @@ impl Producer {
             });
         let outlet = self.outlet.take().or_else(|| start.get().take_outlet());
         drop(self.timed.take());
-        if let Err(error) = produced {
-            self.of.tell(py, "the application raised", &error);
-            if let Some(mut outlet) = outlet {
-                outlet.fail(py, error);
-            }
+        if let Err(error) = &produced {
+            self.of.tell(py, "the application raised", error);
+        }
+        match (produced, outlet) {
+            (_, None) => {}
+            (Ok(()), Some(outlet)) => outlet.end(),
+            (Err(error), Some(outlet)) => outlet.fail(error),
         }
     }
 
@@ -150,7 +151,8 @@ pub(crate) struct Outlet {
     /// Until the head is sent.
     answer: Option<oneshot::Sender<Response>>,
     /// From then on.
-    blocks: Option<mpsc::Sender<Result<Bytes, BodyError>>>,
+    blocks: Option<onion::Producer>,
+    room: Room,
     /// Whether the application used `write()`.
     wrote: Arc<AtomicBool>,
 }
@@ -175,7 +177,7 @@ impl Outlet {
         self.send(py, head.map(Ok), block)
     }
 
-    /// Sends `block`, before it the head if that is due; waits, without the GIL, while the client is slow.
+    /// Sends `block`, before it the head if that is due; waits, without the GIL, while the client is too far behind.
     fn send(
         &mut self,
         py: Python<'_>,
@@ -183,12 +185,12 @@ impl Outlet {
         block: Bytes,
     ) -> PyResult<Result<(), Gone>> {
         if let Some(head) = head.transpose()? {
-            let (sender, blocks) = mpsc::channel(WAITING_BLOCKS);
-            self.blocks = Some(sender);
-            self.answer(head.with_body(Body::stream(Blocks(blocks))));
+            let (producer, blocks) = backlog(&self.room);
+            self.blocks = Some(producer);
+            self.answer(head.with_body(Body::stream(blocks)));
         }
-        let Some(blocks) = &self.blocks else { return Ok(Err(Gone)) };
-        Ok(py.detach(|| blocks.blocking_send(Ok(block))).map_err(|_| Gone))
+        let Some(blocks) = &mut self.blocks else { return Ok(Err(Gone)) };
+        Ok(py.detach(|| wait(blocks.push(block))).map_err(|_| Gone))
     }
 
     fn answer(&mut self, response: Response) {
@@ -198,30 +200,18 @@ impl Outlet {
         }
     }
 
-    fn fail(&mut self, py: Python<'_>, error: PyErr) {
-        if self.is_unused() {
-            self.answer(raised(error, None));
-        } else if let Some(blocks) = self.blocks.take() {
-            // If nobody waits for it, the client has gone.
-            let _ = py.detach(|| blocks.blocking_send(Err(BodyError::Producer(Box::new(error)))));
+    /// The call is over.
+    fn end(self) {
+        if let Some(blocks) = self.blocks {
+            blocks.end();
         }
     }
-}
 
-/// How many blocks may wait for the network.
-const WAITING_BLOCKS: usize = 4;
-
-/// The blocks as a body.
-struct Blocks(mpsc::Receiver<Result<Bytes, BodyError>>);
-
-impl http_body::Body for Blocks {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.0.poll_recv(context).map(|block| block.map(|block| block.map(Frame::data)))
+    fn fail(mut self, error: PyErr) {
+        if self.is_unused() {
+            self.answer(raised(error, None));
+        } else if let Some(blocks) = self.blocks {
+            blocks.fail(BodyError::Producer(Box::new(error)));
+        }
     }
 }

@@ -38,6 +38,7 @@ impl Scraping {
         // What is no part of the site is neither logged nor counted.
         let shared = Arc::new(Shared {
             handler: Arc::new(MetricsPage(numbers)),
+            room: config.room(),
             config,
             stop: stop.clone(),
             admission: Admission::new(MOST),

@@ -1,0 +1,152 @@
+"""Clients that are slow to take a response that is made block by block: they hold no thread."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from server.process import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from server.process import Server
+
+BLOCK = 65536
+BLOCKS = 256
+"""More than the kernel keeps for a client that takes nothing."""
+CALLED_INLINE = 110
+"""After so many calls without `write()`, an application is called on the thread that attends the sockets."""
+
+
+@pytest.fixture(params=["inline", "apart"])
+def serve_one(request: pytest.FixtureRequest, serve: Callable[..., Server]) -> Callable[..., Server]:
+    """A server with a single thread for calls, in either way of calling."""
+
+    def start(*options: str) -> Server:
+        server = serve(*options, threads=1)
+        if request.param == "inline":
+            with server.client() as client:
+                for _ in range(CALLED_INLINE):
+                    client.get("/hello")
+        return server
+
+    return start
+
+
+def test_the_call_ends_and_its_thread_serves_others(serve_one):
+    server = serve_one()
+    with server.client() as client:
+        client.request("GET", f"/large?blocks={BLOCKS}&name=slow")
+        server.wait_for_line("event: closed slow on")
+        assert server.get("/hello") == b"hello"
+        body = client.response().body
+    assert (len(body), hashlib.sha256(body).digest()) == (
+        BLOCKS * BLOCK,
+        hashlib.sha256(b"x" * BLOCK * BLOCKS).digest(),
+    )
+
+
+def test_blocks_stay_on_the_thread_of_the_call(serve_one):
+    server = serve_one()
+    with server.client() as client:
+        client.request("GET", f"/large?blocks={BLOCKS}&name=slow")
+        server.wait_for_line("event: closed slow on")
+        assert len(client.response().body) == BLOCKS * BLOCK
+    threads = {line.rpartition(" ")[2] for line in server.lines if " slow on " in line}
+    assert len(threads) == 1
+
+
+def test_a_connection_is_kept_behind_such_a_response(serve_one):
+    server = serve_one()
+    with server.client() as client:
+        client.request("GET", f"/large?blocks={BLOCKS}&name=slow")
+        server.wait_for_line("event: closed slow on")
+        assert len(client.response().body) == BLOCKS * BLOCK
+        assert client.get("/hello").body == b"hello"
+
+
+def test_an_endless_response_waits_for_its_client(serve_one):
+    server = serve_one("--response-spool", "4MiB")
+    with server.client() as client:
+        client.request("GET", "/endless?name=slow")
+        client.head()
+
+        def is_waiting() -> bool:
+            before = server.cpu_time()
+            time.sleep(0.2)
+            return server.cpu_time() - before < 0.02
+
+        wait_until(is_waiting)
+        for _ in range(2000):
+            assert client.chunk() == b"x" * BLOCK
+    server.wait_for_line("event: closed slow on")
+    assert server.get("/hello") == b"hello"
+
+
+def test_what_was_made_leaves_while_the_application_waits(serve_one, tmp_path: Path):
+    server = serve_one()
+    with server.client() as client:
+        client.request("GET", f"/large_then_waits?blocks={BLOCKS}&file={tmp_path / 'go'}")
+        server.wait_for_line("event: waiting")
+        client.head()
+        for _ in range(BLOCKS):
+            assert len(client.chunk()) == BLOCK
+        (tmp_path / "go").touch()
+        assert client.chunk() == b"last"
+        assert client.chunk() == b""
+
+
+def test_a_client_that_goes_away_ends_the_call(serve_one):
+    server = serve_one("--response-spool", "1MiB")
+    with server.client() as client:
+        client.request("GET", "/endless?name=slow")
+        client.head()
+        client.reset()
+    server.wait_for_line("event: closed slow on")
+    assert server.get("/hello") == b"hello"
+
+
+def test_a_client_that_takes_nothing_is_given_up(serve_one):
+    server = serve_one("--response-spool", "1MiB", "--write-timeout", "300ms")
+    with server.client() as client:
+        client.request("GET", "/endless?name=slow")
+        server.wait_for_line("event: closed slow on")
+    assert server.get("/hello") == b"hello"
+
+
+def test_an_error_of_the_application_comes_after_what_was_made_before_it(serve_one):
+    server = serve_one()
+    with server.client() as client:
+        client.request("GET", f"/large_then_raises?blocks={BLOCKS}")
+        server.wait_for_line("ValueError: in the middle")
+        client.head()
+        for _ in range(BLOCKS):
+            assert len(client.chunk()) == BLOCK
+        assert client.is_ended()
+
+
+def test_where_files_cannot_be_written_the_application_waits_and_that_is_said_once(serve_one):
+    server = serve_one()
+    resource.prlimit(server.popen.pid, resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+    for name in ("one", "two"):
+        with server.client() as client:
+            client.request("GET", f"/large?blocks={BLOCKS}&name={name}")
+            assert len(client.response().body) == BLOCKS * BLOCK
+            server.wait_for_line(f"event: closed {name} on")
+    assert sum("cannot be put aside" in line for line in server.lines) == 1
+    assert server.stop() == 0
+
+
+def test_no_files_are_used_where_none_are_wanted(serve_one):
+    server = serve_one("--response-spool", "0")
+    resource.prlimit(server.popen.pid, resource.RLIMIT_FSIZE, (0, 0))
+    with server.client() as client:
+        client.request("GET", f"/large?blocks={BLOCKS}&name=slow")
+        assert len(client.response().body) == BLOCKS * BLOCK
+    assert "put aside" not in server.log
