@@ -97,10 +97,14 @@ def generated(declared: Schema, server: Schema) -> dict[Path, str]:
 
 def package(layers: list[Schema]) -> str:
     """The text of python/onionskin/layers/__init__.py."""
-    imports = "".join(f"from onionskin.layers.{layer['name']} import {layer['class']}\n" for layer in layers)
-    names = sorted(["Matching", *(layer["class"] for layer in layers)])
-    exported = "".join(f'    "{name}",\n' for name in names)
-    return PACKAGE.format(imports=imports, exported=exported)
+    modules = {"Matching": "_common"} | {layer["class"]: layer["name"] for layer in layers}
+    names = sorted(modules)
+    by_module = sorted(names, key=lambda name: modules[name])
+    return PACKAGE.format(
+        imports="\n".join(f"    from onionskin.layers.{modules[name]} import {name}" for name in by_module),
+        exported="".join(f'    "{name}",\n' for name in names),
+        modules="".join(f'    "{name}": "{modules[name]}",\n' for name in names),
+    )
 
 
 def module(layer: Schema) -> str:

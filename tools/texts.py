@@ -11,12 +11,33 @@ PACKAGE = '''\
 
 A layer is a value. ``AllowAddresses(app, ["10.0.0.0/8"])`` stands around an application;
 ``AllowAddresses(allowed_addresses=["10.0.0.0/8"])`` waits for one, and is called with it.
+
+Each is imported when it is first asked for.
 """
 
-from onionskin.layers._common import Matching
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
 {imports}
+
 __all__ = [
 {exported}]
+
+MODULES = {{
+{modules}}}
+
+
+def __getattr__(name: str) -> object:
+    if name not in MODULES:
+        raise AttributeError(f"module {{__name__!r}} has no attribute {{name!r}}")
+    found: object = getattr(import_module(f"{{__name__}}.{{MODULES[name]}}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
 '''
 
 COMMON = {

@@ -18,12 +18,17 @@ from onionskin._core import (
     SessionUnavailable,
     __version__,
 )
-from onionskin.layers import *  # noqa: F403 - the list of the layers is generated there
-from onionskin.layers import AllowAddresses
 from onionskin.serving import serve
 
-AuthenticationMiddleware = AllowAddresses
-"""The address layer under the name that WSGI's tutorials give it."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onionskin.layers import *  # noqa: F403 - the list of the layers is generated there
+    from onionskin.layers import AllowAddresses
+
+    AuthenticationMiddleware = AllowAddresses
+
+ALIASES = {"AuthenticationMiddleware": "AllowAddresses"}
+"""The address layer has the name, too, that WSGI's tutorials give it."""
 
 __all__ = [
     "AuthenticationMiddleware",
@@ -37,3 +42,16 @@ __all__ = [
     "serve",
 ]
 __all__ += layers.__all__
+
+
+def __getattr__(name: str) -> object:
+    """Give a layer, which is imported when it is first asked for."""
+    if name not in ALIASES and name not in layers.__all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(layers, ALIASES.get(name, name))
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
-
 from onionskin import _core
 from onionskin.target import load
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, TypeVar
 
     from _typeshed.wsgi import WSGIApplication
 
-Described = dict[str, Any]
-Made = TypeVar("Made")
+    Described = dict[str, Any]
+    Made = TypeVar("Made")
 
 
 def build(

@@ -1,6 +1,7 @@
 """The command line: ``onionskin serve`` and the commands that tell what it would do.
 
-What a command alone needs is imported by it: a server keeps what was imported for as long as it serves.
+What a command alone needs is imported by it: a server keeps what was imported for as long as it serves. So
+``typing``, which is larger than all that is here, is for type checkers alone in the modules of every server.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
 from onionskin import _core
 from onionskin.building import build
@@ -17,8 +17,10 @@ from onionskin.handed import handed_over
 from onionskin.serving import serve_onion
 from onionskin.target import load
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from _typeshed.wsgi import WSGIApplication
 
@@ -42,12 +44,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
+class Help(argparse.HelpFormatter):
+    """As wide as the terminal. By itself argparse imports ``shutil`` for that, and three compressors."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=terminal_columns() - 2)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser, and those of its commands, with that help."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=Help, **options)
+
+
+def terminal_columns() -> int:
+    try:
+        return int(os.environ["COLUMNS"])
+    except (KeyError, ValueError):
+        pass
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns
+    except (AttributeError, OSError, ValueError):
+        return 80
+
+
 def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """All commands, and the options of the one that the arguments ask for."""
     asked = next((argument for argument in arguments if not argument.startswith("-")), None)
-    top = argparse.ArgumentParser(
-        prog="onionskin", description="The WSGI onion in Rust: a server, and its layers."
-    )
+    top = Parser(prog="onionskin", description="The WSGI onion in Rust: a server, and its layers.")
     top.add_argument("--version", action="version", version=f"onionskin {_core.__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
 

@@ -10,13 +10,14 @@ JSON, and be read anew at any time. To make the onion of it is the business of `
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Literal
 
 from onionskin._core import Configuration, ConfigurationError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
+    from typing import Any, Literal
 
 __all__ = ["Configuration", "ConfigurationError", "placed", "read", "server_options"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Literal
 
 from onionskin import _core
 from onionskin.building import build
@@ -13,9 +12,11 @@ from onionskin.configuration import placed, read, server_options
 from onionskin.diagram import diagram
 from onionskin.handed import Handed, handed_over, options_with
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
+    from typing import Any, Literal
 
     from _typeshed.wsgi import WSGIApplication
 

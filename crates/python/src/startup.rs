@@ -1,45 +1,82 @@
-//! Gives back what only the start needed: the pages of our code that read options, schemas and files.
+//! Gives back what only the start needed: the pages of our code and constants that read options, schemas and files, and
+//! the memory that was freed since.
 //!
-//! They are a third of the extension's own, and an idle server would keep them for as long as it runs. What is needed
-//! again is mapped again, from the kernel's cache of the file.
+//! They are half of what an idle server would keep for as long as it runs. What is needed again is mapped again, from
+//! the kernel's cache of the file.
 
-/// Unmaps the pages of our code. To be called once all is read, before the first request.
-#[cfg(target_os = "linux")]
+/// Gives it back. To be called once all is read, before the first request.
 pub(crate) fn forget() {
+    #[cfg(target_os = "linux")]
+    linux::unmap_ourselves();
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    linux::trim_heap();
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::fs;
+
     use rustix::mm::{Advice, madvise};
 
-    let here = forget as *const () as usize;
-    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
-    let Some((start, end)) = maps.lines().find_map(|line| code_around(line, here)) else { return };
-    // SAFETY: this is our own code, mapped from a file, private and never written to: pages that are dropped come back
-    // from the file as they were, whoever runs there meanwhile.
-    let dropped = unsafe { madvise(start as *mut _, end - start, Advice::LinuxDontNeed) };
-    // If the kernel doesn't, we are merely larger.
-    let _ = dropped;
-}
+    /// Unmaps the pages of our shared object that are as they are in the file.
+    pub(super) fn unmap_ourselves() {
+        let Ok(mappings) = fs::read_to_string("/proc/self/smaps") else { return };
+        for (start, end) in clean(&mappings, unmap_ourselves as *const () as usize) {
+            // SAFETY: this is our own code and what belongs to it, mapped from a file, private, not writable and never
+            // written to: pages that are dropped come back from the file as they were, whoever uses them meanwhile.
+            let dropped = unsafe { madvise(start as *mut _, end - start, Advice::LinuxDontNeed) };
+            // If the kernel doesn't, we are merely larger.
+            let _ = dropped;
+        }
+    }
 
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn forget() {}
+    /// Has the allocator give free pages back, between others too: reading a configuration leaves many.
+    #[cfg(target_env = "gnu")]
+    pub(super) fn trim_heap() {
+        // SAFETY: as glibc declares it in <malloc.h>.
+        unsafe extern "C" {
+            fn malloc_trim(pad: usize) -> std::ffi::c_int;
+        }
+        // SAFETY: glibc's own function, which takes the locks that it needs.
+        unsafe { malloc_trim(0) };
+    }
 
-/// The mapping of code that a line of `/proc/self/maps` tells of, if `address` is in it.
-#[cfg(target_os = "linux")]
-fn code_around(line: &str, address: usize) -> Option<(usize, usize)> {
-    let mut fields = line.split_ascii_whitespace();
-    let (start, end) = fields.next()?.split_once('-')?;
-    let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
-    (fields.next()? == "r-xp" && (start..end).contains(&address)).then_some((start, end))
-}
+    /// Of what `/proc/self/smaps` tells, the mappings of the file whose code is at `address`: those that nobody can
+    /// write to, and nobody has written to before (as the dynamic linker does to some).
+    fn clean(mappings: &str, address: usize) -> Vec<(usize, usize)> {
+        let mut parts: Vec<Mapping<'_>> = Vec::new();
+        for line in mappings.lines() {
+            if let Some(mapping) = Mapping::read(line) {
+                parts.push(mapping);
+            } else if line.starts_with("Anonymous:")
+                && let Some(last) = parts.last_mut()
+            {
+                last.is_clean = line.split_ascii_whitespace().nth(1) == Some("0");
+            }
+        }
+        let ours = parts.iter().find(|mapping| (mapping.start..mapping.end).contains(&address));
+        let Some(file) = ours.and_then(|mapping| mapping.file) else { return Vec::new() };
+        let droppable = parts.iter().filter(|mapping| mapping.file == Some(file) && mapping.is_clean);
+        let droppable = droppable.filter(|mapping| matches!(mapping.mode, "r-xp" | "r--p"));
+        droppable.map(|mapping| (mapping.start, mapping.end)).collect()
+    }
 
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::*;
+    struct Mapping<'a> {
+        start: usize,
+        end: usize,
+        mode: &'a str,
+        file: Option<&'a str>,
+        is_clean: bool,
+    }
 
-    #[test]
-    fn only_code_that_cannot_be_written_to_is_ours_to_drop() {
-        let line = |mode: &str| format!("1000-3000 {mode} 00001000 fe:00 42    /site-packages/_core.so");
-        assert_eq!(code_around(&line("r-xp"), 0x2000), Some((0x1000, 0x3000)));
-        assert_eq!(code_around(&line("r-xp"), 0x3000), None);
-        assert_eq!(code_around(&line("rwxp"), 0x2000), None);
-        assert_eq!(code_around("", 0), None);
+    impl<'a> Mapping<'a> {
+        /// The first line of a mapping; the others tell more of it.
+        fn read(line: &'a str) -> Option<Self> {
+            let mut fields = line.split_ascii_whitespace();
+            let (start, end) = fields.next()?.split_once('-')?;
+            let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
+            let mode = fields.next()?;
+            Some(Mapping { start, end, mode, file: fields.nth(3), is_clean: false })
+        }
     }
 }

@@ -103,6 +103,7 @@ impl HeaderKeys {
 }
 
 /// The environ key that layers tell the application something under. One that is known at compile time is kept.
+#[expect(clippy::ptr_arg, reason = "it matters whether it is borrowed")]
 pub(crate) fn told_key<'py>(py: Python<'py>, key: &Cow<'static, str>) -> Bound<'py, PyString> {
     static KEPT: LazyLock<Mutex<FxHashMap<&'static str, Py<PyString>>>> = LazyLock::new(Mutex::default);
     let Cow::Borrowed(key) = *key else { return PyString::new(py, key) };

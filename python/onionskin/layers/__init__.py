@@ -2,20 +2,26 @@
 
 A layer is a value. ``AllowAddresses(app, ["10.0.0.0/8"])`` stands around an application;
 ``AllowAddresses(allowed_addresses=["10.0.0.0/8"])`` waits for one, and is called with it.
+
+Each is imported when it is first asked for.
 """
 
-from onionskin.layers._common import Matching
-from onionskin.layers.allow_addresses import AllowAddresses
-from onionskin.layers.balance import Balance
-from onionskin.layers.compress import Compress
-from onionskin.layers.errors import Errors
-from onionskin.layers.headers import Headers
-from onionskin.layers.mount import Mount
-from onionskin.layers.proxy import Proxy
-from onionskin.layers.request_id import RequestId
-from onionskin.layers.session import Session
-from onionskin.layers.static_files import StaticFiles
-from onionskin.layers.xslt import Xslt
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onionskin.layers._common import Matching
+    from onionskin.layers.allow_addresses import AllowAddresses
+    from onionskin.layers.balance import Balance
+    from onionskin.layers.compress import Compress
+    from onionskin.layers.errors import Errors
+    from onionskin.layers.headers import Headers
+    from onionskin.layers.mount import Mount
+    from onionskin.layers.proxy import Proxy
+    from onionskin.layers.request_id import RequestId
+    from onionskin.layers.session import Session
+    from onionskin.layers.static_files import StaticFiles
+    from onionskin.layers.xslt import Xslt
 
 __all__ = [
     "AllowAddresses",
@@ -31,3 +37,30 @@ __all__ = [
     "StaticFiles",
     "Xslt",
 ]
+
+MODULES = {
+    "AllowAddresses": "allow_addresses",
+    "Balance": "balance",
+    "Compress": "compress",
+    "Errors": "errors",
+    "Headers": "headers",
+    "Matching": "_common",
+    "Mount": "mount",
+    "Proxy": "proxy",
+    "RequestId": "request_id",
+    "Session": "session",
+    "StaticFiles": "static_files",
+    "Xslt": "xslt",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(f"{__name__}.{MODULES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

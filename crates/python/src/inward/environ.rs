@@ -124,6 +124,7 @@ pub(crate) fn joiner(name: &HeaderName) -> &'static [u8] {
 }
 
 /// Puts what a layer told the application into environ.
+#[expect(clippy::ptr_arg, reason = "it matters whether it is borrowed")]
 pub(crate) fn set_told(environ: &Bound<'_, PyDict>, key: &Cow<'static, str>, value: &Value) -> PyResult<()> {
     let key = told_key(environ.py(), key);
     match value {
