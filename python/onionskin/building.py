@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from onionskin import _core
+from onionskin.applications import Applications, directory_of
 from onionskin.target import load
 
 TYPE_CHECKING = False
@@ -31,28 +32,33 @@ def build(
     Raises:
         ConfigurationError: A layer's option is wrong, or there is no application.
     """
+    applications = Applications(data, find)
     if app is None and data["application"] is not None:
         app = data["application"]["value"]
     if isinstance(app, str):
-        app = find(app)
+        app = applications(app)
     if data["mounts"]:
-        app = mounted(data, app, find)
-    return around(data["layers"], app, "there is no application")
+        app = mounted(data, app, applications)
+    missing = "there is no application"
+    if names := ", ".join(applications.named):
+        missing += f" for all requests ({names} can be mounted, or named)"
+    return around(data["layers"], app, missing)
 
 
 def mounted(
-    data: Mapping[str, Any], default: WSGIApplication | None, find: Callable[[str], WSGIApplication]
+    data: Mapping[str, Any], default: WSGIApplication | None, applications: Applications
 ) -> _core.Layer:
     """The mounts of a configuration side by side, before the application."""
     options: dict[str, Any] = {"routes": {}, "threads": {}}
     for mount in data["mounts"]:
         target, route = mount["application"], mount["route"]
-        app = None if target is None else find(target)
+        app = None if target is None else applications(target)
         options["routes"][route] = around(
             mount["layers"], app, f"{mount['from']}: {route} has no application"
         )
-        if mount["threads"] is not None:
-            options["threads"][route] = mount["threads"]
+        threads = mount["threads"] or applications.mounted_threads(target)
+        if threads is not None:
+            options["threads"][route] = threads
     if default is not None:
         options["default"] = default
     dispatch = data["dispatch"] or {"options": {}, "from": data["mounts"][0]["from"], "places": {}}
@@ -78,7 +84,9 @@ def stands_alone(made: _core.Layer) -> bool:
 
 
 def check(data: Mapping[str, Any]) -> None:
-    """Refuse layers that are wrong, without importing an application."""
+    """Refuse layers and directories that are wrong, without importing an application."""
+    for application in data["applications"]:
+        directory_of(application)
     for described in [*data["layers"], *(one for mount in data["mounts"] for one in mount["layers"])]:
         layer(described, _core.check_layer)
 

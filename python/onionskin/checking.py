@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onionskin import _core
+from onionskin.applications import unused
 from onionskin.building import build, check
 from onionskin.configuration import placed, server_options
 from onionskin.explaining import layer_names
@@ -40,6 +41,9 @@ def warnings(
         raise placed(data, error) from None
     ways = layer_names(build(data, find=find)) if imports else described(data)
     found = [line for names in ways for line in misplaced(names)]
+    found += [
+        f"application.{name} is neither mounted nor named: no request reaches it" for name in unused(data)
+    ]
     return list(dict.fromkeys(found))
 
 

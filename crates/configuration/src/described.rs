@@ -1,4 +1,4 @@
-//! The onion as a file describes it: `application`, `[[layer]]`, `[[mount]]` and `[dispatch]`.
+//! The onion as a file describes it: `application`, `[application.NAME]`, `[[layer]]`, `[[mount]]` and `[dispatch]`.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::file::{Entry, Node};
-use crate::{APPLICATION, File, Given, Origin, Refusal};
+use crate::{APPLICATION, Application, File, Given, Origin, Refusal, application};
 
 /// One layer: its name and its options, with their lines.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,7 +30,7 @@ pub struct Layer {
 pub struct Mount {
     /// The requests that are for it, as the layer `mount` has it: `GET example.org/blog`.
     pub route: String,
-    /// The target of the application; none where the innermost of the layers is one by itself.
+    /// The target of the application, or its name; none where the innermost of the layers is one by itself.
     pub application: Option<String>,
     /// How many calls it may have at once.
     pub threads: Option<NonZeroU16>,
@@ -51,7 +51,7 @@ pub(crate) struct Written {
     /// The methods of its requests, all by default.
     #[serde(default)]
     methods: Vec<String>,
-    /// The application, as on the command line. It may be left out where the innermost layer answers by itself.
+    /// The application, as on the command line, or by its name in `[application.NAME]`. It may be left out where the innermost layer answers by itself.
     application: Option<String>,
     /// How many calls into this application may run at once; others wait.
     threads: Option<NonZeroU16>,
@@ -61,6 +61,7 @@ pub(crate) struct Written {
 #[derive(Default)]
 pub(crate) struct Found {
     pub(crate) application: Option<Given<String>>,
+    pub(crate) applications: Vec<Application>,
     pub(crate) layers: Vec<Layer>,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) dispatch: Option<Layer>,
@@ -74,16 +75,19 @@ pub(crate) fn read(file: &File, entries: Vec<Entry>) -> Result<Found, Refusal> {
     for entry in entries {
         let from = file.origin(entry.line);
         match entry.key.as_str() {
-            APPLICATION => {
-                let Value::String(value) = entry.data() else {
+            APPLICATION => match &entry.value {
+                Node::Table(tables) => found.applications = application::read(file, tables)?,
+                Node::Plain(Value::String(target)) => {
+                    found.application = Some(Given { value: target.clone(), from });
+                }
+                _ => {
                     let wrong = format!(
                         "application: {} does not fit; give a text such as \"pkg.module:app\"",
                         entry.data()
                     );
                     return Err(Refusal::at(&from, "", &wrong));
-                };
-                found.application = Some(Given { value, from });
-            }
+                }
+            },
             "layer" => found.layers = layers(file, &entry)?,
             "mount" => {
                 let mounts = tables(file, &entry)?;
@@ -110,6 +114,7 @@ pub(crate) fn read(file: &File, entries: Vec<Entry>) -> Result<Found, Refusal> {
             _ => found.rest.push(entry),
         }
     }
+    check_threads(&found)?;
     let mut seen: BTreeMap<&str, &Origin> = BTreeMap::new();
     for mount in &found.mounts {
         if let Some(first) = seen.insert(&mount.route, &mount.from) {
@@ -118,6 +123,19 @@ pub(crate) fn read(file: &File, entries: Vec<Entry>) -> Result<Found, Refusal> {
         }
     }
     Ok(found)
+}
+
+/// How many calls there may be is said once: where the application is, or where it is mounted.
+fn check_threads(found: &Found) -> Result<(), Refusal> {
+    let bounded = |name: &str| found.applications.iter().find(|it| it.name == name && it.threads.is_some());
+    for mount in found.mounts.iter().filter(|mount| mount.threads.is_some()) {
+        if let Some(Application { name, from, .. }) = mount.application.as_deref().and_then(bounded) {
+            let wrong =
+                format!("mount: threads: application.{name} has them already ({from}); write them once");
+            return Err(Refusal::at(&mount.from, "", &wrong));
+        }
+    }
+    Ok(())
 }
 
 fn mount(file: &File, line: usize, table: &[Entry]) -> Result<Mount, Refusal> {
@@ -163,7 +181,7 @@ fn route(written: &Written) -> Result<String, OptionError> {
 }
 
 /// Whether a refusal speaks of this option: it begins with its name, or names it as one that is not there.
-fn is_about(wrong: &OptionError, key: &str) -> bool {
+pub(crate) fn is_about(wrong: &OptionError, key: &str) -> bool {
     let named = wrong.0.strip_prefix("there is no option ").and_then(|rest| rest.strip_prefix('"'));
     let rest = named.unwrap_or(&wrong.0).strip_prefix(key);
     rest.is_some_and(|rest| rest.starts_with([':', '[', '.', '"', ' ']))

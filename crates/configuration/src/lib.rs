@@ -31,9 +31,9 @@
 
 #![forbid(unsafe_code)]
 
+mod application;
 mod described;
 mod file;
-
 mod options;
 mod order;
 mod origin;
@@ -44,6 +44,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
+pub use application::Application;
 pub use described::{Layer, Mount};
 pub use file::{File, NAME};
 pub use order::{Misplaced, misplaced};
@@ -69,8 +70,10 @@ pub struct Sources {
 pub struct Configuration {
     /// The file that was read.
     pub file: Option<String>,
-    /// The target of the application.
+    /// The target of the application, or its name.
     pub application: Option<Given<String>>,
+    /// Applications that have names.
+    pub applications: Vec<Application>,
     /// Every option of the server.
     pub server: BTreeMap<String, Given<Value>>,
     /// The layers around everything, the outermost first.
@@ -117,12 +120,16 @@ pub fn read(sources: Sources) -> Result<Configuration, Refusal> {
             _ => options.text(origin, name, &texts.join("\n"))?,
         }
     }
+    if let ([only], true) = (&found.applications[..], application.is_none() && found.mounts.is_empty()) {
+        application = Some(Given { value: only.name.clone(), from: only.from.clone() });
+    }
     for (name, value) in arguments {
         options.value(Origin::Argument(name.clone()), &name, value, options::Strings::Everywhere)?;
     }
     Ok(Configuration {
         file: file.map(|file| file.name),
         application,
+        applications: found.applications,
         server: options.whole()?,
         layers,
         mounts: found.mounts,

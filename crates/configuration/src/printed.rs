@@ -4,12 +4,19 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use crate::{Configuration, Given, Layer, Mount, Origin};
+use crate::{Application, Configuration, Given, Layer, Mount, Origin};
 
 /// The configuration without its secrets: for people to see.
 pub fn masked(mut configuration: Configuration) -> Configuration {
     for (name, given) in &mut configuration.server {
         given.value = mask(name, &given.value);
+    }
+    for application in &mut configuration.applications {
+        for (name, value) in &mut application.environment {
+            if let Value::String(masked) = mask(name, &value.as_str().into()) {
+                *value = masked;
+            }
+        }
     }
     let mounted = configuration.mounts.iter_mut().flat_map(|mount| &mut mount.layers);
     let layers = configuration.layers.iter_mut().chain(&mut configuration.dispatch);
@@ -22,14 +29,19 @@ pub fn masked(mut configuration: Configuration) -> Configuration {
 /// The text of a file that would say the same, as it stands.
 pub fn toml(configuration: &Configuration) -> String {
     let mut text = String::new();
-    let Configuration { application, server, layers, mounts, dispatch, .. } = configuration;
+    let Configuration { application, applications, server, layers, mounts, dispatch, .. } = configuration;
     if let Some(Given { value, from }) = application {
-        line(&mut text, "application", &value.as_str().into(), from);
+        // TOML has either the text or the tables; the only one of these is meant without being named.
+        let name = if applications.is_empty() { "application" } else { "# application" };
+        raw_line(&mut text, name, &value.as_str().into(), from);
     }
     let is_default = |given: &Given<Value>| given.from == Origin::Default;
     let (defaults, given): (Vec<_>, Vec<_>) = server.iter().partition(|(_, given)| is_default(given));
     for (name, Given { value, from }) in given.into_iter().chain(defaults) {
         line(&mut text, name, value, from);
+    }
+    for application in applications {
+        self::application(&mut text, application);
     }
     for layer in layers {
         self::layer(&mut text, "layer", layer);
@@ -42,6 +54,22 @@ pub fn toml(configuration: &Configuration) -> String {
         self::mount(&mut text, mount);
     }
     text
+}
+
+fn application(text: &mut String, application: &Application) {
+    let Application { name, target, threads, directory, environment, from, .. } = application;
+    header(text, &format!("[application.{name}]"), from);
+    line(text, "target", &target.as_str().into(), application.place("target"));
+    if let Some(threads) = threads {
+        line(text, "threads", &threads.get().into(), application.place("threads"));
+    }
+    if let Some(directory) = directory {
+        line(text, "directory", &directory.as_str().into(), application.place("directory"));
+    }
+    if !environment.is_empty() {
+        let variables = environment.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
+        line(text, "environment", &Value::Object(variables.collect()), application.place("environment"));
+    }
 }
 
 fn mount(text: &mut String, mount: &Mount) {
@@ -87,9 +115,14 @@ fn header(text: &mut String, table: &str, from: &Origin) {
 }
 
 fn line(text: &mut String, name: &str, value: &Value, from: &Origin) {
+    raw_line(text, &key(name), value, from);
+}
+
+/// The same of a name that stands as it is.
+fn raw_line(text: &mut String, name: &str, value: &Value, from: &Origin) {
     // TOML knows no null.
     let value = match toml::Value::try_from(value) {
-        Ok(value) => format!("{} = {value}", key(name)),
+        Ok(value) => format!("{name} = {value}"),
         Err(_) => format!("# {name} is not set"),
     };
     let from = if *from == Origin::Default { "default".to_owned() } else { format!("from {from}") };

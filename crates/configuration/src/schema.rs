@@ -5,7 +5,7 @@ use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 use server::Config;
 
-use crate::described::Written;
+use crate::{application, described::Written};
 
 /// The schema of the file.
 pub fn schema() -> Value {
@@ -19,7 +19,23 @@ pub fn schema() -> Value {
         dispatch.remove(name);
     }
     let application = "The application: pkg.module:app, pkg.module, path/file.py:app, or pkg:create_app().";
-    properties.insert("application".to_owned(), json!({"type": "string", "description": application}));
+    let mut named = properties_of::<application::Written>();
+    if let Some(variables) = named.get_mut("environment").and_then(Value::as_object_mut) {
+        variables.remove("default");
+    }
+    let named = json!({
+        "type": "object",
+        "properties": named,
+        "required": ["target"],
+        "additionalProperties": false,
+    });
+    let tables = json!({
+        "description": "Applications with names, for mounts to use.",
+        "type": "object",
+        "additionalProperties": named,
+    });
+    let either = json!({"anyOf": [{"type": "string", "description": application}, tables]});
+    properties.insert("application".to_owned(), either);
     properties.insert("layer".to_owned(), list("The layers around everything, the outermost first."));
     properties.insert(
         "mount".to_owned(),
