@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from doors import bodies
+from support import shapes
 from support.client import connected, read_all, read_until, reset
 from support.gate import Gate
 from support.servers import KINDS, having_written, proved
@@ -70,22 +71,7 @@ def skip_for(door: Served, *kinds: str, because: str) -> None:
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize(
-    ("target", "body"),
-    [
-        ("/hello", b"hello\n"),
-        ("/unsized", b"one block without a length"),
-        ("/list", b"one two three"),
-        ("/tuple", b"one two"),
-        ("/empty", b""),
-        ("/blanks", b"one two"),
-        ("/counted", b"one two"),
-        ("/sized", b"one two"),
-        ("/generator", b"one two"),
-        ("/file", b"a file"),
-        ("/large", b"".join(bytes([65 + step]) * 50_000 for step in range(20))),
-    ],
-)
+@pytest.mark.parametrize(("target", "body"), shapes.ITERATED.items())
 def test_a_body_of_any_shape_arrives_whole(door: Served, target: str, body: bytes) -> None:
     reply = door.ask(target)
     assert (reply.status, reply.get("Content-Type"), reply.whole) == (200, "text/plain", True)
@@ -93,14 +79,7 @@ def test_a_body_of_any_shape_arrives_whole(door: Served, target: str, body: byte
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize(
-    ("target", "body"),
-    [
-        ("/write", b"written twice, then iterated"),
-        ("/write_only", b"written"),
-        ("/write_and_list", b"written listed"),
-    ],
-)
+@pytest.mark.parametrize(("target", "body"), shapes.WRITTEN.items())
 def test_what_is_written_comes_before_what_is_iterated(writer: Served, target: str, body: bytes) -> None:
     reply = writer.ask(target)
     assert (reply.status, reply.get("Content-Type"), reply.whole) == (200, "text/plain", True)

@@ -15,6 +15,7 @@ from hyperframe import frame as frames
 
 from doors import bodies
 from server.process import wait_until
+from support import shapes
 from support.authority import Authority
 from support.gate import Gate
 from support.http2 import RawClient
@@ -53,24 +54,7 @@ def client(
     assert "panicked" not in server.log
 
 
-@pytest.mark.parametrize(
-    ("target", "body"),
-    [
-        ("/hello", b"hello\n"),
-        ("/unsized", b"one block without a length"),
-        ("/list", b"one two three"),
-        ("/tuple", b"one two"),
-        ("/empty", b""),
-        ("/blanks", b"one two"),
-        ("/counted", b"one two"),
-        ("/sized", b"one two"),
-        ("/generator", b"one two"),
-        ("/file", b"a file"),
-        ("/write", b"written twice, then iterated"),
-        ("/write_and_list", b"written listed"),
-        ("/large", b"".join(bytes([65 + step]) * 50_000 for step in range(20))),
-    ],
-)
+@pytest.mark.parametrize(("target", "body"), [*shapes.ITERATED.items(), *shapes.WRITTEN.items()])
 def test_a_body_of_any_shape_arrives_whole(client: httpx.Client, target: str, body: bytes) -> None:
     reply = client.get(target)
     assert (reply.http_version, reply.status_code, reply.content) == ("HTTP/2", 200, body)
