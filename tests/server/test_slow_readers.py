@@ -8,8 +8,10 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from hyperframe import frame as frames
 
 from server.process import wait_until
+from support.http2 import RawClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 BLOCK = 65536
 BLOCKS = 256
 """More than the kernel keeps for a client that takes nothing."""
+INTERNAL_ERROR = 2
 CALLED_INLINE = 110
 """After so many calls without `write()`, an application is called on the thread that attends the sockets."""
 
@@ -37,6 +40,13 @@ def serve_one(request: pytest.FixtureRequest, serve: Callable[..., Server]) -> C
         return server
 
     return start
+
+
+def is_quiet(server: Server) -> bool:
+    """Whether it computes nothing for a while."""
+    before = server.cpu_time()
+    time.sleep(0.2)
+    return server.cpu_time() - before < 0.02
 
 
 def test_the_call_ends_and_its_thread_serves_others(serve_one):
@@ -77,12 +87,7 @@ def test_an_endless_response_waits_for_its_client(serve_one):
         client.request("GET", "/endless?name=slow")
         client.head()
 
-        def is_waiting() -> bool:
-            before = server.cpu_time()
-            time.sleep(0.2)
-            return server.cpu_time() - before < 0.02
-
-        wait_until(is_waiting)
+        wait_until(lambda: is_quiet(server))
         for _ in range(2000):
             assert client.chunk() == b"x" * BLOCK
     server.wait_for_line("event: closed slow on")
@@ -150,3 +155,69 @@ def test_no_files_are_used_where_none_are_wanted(serve_one):
         client.request("GET", f"/large?blocks={BLOCKS}&name=slow")
         assert len(client.response().body) == BLOCKS * BLOCK
     assert "put aside" not in server.log
+
+
+def read_stream(client: RawClient, stream: int) -> bytes:
+    """A response's body, whose client takes more whenever something has come."""
+    body = bytearray()
+    client.send(frames.WindowUpdateFrame(0, window_increment=1 << 30))
+    client.send(frames.WindowUpdateFrame(stream, window_increment=1 << 30))
+    while True:
+        frame = client.until(frames.DataFrame, stream)
+        body += frame.data
+        if "END_STREAM" in frame.flags:
+            return bytes(body)
+
+
+def test_a_stream_that_is_not_taken_holds_no_thread_either(serve_one):
+    server = serve_one()
+    with RawClient(server.port) as client:
+        stream = client.request(f"/large?blocks={BLOCKS}&name=slow")
+        server.wait_for_line("event: closed slow on")
+        assert server.get("/hello") == b"hello"
+        body = read_stream(client, stream)
+    assert (len(body), body.count(b"x")) == (BLOCKS * BLOCK, BLOCKS * BLOCK)
+    threads = {line.rpartition(" ")[2] for line in server.lines if " slow on " in line}
+    assert len(threads) == 1
+
+
+def test_what_was_made_leaves_by_a_stream_while_the_application_waits(serve_one, tmp_path: Path):
+    server = serve_one()
+    with RawClient(server.port) as client:
+        stream = client.request(f"/large_then_waits?blocks=32&file={tmp_path / 'go'}")
+        server.wait_for_line("event: waiting")
+        client.send(frames.WindowUpdateFrame(0, window_increment=1 << 30))
+        client.send(frames.WindowUpdateFrame(stream, window_increment=1 << 30))
+        taken = 0
+        while taken < 32 * BLOCK:
+            taken += len(client.until(frames.DataFrame, stream).data)
+        (tmp_path / "go").touch()
+        assert client.until(frames.DataFrame, stream).data == b"last"
+
+
+def test_an_endless_stream_waits_for_its_client_and_ends_with_it(serve_one):
+    server = serve_one("--response-spool", "1MiB")
+    with RawClient(server.port) as client:
+        stream = client.request("/endless?name=slow")
+        wait_until(lambda: is_quiet(server))
+        client.send(frames.RstStreamFrame(stream, error_code=8))
+        server.wait_for_line("event: closed slow on")
+    assert server.get("/hello") == b"hello"
+
+
+def test_a_stream_that_is_never_taken_is_given_up(serve_one):
+    server = serve_one("--response-spool", "1MiB", "--write-timeout", "300ms")
+    with RawClient(server.port) as client:
+        client.request("/endless?name=slow")
+        server.wait_for_line("event: closed slow on")
+    assert server.get("/hello") == b"hello"
+
+
+def test_an_error_of_the_application_resets_its_stream(serve_one):
+    server = serve_one()
+    with RawClient(server.port) as client:
+        stream = client.request("/large_then_raises?blocks=32")
+        server.wait_for_line("ValueError: in the middle")
+        client.send(frames.WindowUpdateFrame(0, window_increment=1 << 30))
+        client.send(frames.WindowUpdateFrame(stream, window_increment=1 << 30))
+        assert client.until(frames.RstStreamFrame, stream).error_code == INTERNAL_ERROR

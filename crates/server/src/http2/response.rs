@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -32,8 +33,12 @@ pub(super) fn response(response: Response, method: &Method, course: Course) -> h
         entry.meter.answer(head.status, 0);
         entry.meter.count(0);
     }
-    let mut outgoing = Outgoing { body, rest: Bytes::new(), left: length, course, has_given_way: true };
-    if let Some(bytes) = outgoing.body.take_bytes() {
+    let whole = body.take_bytes();
+    if whole.is_none() {
+        *course.stream.body() = body;
+    }
+    let mut outgoing = Outgoing { rest: Bytes::new(), left: length, course, has_given_way: true };
+    if let Some(bytes) = whole {
         outgoing.left = outgoing.left.map(|left| left.saturating_sub(bytes.len() as u64));
         if outgoing.left.is_none_or(|left| left == 0) {
             outgoing.rest = cut(bytes, length);
@@ -94,8 +99,7 @@ fn declared(head: &Parts) -> Result<Option<u64>, &'static str> {
 
 /// A response body, as far as the client takes it.
 pub(super) struct Outgoing {
-    body: Body,
-    /// What was taken of the body and not given on.
+    /// What was taken of the stream's body and not given on.
     rest: Bytes,
     /// How much there is to come, where that was said.
     left: Option<u64>,
@@ -138,11 +142,13 @@ impl Outgoing {
     /// What there is next, in `rest`; false at the end.
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, BodyError>> {
         loop {
-            if matches!(self.body.kind(), Kind::Foreign(foreign) if foreign.may_pause()) {
+            let stream = Arc::clone(&self.course.stream);
+            let mut body = stream.body();
+            if matches!(body.kind(), Kind::Foreign(foreign) if foreign.may_pause()) {
                 // What was given has to leave, by the connection's task, before this thread is in a call for long.
                 ready!(poll_give_way(context, &mut self.has_given_way));
             }
-            let block = match ready!(http_body::Body::poll_frame(Pin::new(&mut self.body), context)) {
+            let block = match ready!(http_body::Body::poll_frame(Pin::new(&mut *body), context)) {
                 None if self.left.is_some_and(|left| left > 0) => {
                     report("the application gave less body than its Content-Length");
                     return Poll::Ready(Err(BodyError::Producer("too short".into())));
@@ -160,12 +166,20 @@ impl Outgoing {
             self.has_given_way = false;
             if is_overrun {
                 // Whoever waits for the body's end finds that it was not taken whole.
-                drop(mem::take(&mut self.body));
-            } else if self.left == Some(0) && matches!(self.body.kind(), Kind::File(_)) {
-                self.body.complete();
+                drop(mem::take(&mut *body));
+            } else if self.left == Some(0) && matches!(body.kind(), Kind::File(_)) {
+                body.complete();
             }
             return Poll::Ready(Ok(!self.rest.is_empty()));
         }
+    }
+}
+
+impl Drop for Outgoing {
+    /// Nobody wants the rest.
+    fn drop(&mut self) {
+        let rest = mem::take(&mut *self.course.stream.body());
+        drop(rest);
     }
 }
 
@@ -198,6 +212,6 @@ impl http_body::Body for Outgoing {
     fn is_end_stream(&self) -> bool {
         self.rest.is_empty()
             && self.left.is_none_or(|left| left == 0)
-            && matches!(self.body.kind(), Kind::Empty)
+            && matches!(self.course.stream.body().kind(), Kind::Empty)
     }
 }

@@ -2,17 +2,18 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::rt::Executor;
-use onion::{Response, give_way, plain};
+use onion::{Body, Response, give_way, plain, thread_is_bound};
 use tokio::time::Instant;
 
+use super::pump::Pump;
 use super::request::{Head, request};
 use super::response::{Outgoing, response};
 use crate::admission::Seat;
@@ -40,9 +41,17 @@ pub(super) struct Stream {
     /// Whether it has taken something since that was last asked.
     has_taken: AtomicBool,
     timed_out: AtomicBool,
+    /// What there is to come of the response.
+    body: Mutex<Body>,
 }
 
 impl Stream {
+    /// What there is to come of the response.
+    pub(super) fn body(&self) -> MutexGuard<'_, Body> {
+        // What panics while it gives a block gives no further one.
+        self.body.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The client has taken what it got so far, or nothing was sent yet.
     pub(super) fn client_took(&self) {
         self.awaits_client.store(false, Relaxed);
@@ -76,6 +85,7 @@ impl Streams {
             awaits_client: AtomicBool::new(false),
             has_taken: AtomicBool::new(false),
             timed_out: AtomicBool::new(false),
+            body: Mutex::default(),
         });
         self.tally.open();
         if let Some(tally) = &self.shared.tally {
@@ -100,35 +110,65 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
             drop(tokio::spawn(Stay::new(entered, serving)));
             return;
         };
-        let patience = self.shared.config.write_timeout.0;
-        let watched = async move {
-            watch(serving, &stream, patience).await;
-            stream.tally.close();
-        };
-        drop(tokio::spawn(Stay::new(entered, watched)));
+        drop(tokio::spawn(Stay::new(entered, serve(Box::pin(serving), stream))));
     }
 }
 
+/// A stream's future, as hyper has made it.
+type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Serves one stream to its end.
+async fn serve(mut serving: Serving, stream: Arc<Stream>) {
+    if watch(&mut serving, &stream).await == Watched::Behind {
+        // Whoever polls leaves the thread to this task then; where it did not, the other task would wait behind it.
+        give_way().await;
+        let shared = Arc::clone(&stream.shared);
+        let pump = Pump::new(&stream, &shared.room);
+        let entered = shared.stop.enter(None);
+        let rest = async move {
+            watch(&mut serving, &stream).await;
+            stream.tally.close();
+        };
+        drop(tokio::spawn(Stay::new(entered, rest)));
+        return pump.run().await;
+    }
+    stream.tally.close();
+}
+
+/// What came of watching a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watched {
+    Ended,
+    /// Its client is slow, and an application's open iterable waits for it.
+    Behind,
+}
+
 /// Waits for the end of a stream, unless its client takes nothing for too long.
-async fn watch(serving: impl Future<Output = ()>, stream: &Stream, patience: Duration) {
-    let mut serving = pin!(serving);
+async fn watch(serving: &mut Serving, stream: &Stream) -> Watched {
+    let patience = stream.shared.config.write_timeout.0;
     let mut deadline: Option<Deadline> = None;
     poll_fn(|context| {
         if serving.as_mut().poll(context).is_ready() {
-            return Poll::Ready(());
+            return Poll::Ready(Watched::Ended);
         }
         let has_taken = stream.has_taken.swap(false, Relaxed);
         if !stream.awaits_client.load(Relaxed) {
             deadline = None;
             return Poll::Pending;
         }
+        if thread_is_bound() && stream.shared.room.has_files() {
+            return Poll::Ready(Watched::Behind);
+        }
         let deadline = deadline.get_or_insert_with(|| Deadline::new(patience));
         if has_taken {
             deadline.set(patience);
         }
-        deadline.poll(context).map(|()| stream.timed_out.store(true, Relaxed))
+        deadline.poll(context).map(|()| {
+            stream.timed_out.store(true, Relaxed);
+            Watched::Ended
+        })
     })
-    .await;
+    .await
 }
 
 /// The course of one request, told of at its end.
