@@ -208,6 +208,7 @@ class Supervisor:
         read: Callable[[], tuple[list[str], str, dict[str, Any], list[str]]],
         *,
         handed: list[tuple[int, str]] = ...,
+        estate: str | None = None,
         notify: str | None = None,
         watchdog: int | None = None,
     ) -> Self: ...

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from onionskin import _core, workers
 from onionskin.building import build
-from onionskin.configuration import read
+from onionskin.configuration import UPGRADED_BY, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +33,10 @@ def supervise(
         # A script's modules are found beside it, wherever it was started from.
         "path": [entry for entry in sys.path if entry],
     }
-    return workers.supervise([json.dumps(given, default=str)], data_of, __name__)
+    return workers.supervise([json.dumps(given, default=str)], data_of, MODULE)
+
+
+MODULE = "onionskin.called"
 
 
 def data_of(arguments: Sequence[str]) -> dict[str, Any]:
@@ -48,7 +51,7 @@ def configured(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Be a worker.
+    """Be a worker; or the supervisor, in place of the one that ``serve()`` was.
 
     Returns:
         The exit status, as of ``onionskin serve``.
@@ -56,9 +59,15 @@ def main() -> int:
     given = json.loads(sys.argv[1])
     sys.path += [entry for entry in given["path"] if entry not in sys.path]
     try:
+        if UPGRADED_BY in os.environ:
+            return 0 if workers.supervise(sys.argv[1:], data_of, MODULE) else 1
         data = configured(given)
-    except _core.ConfigurationError as error:
+    except _core.BootError as error:
+        print(f"onionskin: {error}\n{error.details}".rstrip(), file=sys.stderr)
+        return 2
+    except (_core.ConfigurationError, OSError) as error:
         print(f"onionskin: {error}", file=sys.stderr)
+        workers.leave_to_predecessor(str(error))
         return 2
     return workers.work(workers.inheritance(), lambda: build(data, given["application"]), data)
 

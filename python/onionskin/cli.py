@@ -12,7 +12,7 @@ import sys
 
 from onionskin import _core
 from onionskin.building import build
-from onionskin.configuration import INHERITED_BY, read, server_options
+from onionskin.configuration import INHERITED_BY, UPGRADED_BY, read, server_options
 from onionskin.handed import handed_over
 from onionskin.serving import serve_onion
 from onionskin.target import load
@@ -41,6 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except (_core.ConfigurationError, OSError) as error:
         print(f"onionskin: {error}", file=sys.stderr)
+        if UPGRADED_BY in os.environ:
+            from onionskin import workers
+
+            workers.leave_to_predecessor(str(error))
         return 2
 
 
@@ -125,6 +129,12 @@ def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     reloading = commands.add_parser("reload", help="have a running server reload, and wait for the outcome")
     add_control(reloading)
     reloading.set_defaults(run=run_reload)
+
+    upgrading = commands.add_parser(
+        "upgrade", help="have a running server start anew, as another version, and wait for the outcome"
+    )
+    add_control(upgrading)
+    upgrading.set_defaults(run=run_upgrade)
 
     listing = commands.add_parser("layers", help="list the layers, or show one's options")
     listing.add_argument("name", nargs="?", metavar="NAME", help="the layer to show")
@@ -258,6 +268,19 @@ def run_reload(parsed: argparse.Namespace) -> int:
         print(f"onionskin: not reloaded: {wrong}", file=sys.stderr)
         return 1
     print(f"onionskin: generation {answer['generation']} serves", file=sys.stderr)
+    return 0
+
+
+def run_upgrade(parsed: argparse.Namespace) -> int:
+    """``onionskin upgrade``."""
+    from onionskin import control
+
+    answer = control.ask(control_of(parsed), "upgrade")
+    wrong = answer.get("error") or answer["failed"]
+    if wrong is not None:
+        print(f"onionskin: not upgraded: {wrong}", file=sys.stderr)
+        return 1
+    print(f"onionskin: process {answer['pid']} serves, generation {answer['generation']}", file=sys.stderr)
     return 0
 
 

@@ -27,6 +27,9 @@ NAMED_BY = "ONIONSKIN_CONFIG"
 INHERITED_BY = "_ONIONSKIN_WORKER"
 """The variable in which a worker finds what it inherits from its supervisor."""
 
+UPGRADED_BY = "_ONIONSKIN_UPGRADE"
+"""The variable in which a supervisor finds what another one hands over to it."""
+
 
 def read(
     *,

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from onionskin import _core
 from onionskin.building import check
-from onionskin.configuration import INHERITED_BY, placed, server_options
+from onionskin.configuration import INHERITED_BY, UPGRADED_BY, placed, server_options
 from onionskin.diagram import diagram
-from onionskin.handed import handed_over, options_with
+from onionskin.handed import Handed, handed_over, options_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -66,7 +66,8 @@ def supervise(
     command = [sys.executable, *flags, "-m", module, *arguments]
     directory = working_directory()
 
-    handed = handed_over(read(arguments))
+    estate = os.environ.get(UPGRADED_BY)
+    handed: Handed = []
 
     def plan() -> tuple[list[str], str, dict[str, Any], list[str]]:
         data = read(arguments)
@@ -74,7 +75,16 @@ def supervise(
 
     # Not for workers: it is the supervisor whom systemd knows.
     notify = os.environ.pop("NOTIFY_SOCKET", None)
-    supervisor = _core.Supervisor(plan, handed=handed, notify=notify, watchdog=watchdog())
+    if estate is None:
+        handed = handed_over(read(arguments))
+        supervisor = _core.Supervisor(plan, handed=handed, notify=notify, watchdog=watchdog())
+    else:
+        told = json.loads(estate)
+        handed = [(number, name) for number, name, _ in told["handed"]]
+        keep_from_children(told)
+        supervisor = _core.Supervisor(plan, estate=estate, notify=notify, watchdog=watchdog())
+        # From here on it can tell by itself what is wrong.
+        del os.environ[UPGRADED_BY]
     # Python's own handler would raise KeyboardInterrupt once we are back.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -95,6 +105,20 @@ def servable(data: dict[str, Any]) -> dict[str, Any]:
     except _core.ConfigurationError as error:
         raise placed(data, error) from None
     return data
+
+
+def leave_to_predecessor(reason: str) -> None:
+    """Tell the supervisor that was to be succeeded, if there is one, why it has to go on."""
+    if UPGRADED_BY in os.environ:
+        fail(json.loads(os.environ.pop(UPGRADED_BY))["channel"], reason)
+
+
+def keep_from_children(estate: dict[str, Any]) -> None:
+    """See to it that no program of ours inherits what another supervisor hands over."""
+    places = [place for kind in ("places", "scraped", "control") for place in estate[kind]]
+    handed = [descriptor for *_, descriptor in estate["handed"]]
+    for descriptor in (estate["channel"], *handed, *(one for _, sockets in places for one in sockets)):
+        os.set_inheritable(descriptor, False)
 
 
 def watchdog() -> int | None:
@@ -121,7 +145,7 @@ def work(inherited: Inheritance, load: Callable[[], WSGIApplication], data: Mapp
     """
     _core.enter_boot()
     # A terminal or a log rotation may send these to every process; what they mean is the supervisor's to say.
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda *_: None)
     # Where no place is given, it is the supervisor's to say which there are.
     options = {**server_options(data), "bind": [place for _, place in inherited.listeners]}
@@ -154,6 +178,6 @@ def fail(control: int, reason: str, details: str = "", folders: Sequence[str] = 
     imported = {"kind": "imported", "folders": folders}
     failed = {"kind": "failed", "reason": reason, "details": details[-MOST_DETAILS:]}
     with socket.socket(fileno=control) as channel, contextlib.suppress(OSError):
-        for message in (imported, failed):
+        for message in (imported, failed) if folders else (failed,):
             channel.sendall(json.dumps(message).encode() + b"\n")
     return 2

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from server.process import Server, wait_until
+from server.process import PATIENCE, Server, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,8 +53,8 @@ class Site:
 class Supervised(Server):
     """`onionskin serve --workers`."""
 
-    def __init__(self, site: Site, *options: str, workers: int = 2) -> None:
-        settings: dict[str, Any] = {"target": "site_of_test.py", "cwd": site.folder}
+    def __init__(self, site: Site, *options: str, workers: int = 2, **more: Any) -> None:
+        settings: dict[str, Any] = {"target": "site_of_test.py", "cwd": site.folder, **more}
         super().__init__("--workers", str(workers), *options, **settings)
 
     def workers(self) -> set[int]:
@@ -70,6 +70,10 @@ class Supervised(Server):
     def wait_for_version(self, version: str) -> None:
         """Waits until the workers of another version have gone."""
         self.wait_until_workers(lambda: self.answer()[0] == version)
+
+    def wait_for_old(self) -> int:
+        """The exit code of the process that was started; a successor may go on."""
+        return self.popen.wait(PATIENCE)
 
     def wait_until_workers(self, holds: Callable[[], bool]) -> None:
         """Waits for what cannot tell that it has happened."""

@@ -333,7 +333,7 @@ pub(crate) fn handed_over(handed: Vec<(RawFd, String)>) -> HandedSockets {
 }
 
 /// A descriptor that this process was started with.
-fn inherited(descriptor: RawFd) -> OwnedFd {
+pub(crate) fn inherited(descriptor: RawFd) -> OwnedFd {
     // SAFETY: whoever started this process has opened it for it, and whoever calls this hands it over: it is named once,
     // in the environment, from where `onionskin.workers` and `onionskin.handed` take it away, and is known to be open.
     unsafe { OwnedFd::from_raw_fd(descriptor) }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use server::supervisor::{BootFailure, Plan, Supervisor};
+use server::supervisor::{BootFailure, Estate, Plan, Supervisor};
 use tokio::runtime::Builder;
 
-use crate::serving::{handed_over, read_config};
+use crate::serving::{handed_over, inherited, read_config};
 
 pyo3::create_exception!(
     onionskin,
@@ -30,6 +30,8 @@ pub(crate) struct PySupervisor {
     /// In microseconds.
     watchdog: Option<u64>,
     handed: Mutex<Vec<(RawFd, String)>>,
+    /// As it is in the environment.
+    estate: Mutex<Option<Estate<RawFd>>>,
     first: Mutex<Option<Plan>>,
 }
 
@@ -37,15 +39,19 @@ pub(crate) struct PySupervisor {
 impl PySupervisor {
     /// Raises what `read` raises, and `ConfigurationError` for a wrong option.
     #[new]
-    #[pyo3(signature = (read, *, handed = Vec::new(), notify = None, watchdog = None))]
+    #[pyo3(signature = (read, *, handed = Vec::new(), estate = None, notify = None, watchdog = None))]
     fn new(
         read: &Bound<'_, PyAny>,
         handed: Vec<(RawFd, String)>,
+        estate: Option<&str>,
         notify: Option<String>,
         watchdog: Option<u64>,
     ) -> PyResult<Self> {
         let first = Mutex::new(Some(plan(&read.call0()?)?));
-        Ok(PySupervisor { read: read.clone().unbind(), notify, watchdog, handed: Mutex::new(handed), first })
+        let estate = estate.map(serde_json::from_str).transpose();
+        let estate = Mutex::new(estate.map_err(|error| PyRuntimeError::new_err(error.to_string()))?);
+        let (read, handed) = (read.clone().unbind(), Mutex::new(handed));
+        Ok(PySupervisor { read, notify, watchdog, handed, estate, first })
     }
 
     /// Binds, and supervises until SIGINT or SIGTERM. Returns whether every request was answered. Raises `OSError` for
@@ -56,9 +62,13 @@ impl PySupervisor {
             return Err(PyRuntimeError::new_err("the supervisor has run already; make a new one"));
         };
         let handed = std::mem::take(&mut *self.handed.lock().unwrap_or_else(PoisonError::into_inner));
+        let estate = self.estate.lock().unwrap_or_else(PoisonError::into_inner).take();
         let source = Box::new(|| Python::attach(|py| self.read_again(py)));
         let ended = py.detach(|| {
-            let bound = Supervisor::bind(first, source, handed_over(handed));
+            let bound = match estate {
+                None => Supervisor::bind(first, source, handed_over(handed)),
+                Some(estate) => Supervisor::succeeding(first, source, estate.map(inherited))?,
+            };
             let supervisor = bound.map_err(|error| PyOSError::new_err(error.to_string()))?;
             let supervisor =
                 supervisor.notifying(self.notify.as_deref(), self.watchdog.map(Duration::from_micros));

@@ -46,7 +46,7 @@ pub struct Config {
     pub boot_timeout: Span,
     /// A path, or `http://HOST/PATH`, that a worker must answer with 2xx before it serves; 503 is asked again.
     pub ready_path: Option<String>,
-    /// The Unix socket over which onionskin status and onionskin reload reach the server; for this user alone.
+    /// The Unix socket over which onionskin status, reload and upgrade reach the server; for this user alone.
     pub control: Option<String>,
     /// After so many requests a worker is replaced; 0 is never.
     pub max_requests: u32,

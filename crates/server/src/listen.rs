@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
@@ -21,7 +22,6 @@ use crate::{Bind, BindError, Config, UnixMode};
 pub(crate) struct Listener {
     pub(crate) socket: ListenerSocket,
     /// The socket's file lives as long as the listener.
-    #[expect(dead_code, reason = "it is there to be dropped")]
     pub(crate) file: Option<SocketFile>,
     /// What is spoken on it.
     pub(crate) speaks: Speaks,
@@ -64,6 +64,8 @@ pub(crate) struct SocketFile {
     path: PathBuf,
     /// Device and inode: a successor may have put its own socket there.
     identity: (u64, u64),
+    /// Whether it is removed, rather than left to a successor.
+    is_owned: AtomicBool,
 }
 
 impl SocketFile {
@@ -75,7 +77,9 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if Self::identify(&self.path).is_ok_and(|found| found == self.identity) {
+        if self.is_owned.load(Ordering::Relaxed)
+            && Self::identify(&self.path).is_ok_and(|found| found == self.identity)
+        {
             // Gone already is as good.
             let _ = std::fs::remove_file(&self.path);
         }
@@ -110,6 +114,29 @@ impl Listener {
             ListenerSocket::Tcp(socket.into())
         };
         Ok(Listener { socket, file: None, speaks: place.speaks() })
+    }
+
+    /// Takes a socket that another supervisor has bound, and hands over. Its file stays that one's, until it is owned.
+    pub(crate) fn succeed(descriptor: OwnedFd, place: &Bind) -> io::Result<Listener> {
+        let mut listener = Listener::inherit(descriptor, place)?;
+        if let (ListenerSocket::Unix(_), Bind::Unix(path)) = (&listener.socket, place) {
+            let is_abstract = unix_address(path)?.1;
+            // One that is gone is nobody's.
+            let identity = SocketFile::identify(path).ok().filter(|_| !is_abstract);
+            listener.file = identity.map(|identity| SocketFile {
+                path: path.clone(),
+                identity,
+                is_owned: AtomicBool::new(false),
+            });
+        }
+        Ok(listener)
+    }
+
+    /// Whether the socket's file ends with it.
+    pub(crate) fn own_file(&self, owned: bool) {
+        if let Some(file) = &self.file {
+            file.is_owned.store(owned, Ordering::Relaxed);
+        }
     }
 
     /// The socket's descriptor, to be handed on.
@@ -176,8 +203,10 @@ fn open_unix(path: &Path, manner: &Manner) -> io::Result<Listener> {
         // Before it listens: nobody else gets in meanwhile.
         std::fs::set_permissions(path, Permissions::from_mode(mode))?;
     }
-    let identified =
-        || Ok::<_, io::Error>(SocketFile { path: path.to_owned(), identity: SocketFile::identify(path)? });
+    let identified = || {
+        let (path, identity) = (path.to_owned(), SocketFile::identify(path)?);
+        Ok::<_, io::Error>(SocketFile { path, identity, is_owned: AtomicBool::new(true) })
+    };
     let file = if is_abstract { None } else { Some(identified()?) };
     socket.listen(manner.backlog.into())?;
     socket.set_nonblocking(true)?;

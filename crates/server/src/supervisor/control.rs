@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::message::{Counters, ToWorker};
+use super::places::Places;
 use super::recycle::memory;
 use super::worker::Stage;
 use super::{Phase, Supervisor};
@@ -26,6 +27,7 @@ use crate::{Bind, BindError, UnixMode};
 pub(crate) enum Ask {
     Status,
     Reload,
+    Upgrade,
 }
 
 #[derive(Debug, Deserialize)]
@@ -39,8 +41,6 @@ pub(crate) type Reply = oneshot::Sender<serde_json::Value>;
 /// The socket, and what was asked over it.
 pub(crate) struct Control {
     listener: Option<UnixListener>,
-    /// Its file is removed with it.
-    _bound: Option<Listener>,
     sender: mpsc::Sender<(Ask, Reply)>,
     asked: mpsc::Receiver<(Ask, Reply)>,
 }
@@ -60,22 +60,29 @@ const COUNTING: Duration = Duration::from_millis(100);
 
 impl Control {
     /// Binds the socket, for this user alone.
-    pub(crate) fn bind(path: Option<&Path>) -> Result<Option<Listener>, BindError> {
-        let Some(path) = path else { return Ok(None) };
-        let bind = Bind::Unix(path.to_owned());
+    pub(crate) fn bind(path: Option<&Path>, old: &Places) -> Result<Places, BindError> {
+        let bind = path.map(|path| Bind::Unix(path.to_owned()));
         let manner = Manner { backlog: WAITING, mode: UnixMode(Some(0o600)) };
-        Ok(Listener::open(&bind, &manner, &HandedSockets::default())?.pop())
+        old.opened(&Vec::from_iter(bind), &manner, &HandedSockets::default())
     }
 
-    /// Within the runtime.
-    pub(crate) fn listen(bound: Option<Listener>) -> io::Result<Self> {
-        let socket: Option<StdUnixListener> = match bound.as_ref().map(|listener| &listener.socket) {
+    pub(crate) fn new() -> Self {
+        let (sender, asked) = mpsc::channel(ASKING);
+        Control { listener: None, sender, asked }
+    }
+
+    /// Listens at `place`, within the runtime, or no longer if there is none.
+    pub(crate) fn listen(&mut self, place: Option<&Listener>) -> io::Result<()> {
+        let socket: Option<StdUnixListener> = match place.map(|listener| &listener.socket) {
             Some(ListenerSocket::Unix(socket)) => Some(socket.try_clone()?),
             _ => None,
         };
-        let listener = socket.map(UnixListener::from_std).transpose()?;
-        let (sender, asked) = mpsc::channel(ASKING);
-        Ok(Control { listener, _bound: bound, sender, asked })
+        self.listener = socket.map(UnixListener::from_std).transpose()?;
+        Ok(())
+    }
+
+    pub(crate) fn is_listening(&self) -> bool {
+        self.listener.is_some()
     }
 
     /// What is asked next.
@@ -172,6 +179,10 @@ impl Supervisor<'_> {
                 self.workers.values().for_each(|worker| worker.tell(ToWorker::Count));
                 self.status_replies.push((Instant::now() + COUNTING, reply));
             }
+            Ask::Upgrade => self.upgrade(Some(reply)),
+            Ask::Reload if self.successor.is_some() => {
+                let _ = reply.send(serde_json::json!({ "error": "an upgrade is under way" }));
+            }
             Ask::Reload if self.phase != Phase::Serving => {
                 let _ = reply.send(serde_json::json!({ "error": "the server stops" }));
             }
@@ -203,6 +214,7 @@ impl Supervisor<'_> {
         let state = match self.phase {
             _ if self.generation == 0 => "starting",
             Phase::Serving if self.coming.is_some() => "reloading",
+            Phase::Serving if self.successor.is_some() => "upgrading",
             Phase::Serving => "serving",
             Phase::Leaving(_) => "leaving",
             Phase::Stopping => "stopping",

@@ -20,6 +20,7 @@ pub(crate) struct Signals {
     terminate: Signal,
     hangup: Signal,
     user: Signal,
+    other_user: Signal,
 }
 
 /// One of them.
@@ -29,6 +30,7 @@ pub(crate) enum Signalled {
     Stop,
     Reload,
     Reopen,
+    Upgrade,
 }
 
 impl Signals {
@@ -39,6 +41,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
             user: signal(SignalKind::user_defined1())?,
+            other_user: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -49,6 +52,7 @@ impl Signals {
             _ = self.terminate.recv() => Signalled::Stop,
             _ = self.hangup.recv() => Signalled::Reload,
             _ = self.user.recv() => Signalled::Reopen,
+            _ = self.other_user.recv() => Signalled::Upgrade,
         }
     }
 }
@@ -62,6 +66,7 @@ impl Supervisor<'_> {
             Signalled::Child => self.reap(),
             Signalled::Reload => self.reload(),
             Signalled::Reopen => self.workers.values().for_each(|worker| worker.tell(ToWorker::Reopen)),
+            Signalled::Upgrade => self.upgrade(None),
             Signalled::Stop if self.phase == Phase::Serving => self.leave(),
             Signalled::Stop => self.stop_now(),
         }
@@ -110,6 +115,7 @@ impl Supervisor<'_> {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             let Ok(pid) = u32::try_from(pid.as_raw_nonzero().get()) else { continue };
             if !self.workers.contains_key(&pid) {
+                self.other_ended(pid, status);
                 continue;
             }
             self.listen_to_the_last(pid);

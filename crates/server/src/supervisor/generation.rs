@@ -28,7 +28,7 @@ impl Supervisor<'_> {
         if self.phase != Phase::Serving {
             return;
         }
-        if self.coming.is_some() {
+        if self.coming.is_some() || self.successor.is_some() {
             self.reload_again = true;
             return;
         }
@@ -158,7 +158,12 @@ impl Supervisor<'_> {
                 Stage::Draining | Stage::Failed => {}
             }
         }
-        self.notify.ready(&format!("generation {} serves", self.generation));
+        if self.predecessor.is_some() {
+            // To systemd it is the other one who says so.
+            self.take_over_from_predecessor();
+        } else {
+            self.notify.ready(&format!("generation {} serves", self.generation));
+        }
         if is_first {
             // What is served, and where: said by the application's side, which knows its layers.
             say_about(&coming.about);
@@ -196,7 +201,8 @@ impl Supervisor<'_> {
     /// The coming generation won't take over: it ends, and the one that serves goes on.
     fn coming_failed(&mut self, reason: &str, details: &str) {
         self.abandon_coming();
-        if self.generation == 0 && !self.plan.config.reload {
+        if self.generation == 0 && (self.predecessor.is_some() || !self.plan.config.reload) {
+            self.leave_to_predecessor(reason);
             self.failure = Some(BootFailure { reason: reason.to_owned(), details: details.to_owned() });
             self.phase = Phase::Stopping;
         } else {
@@ -218,7 +224,7 @@ impl Supervisor<'_> {
     }
 
     /// One reload is over; the one that was asked for meanwhile begins.
-    fn reload_ended(&mut self) {
+    pub(super) fn reload_ended(&mut self) {
         if std::mem::take(&mut self.reload_again) {
             self.reload();
         }

@@ -87,6 +87,12 @@ impl Measures {
         }
     }
 
+    /// Answers scrapers no longer. Tells where it would have.
+    pub(super) fn leave_places(&mut self) -> Places {
+        self.scraping = None;
+        std::mem::take(&mut self.places)
+    }
+
     /// A worker has ended.
     pub(super) fn ended(&mut self, worker: &Worker) {
         self.ended += &worker.measured.clone().of_the_ended();

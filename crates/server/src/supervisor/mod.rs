@@ -20,6 +20,7 @@ mod places;
 mod plan;
 mod pulse;
 pub(crate) mod recycle;
+mod upgrade;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -46,8 +47,9 @@ use self::notify::Notify;
 use self::places::Places;
 use self::pulse::Pulse;
 use self::recycle::{Cause, Retirement};
+pub use self::upgrade::Estate;
+use self::upgrade::{FromSuccessor, Old, Predecessor, Successor};
 use self::worker::{Stage, Worker};
-use crate::listen::Listener;
 use crate::{Bind, BindError, HandedSockets};
 
 /// A supervisor whose sockets are bound.
@@ -69,7 +71,10 @@ pub struct Supervisor<'a> {
     backoff: Backoff,
     notify: Notify,
     pulse: Pulse,
-    control: Option<Listener>,
+    control: Places,
+    /// The one that is to take over from this one, and the one that this one is to take over from.
+    successor: Option<Successor>,
+    predecessor: Option<Predecessor>,
     /// Those who have asked for the status, and when they are answered.
     status_replies: Vec<(Instant, Reply)>,
     /// Those who wait for the reload that runs, and for the one after it.
@@ -85,6 +90,12 @@ pub struct Supervisor<'a> {
     failure: Option<BootFailure>,
     /// Whether some request was not answered.
     cut: bool,
+}
+
+/// What is heard; `None` when a channel has come to its end.
+enum Told {
+    Worker(u32, Option<FromWorker>),
+    Successor(Option<FromSuccessor>),
 }
 
 /// How far the end is.
@@ -116,9 +127,18 @@ impl Error for BootFailure {}
 impl<'a> Supervisor<'a> {
     /// Binds every place of the first plan. Further ones come from `source`, when it is reloaded.
     pub fn bind(plan: Plan, source: Source<'a>, handed: HandedSockets) -> Result<Self, BindError> {
-        let places = Places::default().succeeded(&plan.config.bind, &plan.config, &handed)?;
-        let scraped = Places::default().succeeded(&plan.config.metrics_bind, &plan.config, &handed)?;
-        let control = Control::bind(plan.config.control.as_deref().map(Path::new))?;
+        Supervisor::bind_beside(plan, source, handed, &Old::default())
+    }
+
+    fn bind_beside(
+        plan: Plan,
+        source: Source<'a>,
+        handed: HandedSockets,
+        old: &Old,
+    ) -> Result<Self, BindError> {
+        let places = old.places.succeeded(&plan.config.bind, &plan.config, &handed)?;
+        let scraped = old.scraped.succeeded(&plan.config.metrics_bind, &plan.config, &handed)?;
+        let control = Control::bind(plan.config.control.as_deref().map(Path::new), &old.control)?;
         Ok(Supervisor {
             places,
             handed,
@@ -133,6 +153,8 @@ impl<'a> Supervisor<'a> {
             notify: Notify::default(),
             pulse: Pulse::default(),
             control,
+            successor: None,
+            predecessor: None,
             status_replies: Vec::new(),
             reload_replies: Vec::new(),
             next_reload_replies: Vec::new(),
@@ -163,16 +185,21 @@ impl<'a> Supervisor<'a> {
     /// Supervises until SIGINT or SIGTERM, within a runtime of one thread. Tells whether every request was answered.
     pub async fn run(mut self) -> io::Result<Result<bool, BootFailure>> {
         let mut signals = Signals::watch()?;
-        let mut control = Control::listen(self.control.take())?;
+        let mut control = Control::new();
         let mut scrapers = self.measures.open(&self.plan.config);
         let (plan, places) = (self.plan.clone(), self.places.clone());
         let mut news = self.changes.begin(&plan);
-        let scraped = self.measures.places.clone();
+        let before = self.predecessor.as_ref().map(|predecessor| predecessor.scraped.clone());
+        let scraped = before.unwrap_or_else(|| self.measures.places.clone());
         self.start_generation(&plan, &places, scraped);
         loop {
             self.settle(Instant::now());
             if self.phase == Phase::Stopping && self.workers.is_empty() {
                 return Ok(self.failure.map_or(Ok(!self.cut), Err));
+            }
+            let place = self.control.all().pop().filter(|_| self.predecessor.is_none());
+            if place.is_some() != control.is_listening() {
+                control.listen(place)?;
             }
             let due = self.next_due();
             tokio::select! {
@@ -180,21 +207,30 @@ impl<'a> Supervisor<'a> {
                 (ask, reply) = control.next() => self.asked(ask, reply),
                 Some(file) = news.recv() => self.changes.seen(file, Instant::now()),
                 Some(reply) = scrapers.recv() => self.scraped(reply),
-                (pid, message) = poll_fn(|context| self.poll_workers(context)) => self.told(pid, message),
+                told = poll_fn(|context| self.poll_told(context)) => match told {
+                    Told::Worker(pid, message) => self.told(pid, message),
+                    Told::Successor(message) => self.told_by_successor(message),
+                },
                 () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {}
             }
         }
     }
 
-    /// What some worker says next; `None` when its channel has come to its end.
-    fn poll_workers(&mut self, context: &mut Context<'_>) -> Poll<(u32, Option<FromWorker>)> {
+    /// What some worker says next, or the successor.
+    fn poll_told(&mut self, context: &mut Context<'_>) -> Poll<Told> {
+        if let Some(successor) = self.successor.as_mut().filter(|successor| !successor.hung_up)
+            && let Poll::Ready(message) = successor.channel.poll_receive(context)
+        {
+            successor.hung_up = message.is_none();
+            return Poll::Ready(Told::Successor(message));
+        }
         for (pid, worker) in &mut self.workers {
             if worker.hung_up {
                 continue;
             }
             if let Poll::Ready(message) = worker.channel.poll_receive(context) {
                 worker.hung_up = message.is_none();
-                return Poll::Ready((*pid, message));
+                return Poll::Ready(Told::Worker(*pid, message));
             }
         }
         Poll::Pending
@@ -210,6 +246,7 @@ impl<'a> Supervisor<'a> {
         let workers = self.workers.values().flat_map(|worker| [worker.due, worker.retires]).flatten();
         workers
             .chain(leaving)
+            .chain(self.successor.as_ref().map(|successor| successor.due))
             .chain(self.backoff.until(now))
             .chain(self.looks_at_memory())
             .chain(self.changes.due())
@@ -238,6 +275,7 @@ impl<'a> Supervisor<'a> {
         if let Some(file) = self.changes.settled(now) {
             self.changed(&file);
         }
+        self.look_at_successor(now);
         self.give_sign(now);
         self.look_at_memory(now);
         self.measure(now);
@@ -271,6 +309,8 @@ impl<'a> Supervisor<'a> {
     fn leave(&mut self) {
         let delay = self.plan.config.drain_delay.0;
         self.abandon_coming();
+        self.reload_again = false;
+        self.end_successor("the server stops");
         self.notify.stopping();
         if self.generation == 0 || delay.is_zero() {
             return self.stop();

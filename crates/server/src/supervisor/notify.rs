@@ -1,5 +1,7 @@
 //! Tells systemd how far a supervisor has come (`sd_notify(3)`): one datagram for each news.
 
+use std::process::Command;
+
 use rustix::time::{ClockId, clock_gettime};
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -7,6 +9,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 #[derive(Debug, Default)]
 pub(crate) struct Notify {
     to: Option<(Socket, SockAddr)>,
+    /// As it was told.
+    address: String,
 }
 
 impl Notify {
@@ -17,7 +21,19 @@ impl Notify {
             let address = SockAddr::unix(abstract_name.as_deref().unwrap_or(address)).ok()?;
             Some((Socket::new(Domain::UNIX, Type::DGRAM, None).ok()?, address))
         });
-        Notify { to }
+        Notify { to, address: address.unwrap_or_default().to_owned() }
+    }
+
+    /// Has another process tell its news there, too.
+    pub(crate) fn hand_on(&self, command: &mut Command) {
+        if self.to.is_some() {
+            command.env("NOTIFY_SOCKET", &self.address);
+        }
+    }
+
+    /// Another process is the main one from now on.
+    pub(crate) fn succeeded(&self, pid: u32, status: &str) {
+        self.send(&format!("MAINPID={pid}\nSTATUS={status}"));
     }
 
     /// A generation serves.

@@ -1,5 +1,6 @@
 //! The sign of life that systemd may ask for (`WatchdogSec=`): given while this loop turns and some worker's does too.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::message::ToWorker;
@@ -18,6 +19,13 @@ impl Pulse {
     /// `within` is what `WATCHDOG_USEC` says.
     pub(crate) fn within(within: Option<Duration>) -> Self {
         Pulse { interval: within.map(|within| within / 2).filter(|half| !half.is_zero()), last: None }
+    }
+
+    /// Has another process give it, too.
+    pub(crate) fn hand_on(&self, command: &mut Command) {
+        if let Some(interval) = self.interval {
+            command.env("WATCHDOG_USEC", (interval * 2).as_micros().to_string());
+        }
     }
 
     /// When the next one is due, if any is expected.

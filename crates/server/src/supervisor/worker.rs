@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -93,16 +93,10 @@ impl Worker {
         command.env(VARIABLE, serde_json::to_string(&inheritance)?);
         let inherited: Vec<BorrowedFd<'_>> =
             listeners.iter().map(|it| it.descriptor()).chain([theirs.as_fd()]).collect();
-        for descriptor in &inherited {
-            fcntl_setfd(descriptor, FdFlags::empty())?;
-        }
-        let spawned = command.spawn();
-        for descriptor in &inherited {
-            fcntl_setfd(descriptor, FdFlags::CLOEXEC)?;
-        }
+        let spawned = spawn_with(command, &inherited)?;
         let now = Instant::now();
         Ok(Worker {
-            pid: spawned?.id(),
+            pid: spawned.id(),
             generation,
             stage: Stage::Booting,
             born: now,
@@ -141,10 +135,7 @@ impl Worker {
 
     /// Ends it now.
     pub(crate) fn kill(&mut self) {
-        if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
-            // It fails for one that has ended: that is as good.
-            let _ = kill_process(pid, Signal::KILL);
-        }
+        kill(self.pid);
         self.due = None;
     }
 
@@ -155,6 +146,26 @@ impl Worker {
 
     pub(crate) fn is_booting(&self) -> bool {
         matches!(self.stage, Stage::Booting | Stage::Ready)
+    }
+}
+
+/// Starts a process that inherits some descriptors.
+pub(crate) fn spawn_with(command: &mut Command, inherited: &[BorrowedFd<'_>]) -> io::Result<Child> {
+    for descriptor in inherited {
+        fcntl_setfd(descriptor, FdFlags::empty())?;
+    }
+    let spawned = command.spawn();
+    for descriptor in inherited {
+        fcntl_setfd(descriptor, FdFlags::CLOEXEC)?;
+    }
+    spawned
+}
+
+/// Ends a process now.
+pub(crate) fn kill(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // It fails for one that has ended: that is as good.
+        let _ = kill_process(pid, Signal::KILL);
     }
 }
 
