@@ -122,5 +122,5 @@ METHOD = """\
 Written by `bench/run.py`; `bench/README.md` has the method and the cases. In short: the server is pinned to
 one core and `wrk -t1 -c64` with keep-alive to another; the servers take turns (A B C A B C …), each started
 anew; figures are medians over the rounds, ratios are taken within a round. CPU is the user and system time a
-request, of all of the server's processes. RSS is the peak. A server that answers wrongly is named, but not
-ranked."""
+request, of all of the server's processes. HTTP/2 is asked by h2load, handshakes in full are made by openssl,
+and nothing is pinned in workers2. RSS is the peak. A server that answers wrongly is named, but not ranked."""
