@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import threading
@@ -95,7 +96,9 @@ def serve_onion(
     except _core.ConfigurationError as error:
         raise placed(data, error) from None
     if announce:
-        print(diagram(app, server.bound, options["threads"]), file=sys.stderr, flush=True)
+        # A standard error that nobody reads any more is no reason not to serve.
+        with contextlib.suppress(OSError):
+            print(diagram(app, server.bound, options["threads"]), file=sys.stderr, flush=True)
     return run(server)
 
 

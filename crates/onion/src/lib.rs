@@ -51,6 +51,7 @@ mod options;
 pub mod path;
 mod random;
 pub mod reading;
+mod repeats;
 mod report;
 mod response;
 pub mod reuse;
@@ -76,7 +77,10 @@ pub use matching::{Matching, When, glob_matches, one_or_many};
 pub use notes::{Notes, Substitute};
 pub use options::{Build, Declaration, OptionError, Phase};
 pub use random::{forget_random, random};
-pub use report::report;
+pub use report::{
+    ErrorLog, LogFormat, LogLevel, Record, close_error_log, inform, logs_application, pass_on,
+    reopen_error_log, report, report_error,
+};
 pub use response::{NotFound, ReasonPhrase, Refusal, plain};
 pub use spool::{SpoolLimits, Spooled, spool};
 pub use supplied::{Find, Supply, Target};

@@ -1,15 +1,313 @@
-//! What the house itself has to say: a line at a time, to stderr.
+//! What the house itself has to say, and the application's faults: the error log, of which a process has one.
 //!
 //! Promises: a line is written at once and in one piece, so that those of several processes do not mix; nothing of a
-//! request gets control characters into it; and a stderr that is closed, full or broken stops nobody.
+//! request gets control characters into it; a log that is closed, full, broken or not read stops nobody, and what that
+//! costs is counted; and what is said over and over is said a few times, then counted.
+//!
+//! Until an [`ErrorLog`] is [installed](ErrorLog::install) it is standard error, in its shortest form.
 
 use std::borrow::Cow;
-use std::io::{Write as _, stderr};
+use std::fmt::Write as _;
+use std::io::{self, Write as _, stderr};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
+use std::time::{Instant, SystemTime};
 
-/// Says `what`, as a line of the log.
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::repeats::Repeats;
+use crate::{LogFile, LogPlace, Timestamp};
+
+/// How grave something is that is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Something was not done that should have been.
+    Error,
+    /// Something is amiss.
+    Warning,
+    /// Something has happened.
+    #[default]
+    Info,
+}
+
+/// How a line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Something that is said.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// How grave it is.
+    pub level: LogLevel,
+    /// In one line.
+    pub what: &'a str,
+    /// The request that it is about, if that has an id.
+    pub request_id: Option<&'a str>,
+    /// Further lines, such as a traceback; empty if there are none.
+    pub details: &'a str,
+}
+
+/// Where it is said.
+#[derive(Debug)]
+pub struct ErrorLog {
+    /// None says nothing.
+    level: Option<LogLevel>,
+    format: LogFormat,
+    /// None is standard error.
+    file: Option<LogFile>,
+}
+
+impl ErrorLog {
+    /// Opens the log.
+    pub fn open(place: &LogPlace, level: LogLevel, format: LogFormat) -> io::Result<Self> {
+        let (level, file) = match place {
+            LogPlace::Off => (None, None),
+            LogPlace::Standard => (Some(level), None),
+            LogPlace::File(path) => (Some(level), Some(LogFile::open("error log", path, tell_stderr)?)),
+        };
+        Ok(ErrorLog { level, format, file })
+    }
+
+    /// Makes `log` the one of this process; with none, it is standard error again. What the one before had to write is
+    /// written then.
+    pub fn install(log: Option<Self>) {
+        let log = log.map(Arc::new);
+        let before = std::mem::replace(&mut *LOG.write().unwrap_or_else(PoisonError::into_inner), log);
+        drop(before);
+    }
+
+    fn write(&self, text: &[u8]) {
+        match &self.file {
+            Some(file) => file.write(text),
+            None => to_stderr(text),
+        }
+    }
+}
+
+static LOG: RwLock<Option<Arc<ErrorLog>>> = RwLock::new(None);
+static REPEATS: Mutex<Repeats> = Mutex::new(Repeats::new());
+/// Whether a thread is there that tells what was held back. It changes under the lock of `REPEATS`.
+static COUNTING: AtomicBool = AtomicBool::new(false);
+
+fn installed() -> Option<Arc<ErrorLog>> {
+    LOG.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn repeats() -> MutexGuard<'static, Repeats> {
+    REPEATS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Says that something is amiss.
 pub fn report(what: &str) {
-    // There is nowhere to say that this can't be said.
-    let _ = stderr().write_all(format!("onionskin: {}\n", escaped(what)).as_bytes());
+    Record { level: LogLevel::Warning, what, request_id: None, details: "" }.say();
+}
+
+/// Says that something has happened.
+pub fn inform(what: &str) {
+    Record { level: LogLevel::Info, what, request_id: None, details: "" }.say();
+}
+
+/// Says that something was not done. `details` are further lines.
+pub fn report_error(what: &str, details: &str) {
+    Record { level: LogLevel::Error, what, request_id: None, details }.say();
+}
+
+/// Whether the application's own words belong into the log, and not on standard error.
+pub fn logs_application() -> bool {
+    installed().is_some_and(|log| log.file.is_some() || log.format == LogFormat::Json || log.level.is_none())
+}
+
+/// Passes on what the application writes to `wsgi.errors`: whole lines, as they are.
+pub fn pass_on(lines: &str) {
+    let Some(log) = installed() else { return to_stderr(lines.as_bytes()) };
+    match (log.level, log.format) {
+        (None, _) => {}
+        (Some(_), LogFormat::Text) => log.write(lines.as_bytes()),
+        (Some(_), LogFormat::Json) => {
+            let what = lines.strip_suffix('\n').unwrap_or(lines);
+            let record = Record { level: LogLevel::Error, what, request_id: None, details: "" };
+            log.write(record.json(Some("application")).as_bytes());
+        }
+    }
+}
+
+/// Opens the log's file anew: the old one was moved away.
+pub fn reopen_error_log() {
+    if let Some(file) = installed().as_deref().and_then(|log| log.file.as_ref()) {
+        file.reopen();
+    }
+}
+
+/// Says what was held back, and ends the log: what comes now goes to standard error.
+pub fn close_error_log() {
+    say_held(None);
+    ErrorLog::install(None);
+}
+
+impl Record<'_> {
+    /// Says it, if it is grave enough and was not said too often.
+    pub fn say(&self) {
+        let log = installed();
+        let level = log.as_ref().map_or(Some(LogLevel::Info), |log| log.level);
+        if level.is_none_or(|least| self.level > least) || !self.is_news() {
+            return;
+        }
+        self.write(log.as_deref());
+    }
+
+    /// Whether it was not said too often. If it was, it is counted.
+    pub fn is_news(&self) -> bool {
+        let mut repeats = repeats();
+        let is_news = repeats.admit(self.level, self.what, self.details, Instant::now());
+        if !is_news && !COUNTING.swap(true, Relaxed) {
+            // Without a thread, what is held back is told with the end of the process.
+            let _ = thread::Builder::new().name("onionskin-repeats".to_owned()).spawn(say_held_in_time);
+        }
+        is_news
+    }
+
+    /// In its shortest form, as it is written to standard error.
+    pub fn text(&self) -> String {
+        self.text_behind("onionskin: ")
+    }
+
+    fn write(&self, log: Option<&ErrorLog>) {
+        match log {
+            None => to_stderr(self.text().as_bytes()),
+            Some(log) if log.format == LogFormat::Json => log.write(self.json(None).as_bytes()),
+            Some(log) if log.file.is_none() => log.write(self.text().as_bytes()),
+            Some(log) => {
+                let (now, pid) = (Timestamp::from(SystemTime::now()), std::process::id());
+                let level = self.level.name();
+                log.write(self.text_behind(&format!("{now} [{pid}] {level}: ")).as_bytes());
+            }
+        }
+    }
+
+    fn text_behind(&self, before: &str) -> String {
+        let mut text = format!("{before}{}", escaped(self.what));
+        if let Some(id) = self.request_id {
+            let _ = write!(text, " (request {})", escaped(id));
+        }
+        text.push('\n');
+        if !self.details.is_empty() {
+            text.push_str(self.details.trim_end_matches('\n'));
+            text.push('\n');
+        }
+        text
+    }
+
+    fn json(&self, source: Option<&str>) -> String {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            time: String,
+            level: LogLevel,
+            pid: u32,
+            message: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            source: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            request_id: Option<&'a str>,
+            #[serde(skip_serializing_if = "str::is_empty")]
+            details: &'a str,
+        }
+        let line = Line {
+            time: Timestamp::from(SystemTime::now()).to_string(),
+            level: self.level,
+            pid: std::process::id(),
+            message: self.what,
+            source,
+            request_id: self.request_id,
+            details: self.details,
+        };
+        let mut text = serde_json::to_string(&line).expect("strings and numbers");
+        text.push('\n');
+        text
+    }
+}
+
+impl LogLevel {
+    fn name(self) -> &'static str {
+        match self {
+            LogLevel::Error => "error",
+            LogLevel::Warning => "warning",
+            LogLevel::Info => "info",
+        }
+    }
+}
+
+/// Tells what was held back when its while is over, until nothing is.
+fn say_held_in_time() {
+    loop {
+        let repeats = repeats();
+        let Some(next) = repeats.next() else { return COUNTING.store(false, Relaxed) };
+        drop(repeats);
+        thread::park_timeout(next.saturating_duration_since(Instant::now()));
+        say_held(Some(Instant::now()));
+    }
+}
+
+fn say_held(now: Option<Instant>) {
+    let held = repeats().take_held(now);
+    for held in held {
+        let what = format!("repeated {} times: {}", held.times, held.what);
+        let record = Record { level: held.level, what: &what, request_id: None, details: "" };
+        record.write(installed().as_deref());
+    }
+}
+
+/// What is wrong with the log itself: it can be said nowhere else.
+fn tell_stderr(what: &str) {
+    let record = Record { level: LogLevel::Warning, what, request_id: None, details: "" };
+    to_stderr(record.text().as_bytes());
+}
+
+/// As much is taken without waiting by a pipe that says that it can be written to (`PIPE_BUF` on Linux).
+const LARGEST: usize = 4096;
+
+/// How long somebody who reads standard error may take to make room, once.
+const ROOM: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
+static UNREAD: AtomicBool = AtomicBool::new(false);
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// Writes to standard error, unless nobody reads it.
+fn to_stderr(text: &[u8]) {
+    let mut stderr = stderr().lock();
+    let room = if UNREAD.load(Relaxed) { NOW } else { ROOM };
+    let is_ready =
+        |stderr: &io::StderrLock<'_>| poll(&mut [PollFd::new(stderr, PollFlags::OUT)], Some(&room)) != Ok(0);
+    if !is_ready(&stderr) {
+        UNREAD.store(true, Relaxed);
+        LOST.fetch_add(1, Relaxed);
+        return;
+    }
+    UNREAD.store(false, Relaxed);
+    let lost = LOST.swap(0, Relaxed);
+    if lost > 0 {
+        let told = format!("onionskin: nobody read standard error: {lost} lines were lost\n");
+        let _ = stderr.write_all(told.as_bytes());
+    }
+    // In one piece, where there is room for all of it.
+    for (place, block) in text.chunks(LARGEST).enumerate() {
+        if place > 0 && !is_ready(&stderr) {
+            return;
+        }
+        // There is nowhere to say that this can't be said.
+        let _ = stderr.write_all(block);
+    }
 }
 
 /// `text` with its control characters as Rust writes them.
@@ -39,5 +337,17 @@ mod tests {
             "GET /a\\r\\nonionskin: forged \\u{1b}[2J"
         );
         assert_eq!(escaped("café"), "café");
+    }
+
+    #[test]
+    fn a_record_shows_as_text_and_as_json() {
+        let (what, details) = ("it \"broke\"", "Traceback:\n  line\n");
+        let record = Record { level: LogLevel::Error, what, request_id: Some("7"), details };
+        assert_eq!(record.text(), "onionskin: it \"broke\" (request 7)\nTraceback:\n  line\n");
+        let json: serde_json::Value = serde_json::from_str(&record.json(None)).expect("JSON");
+        assert_eq!(json["message"], what);
+        assert_eq!(json["request_id"], "7");
+        assert_eq!(json["details"], details);
+        assert_eq!(json["level"], "error");
     }
 }

@@ -3,6 +3,7 @@
 mod changes;
 mod classes;
 mod configuration;
+mod errors;
 mod forks;
 mod inward;
 mod live;

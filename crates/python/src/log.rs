@@ -1,8 +1,9 @@
-//! The log of the application's faults: to `sys.stderr`, with the traceback.
+//! The log of the application's faults, with the traceback: to the error log, or to `sys.stderr` where that is the log.
 
 use std::fmt;
 
-use http::{Method, Uri};
+use http::{HeaderValue, Method, Uri};
+use onion::{LogLevel, Record, Request, RequestExt, Value};
 use pyo3::prelude::*;
 
 /// The request that a fault is told of.
@@ -10,6 +11,8 @@ use pyo3::prelude::*;
 pub(crate) struct Of {
     method: Method,
     uri: Uri,
+    /// The id that `RequestId` gave it.
+    id: Option<HeaderValue>,
 }
 
 impl fmt::Display for Of {
@@ -19,14 +22,30 @@ impl fmt::Display for Of {
 }
 
 impl Of {
-    pub(crate) fn call(method: &Method, uri: &Uri) -> Self {
-        Of { method: method.clone(), uri: uri.clone() }
+    /// The request that a server calls the application for.
+    pub(crate) fn request(request: &Request) -> Self {
+        let told = request.context().map(|context| context.told.as_slice()).unwrap_or_default();
+        let id = told.iter().rev().find_map(|(key, value)| match value {
+            Value::Header(id) if key == "onionskin.request_id" => Some(id.clone()),
+            _ => None,
+        });
+        Of { id, ..Of::call(request.method(), request.uri()) }
     }
 
-    /// One line that says what happened on which request, and the traceback, to `sys.stderr`.
+    pub(crate) fn call(method: &Method, uri: &Uri) -> Self {
+        Of { method: method.clone(), uri: uri.clone(), id: None }
+    }
+
+    /// One line that says what happened on which request, and the traceback.
     pub(crate) fn tell(&self, py: Python<'_>, what: &str, error: &PyErr) {
-        let stderr = py.import("sys").and_then(|sys| sys.getattr("stderr")).ok();
-        self.tell_at(stderr.as_ref(), what, error, py);
+        self.record(&format!("{what} on {self}"), &trace(py, error), |record| {
+            if onion::logs_application() {
+                record.say();
+            } else if record.is_news() {
+                let stderr = py.import("sys").and_then(|sys| sys.getattr("stderr")).ok();
+                write_to(stderr.as_ref(), record);
+            }
+        });
     }
 
     /// The same to `errors`, a stream; with none there is nobody to tell.
@@ -37,11 +56,19 @@ impl Of {
         error: &PyErr,
         py: Python<'_>,
     ) {
-        let Some(errors) = errors else { return };
-        let text = format!("onionskin: {what} on {} {}\n{}", self.method, self.uri.path(), trace(py, error));
-        // A stream that can't be written to has nobody to tell either.
-        let _ = errors.call_method1("write", (text,)).and_then(|_| errors.call_method0("flush"));
+        self.record(&format!("{what} on {self}"), &trace(py, error), |record| write_to(errors, record));
     }
+
+    fn record(&self, what: &str, details: &str, then: impl FnOnce(&Record<'_>)) {
+        let request_id = self.id.as_ref().and_then(|id| id.to_str().ok());
+        then(&Record { level: LogLevel::Error, what, request_id, details });
+    }
+}
+
+fn write_to(errors: Option<&Bound<'_, PyAny>>, record: &Record<'_>) {
+    let Some(errors) = errors else { return };
+    // A stream that can't be written to has nobody to tell either.
+    let _ = errors.call_method1("write", (record.text(),)).and_then(|_| errors.call_method0("flush"));
 }
 
 /// The traceback, with the causes of the exception, as Python prints it.

@@ -6,7 +6,7 @@
 //! (`time.sleep`, a socket) gets it when it comes back. One that has not ended by `request_timeout_kill` is told of in
 //! the log, with its stack, and counted as stuck.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::os::raw::c_long;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -123,7 +123,7 @@ impl Overdue {
         let call = Arc::new(Call {
             began: Instant::now(),
             thread: thread.cast_signed(),
-            of: Of::call(request.method(), request.uri()),
+            of: Of::request(request),
             notes,
             state: Mutex::new(State { stage: Stage::Running, raised: false }),
         });
@@ -245,9 +245,8 @@ impl Call {
         if let Ok(stack) = stack()
             && lock(&self.state).stage != Stage::Ended
         {
-            let told = format!("onionskin: where {} is stuck (most recent call last):\n{stack}", self.of);
-            // There is nowhere to say that this can't be said.
-            let _ = io::stderr().write_all(told.as_bytes());
+            let what = format!("where {} is stuck (most recent call last):", self.of);
+            onion::report_error(&what, &stack);
         }
     }
 }

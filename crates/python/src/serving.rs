@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use onion::{Handler, OptionError, SpoolLimits, reading, text_options};
+use onion::{ErrorLog, Handler, OptionError, SpoolLimits, reading, text_options};
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -34,6 +34,7 @@ pub(crate) struct PyServer {
     bound: Vec<String>,
     permits: Arc<Permits>,
     access_log: Option<Arc<AccessLog>>,
+    has_error_log: bool,
     overdue: Option<Arc<Overdue>>,
     // Taken by whoever serves; none once it was closed.
     server: Mutex<Option<Server>>,
@@ -55,6 +56,12 @@ impl PyServer {
         if let (None, Some(name)) = (&sockets, config.needs_workers()) {
             let message = format!("{name}: it needs workers; run onionskin serve with --workers 1 or more");
             return Err(ConfigurationError::new_err(message));
+        }
+        let error_log = server::error_log(&config);
+        let error_log = error_log.map_err(|error| ConfigurationError::new_err(error.to_string()))?;
+        let has_error_log = error_log.is_some();
+        if has_error_log {
+            ErrorLog::install(error_log);
         }
         let threads = usize::from(config.threads);
         let queue = Queue { most: config.queue as usize, patience: config.queue_timeout.0 };
@@ -93,6 +100,7 @@ impl PyServer {
             bound: server.bound().iter().map(ToString::to_string).collect(),
             permits,
             access_log,
+            has_error_log,
             overdue,
             server: Mutex::new(Some(server)),
         })
@@ -147,9 +155,7 @@ impl PyServer {
             if let Some(overdue) = &self.overdue {
                 overdue.stop();
             }
-            if let Some(log) = &self.access_log {
-                log.close();
-            }
+            self.close_logs();
             outcome
         })
     }
@@ -176,9 +182,7 @@ impl PyServer {
                 end.serve(server, Arc::clone(&self.handler), about).await
             });
             wind_down(runtime, watchdog);
-            if let Some(log) = &self.access_log {
-                log.close();
-            }
+            self.close_logs();
             Ok(graceful?)
         })
     }
@@ -226,6 +230,16 @@ impl PyServer {
 }
 
 impl PyServer {
+    /// Writes what is left to be written.
+    fn close_logs(&self) {
+        if let Some(log) = &self.access_log {
+            log.close();
+        }
+        if self.has_error_log {
+            onion::close_error_log();
+        }
+    }
+
     fn take(&self) -> Option<Server> {
         self.server.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -298,6 +312,7 @@ async fn stop_by_signal(stop: StopHandle) -> std::io::Result<i32> {
 /// Logs are opened anew at every SIGUSR1, as logrotate and its like ask for it.
 async fn reopen_at(mut asked: Signal, log: Option<Arc<AccessLog>>) {
     while asked.recv().await.is_some() {
+        onion::reopen_error_log();
         if let Some(log) = &log {
             log.reopen();
         }

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use onion::ErrorLog;
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use server::supervisor::{BootFailure, Estate, Plan, Supervisor};
 use tokio::runtime::Builder;
 
+use crate::options::ConfigurationError;
 use crate::serving::{handed_over, inherited, read_config};
 
 pyo3::create_exception!(
@@ -64,6 +66,8 @@ impl PySupervisor {
         let handed = std::mem::take(&mut *self.handed.lock().unwrap_or_else(PoisonError::into_inner));
         let estate = self.estate.lock().unwrap_or_else(PoisonError::into_inner).take();
         let source = Box::new(|| Python::attach(|py| self.read_again(py)));
+        let log = server::error_log(&first.config);
+        ErrorLog::install(log.map_err(|error| ConfigurationError::new_err(error.to_string()))?);
         let ended = py.detach(|| {
             let bound = match estate {
                 None => Supervisor::bind(first, source, handed_over(handed)),
@@ -74,7 +78,9 @@ impl PySupervisor {
                 supervisor.notifying(self.notify.as_deref(), self.watchdog.map(Duration::from_micros));
             let runtime = Builder::new_current_thread().enable_all().build()?;
             Ok::<_, PyErr>(runtime.block_on(supervisor.run())?)
-        })?;
+        });
+        onion::close_error_log();
+        let ended = ended?;
         ended.map_err(|failure| boot_error(py, &failure))
     }
 }

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::errors::ErrorStream;
 use crate::inward::{FileWrapper, Input};
 
 /// What the server knows of itself.
@@ -31,13 +32,22 @@ impl Fixed {
         environ.set_item(intern(py, "wsgi.version"), (1, 0))?;
         environ.set_item(intern(py, "wsgi.url_scheme"), "http")?;
         environ.set_item(intern(py, "wsgi.input"), Py::new(py, Input::empty())?)?;
-        environ.set_item(intern(py, "wsgi.errors"), py.import("sys")?.getattr("stderr")?)?;
+        environ.set_item(intern(py, "wsgi.errors"), errors(py)?)?;
         environ.set_item(intern(py, "wsgi.multithread"), self.multithread)?;
         environ.set_item(intern(py, "wsgi.multiprocess"), self.multiprocess)?;
         environ.set_item(intern(py, "wsgi.run_once"), false)?;
         environ.set_item(intern(py, "wsgi.file_wrapper"), py.get_type::<FileWrapper>())?;
         environ.set_item(intern(py, "wsgi.input_terminated"), true)?;
         Ok(environ)
+    }
+}
+
+/// The server's own log, if it has one beside standard error.
+fn errors(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    if onion::logs_application() {
+        Ok(Bound::new(py, ErrorStream)?.into_any())
+    } else {
+        py.import("sys")?.getattr("stderr")
     }
 }
 

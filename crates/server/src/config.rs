@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use onion::{AddressRange, LogPlace, Room, Size, Span, SpanOrOff};
+use onion::{AddressRange, LogFormat, LogLevel, LogPlace, Room, Size, Span, SpanOrOff};
 use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -115,6 +115,12 @@ pub struct Config {
     pub access_log_mask_headers: Vec<String>,
     /// Parameters of the query whose values the access log shows as ***; * for all.
     pub access_log_mask_query: Vec<String>,
+    /// Where the server says what goes wrong, and the application's tracebacks: - for standard error, a file, or off.
+    pub error_log: LogPlace,
+    /// What is said there: error, warning (and errors), or info (all).
+    pub error_log_level: LogLevel,
+    /// How a line of it looks: text or json.
+    pub error_log_format: LogFormat,
     /// The file of a certificate for TLS, in PEM form, with its chain below it; of several, the client's name chooses.
     pub tls_certificate: Vec<PathBuf>,
     /// The file of the private key of each certificate, in the same order.
@@ -183,6 +189,9 @@ impl Default for Config {
             access_log_skip: Vec::new(),
             access_log_mask_headers: MASKED.map(str::to_owned).to_vec(),
             access_log_mask_query: Vec::new(),
+            error_log: LogPlace::Standard,
+            error_log_level: LogLevel::default(),
+            error_log_format: LogFormat::default(),
             tls_certificate: Vec::new(),
             tls_key: Vec::new(),
             tls_client_ca: None,

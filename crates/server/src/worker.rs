@@ -214,6 +214,7 @@ async fn next_imported(imported: Option<&Imported>) -> Vec<PathBuf> {
 const FOLDERS_AT_ONCE: usize = 16;
 
 fn reopen(access_log: Option<&AccessLog>) {
+    onion::reopen_error_log();
     if let Some(log) = access_log {
         log.reopen();
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use onion::{Span, report};
+use onion::{Span, inform, report};
 
 use crate::proxy::upstream::Upstream;
 
@@ -97,7 +97,7 @@ impl Member {
         let name = self.upstream.name();
         match found {
             Ok(()) if !self.answers.swap(true, Relaxed) => {
-                report(&format!("balance: {name}: is well again"));
+                inform(&format!("balance: {name}: is well again"));
             }
             Err(why) if self.answers.swap(false, Relaxed) => {
                 report(&format!("balance: {name}: is not well: {why}"));

@@ -86,7 +86,7 @@ pub(super) fn call(application: &WsgiApplication, mut request: Request) -> Answe
                 notes.set_interpreter(wanted.elapsed());
             }
             begin(py, application, &request, arrived, permit).unwrap_or_else(|error| {
-                Of::call(request.method(), request.uri()).tell(py, "the application raised", &error);
+                Of::request(&request).tell(py, "the application raised", &error);
                 raised(error, None)
             })
         });
@@ -150,12 +150,8 @@ fn begin(
     if let Some(body) = file_body(&iterable, start.get())? {
         return Ok(start.get().send_head()?.with_body(body));
     }
-    let keeper = Keeper::Server {
-        of: Of::call(request.method(), request.uri()),
-        timed,
-        _permit: permit,
-        _bound: ThreadBound::here(),
-    };
+    let keeper =
+        Keeper::Server { of: Of::request(request), timed, _permit: permit, _bound: ThreadBound::here() };
     stream(py, AppIterable::new(iterable.unbind(), keeper), start.get())
 }
 

@@ -46,11 +46,8 @@ pub(super) async fn call(
             if let Some((notes, wanted)) = notes {
                 notes.set_interpreter(wanted.elapsed());
             }
-            let mut producer = Producer {
-                outlet: None,
-                of: Of::call(request.method(), request.uri()),
-                timed: Timed::of(&request),
-            };
+            let mut producer =
+                Producer { outlet: None, of: Of::request(&request), timed: Timed::of(&request) };
             producer.run(py, &callable, &request, arrived, permit, outlet);
             drop(callable);
         });

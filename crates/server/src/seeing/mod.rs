@@ -5,6 +5,7 @@
 //! is told of, whatever became of its request: so none is forgotten.
 
 mod access_log;
+mod error_log;
 mod escape;
 mod format;
 mod meter;
@@ -19,6 +20,8 @@ use onion::Notes;
 use crate::metrics::Metrics;
 
 pub use access_log::AccessLog;
+pub(crate) use error_log::change_error_log;
+pub use error_log::error_log;
 pub use format::LineFormat;
 pub(crate) use meter::Meter;
 

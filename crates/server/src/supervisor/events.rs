@@ -4,13 +4,14 @@ use std::io;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use onion::{reopen_error_log, report_error};
 use rustix::process::{WaitOptions, WaitStatus, wait};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::message::{FromWorker, ToWorker};
 use super::recycle::Cause;
 use super::worker::{Stage, Worker, ending};
-use super::{Phase, Supervisor, say};
+use super::{Phase, Supervisor};
 
 /// The signals that a supervisor knows.
 #[derive(Debug)]
@@ -65,7 +66,10 @@ impl Supervisor<'_> {
         match signal {
             Signalled::Child => self.reap(),
             Signalled::Reload => self.reload(),
-            Signalled::Reopen => self.workers.values().for_each(|worker| worker.tell(ToWorker::Reopen)),
+            Signalled::Reopen => {
+                reopen_error_log();
+                self.workers.values().for_each(|worker| worker.tell(ToWorker::Reopen));
+            }
             Signalled::Upgrade => self.upgrade(None),
             Signalled::Stop if self.phase == Phase::Serving => self.leave(),
             Signalled::Stop => self.stop_now(),
@@ -153,7 +157,8 @@ impl Supervisor<'_> {
                     self.measures.replaced(Cause::Died);
                     let age = worker.serving_since.map(|since| since.elapsed());
                     let wait = self.backoff.died(age, Instant::now()).as_secs_f64();
-                    say(&format!("worker {pid} {how} while it served; another starts in {wait:.1}s"));
+                    let what = format!("worker {pid} {how} while it served; another starts in {wait:.1}s");
+                    report_error(&what, "");
                 } else {
                     self.cut = true;
                 }

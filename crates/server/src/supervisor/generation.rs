@@ -2,12 +2,15 @@
 
 use std::time::Instant;
 
+use onion::{logs_application, report_error};
+
 use super::message::ToWorker;
 use super::places::Places;
 use super::plan::Plan;
 use super::recycle::{Cause, Retirement, retires};
 use super::worker::{Stage, Worker};
 use super::{BootFailure, Phase, Supervisor, say};
+use crate::seeing::change_error_log;
 
 /// A generation on its way.
 #[derive(Debug)]
@@ -143,6 +146,7 @@ impl Supervisor<'_> {
         let due = self.drained_by();
         let is_first = self.generation == 0;
         self.generation = coming.generation;
+        change_error_log(&self.plan.config, &coming.plan.config);
         self.plan = coming.plan;
         self.places = coming.places;
         self.changes.follow(&self.plan);
@@ -195,7 +199,7 @@ impl Supervisor<'_> {
         }
         self.measures.replaced(Cause::NotReady);
         let wait = self.backoff.died(None, Instant::now()).as_secs_f64();
-        say(format!("{reason}; the next try is in {wait:.1}s\n{details}").trim_end());
+        report_error(&format!("{reason}; the next try is in {wait:.1}s"), details);
     }
 
     /// The coming generation won't take over: it ends, and the one that serves goes on.
@@ -203,6 +207,10 @@ impl Supervisor<'_> {
         self.abandon_coming();
         if self.generation == 0 && (self.predecessor.is_some() || !self.plan.config.reload) {
             self.leave_to_predecessor(reason);
+            if logs_application() {
+                // Otherwise whoever started it tells it at the same place.
+                report_error(reason, details);
+            }
             self.failure = Some(BootFailure { reason: reason.to_owned(), details: details.to_owned() });
             self.phase = Phase::Stopping;
         } else {
@@ -215,7 +223,7 @@ impl Supervisor<'_> {
             0 => "not started, a change is waited for".to_owned(),
             generation => format!("reload failed, generation {generation} goes on"),
         };
-        say(format!("{outcome}: {reason}\n{details}").trim_end());
+        report_error(&format!("{outcome}: {reason}"), details);
         if self.generation > 0 {
             self.notify.ready(&format!("a reload failed: {reason}"));
         }
@@ -258,7 +266,8 @@ impl Supervisor<'_> {
         for replaces in wanted {
             if let Err(reason) = self.start_worker(&plan, &places, self.generation, replaces) {
                 let wait = self.backoff.died(None, now);
-                return say(&format!("{reason}; the next try is in {:.1}s", wait.as_secs_f64()));
+                let what = format!("{reason}; the next try is in {:.1}s", wait.as_secs_f64());
+                return report_error(&what, "");
             }
         }
     }

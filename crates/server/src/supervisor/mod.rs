@@ -27,12 +27,13 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 pub use count::Workers;
+use onion::{inform, report};
 pub use plan::{Plan, Source};
 use tokio::time::sleep_until;
 
@@ -296,10 +297,10 @@ impl<'a> Supervisor<'a> {
             }
             Stage::Draining => {
                 self.cut = true;
-                say(&format!("worker {pid} did not end in time: killed"));
+                report(&format!("worker {pid} did not end in time: killed"));
             }
             Stage::Ready | Stage::Serving => {
-                say(&format!("worker {pid} no longer listens to its supervisor: killed"));
+                report(&format!("worker {pid} no longer listens to its supervisor: killed"));
             }
             Stage::Failed => {}
         }
@@ -356,7 +357,7 @@ const ENDING: Duration = Duration::from_secs(5);
 /// How long a worker may take to end that is told to do so now.
 const STOPPING_NOW: Duration = Duration::from_secs(1);
 
-/// One line in the log. That it can't be written must not end the supervisor.
+/// One line in the log.
 fn say(what: &str) {
-    let _ = writeln!(io::stderr(), "onionskin: {what}");
+    inform(what);
 }

@@ -171,7 +171,7 @@ impl Supervisor<'_> {
                 self.successor = Some(successor);
             }
             Err(reason) => {
-                say(&format!("no upgrade: {reason}"));
+                onion::report(&format!("no upgrade: {reason}"));
                 if let Some(reply) = reply {
                     let _ = reply.send(serde_json::json!({ "error": reason }));
                 }
@@ -245,7 +245,8 @@ impl Supervisor<'_> {
     /// The successor won't serve. If it says so itself, it ends by itself, when it has told more in the log.
     fn successor_failed(&mut self, reason: &str) {
         let Some(successor) = self.successor.take() else { return };
-        say(&format!("upgrade failed, generation {} goes on: {reason}", self.generation));
+        let what = format!("upgrade failed, generation {} goes on: {reason}", self.generation);
+        onion::report_error(&what, "");
         self.last_reload = Some(LastReload::now(Some(format!("upgrade: {reason}"))));
         for reply in successor.replies {
             let _ = reply.send(serde_json::json!({ "failed": reason }));

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use onion::{OptionError, report};
+use onion::{OptionError, inform, report};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
@@ -94,7 +94,7 @@ impl Tls {
     /// Reads the files again, and tells the log what came of it.
     pub(crate) fn refresh_and_tell(&self) {
         match self.refresh() {
-            Ok(()) => report("the certificates were read again"),
+            Ok(()) => inform("the certificates were read again"),
             Err(error) => report(&format!("the certificates stay as they were: {error}")),
         }
     }
