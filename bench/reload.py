@@ -1,4 +1,4 @@
-"""Reloads and deaths of workers under load, and what clients notice of them.
+"""Reloads, upgrades and deaths of workers under load, and what clients notice of them.
 
     .venv/bin/python bench/reload.py            # 100 reloads; a table for docs/reliability.md
     .venv/bin/python bench/reload.py --reloads 10
@@ -56,6 +56,7 @@ def main() -> int:
     """Runs every case, prints the table, and tells by the status whether a request failed that must not."""
     parser = options_of(__doc__)
     parser.add_argument("--reloads", type=int, default=100)
+    parser.add_argument("--upgrades", type=int, default=10)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument(
         "--boot-timeout", type=int, default=10, help="seconds, which the import that hangs takes"
@@ -71,6 +72,10 @@ def main() -> int:
                 for _ in range(options.reloads):
                     reload(server, findings, "reloaded in")
             told(findings, f"{options.reloads} reloads", load)
+            with Load(server.port) as load:
+                for _ in range(options.upgrades):
+                    upgrade(server)
+            told(findings, f"{options.upgrades} upgrades to a new supervisor", load)
             for fault, change in BROKEN.items():
                 write(folder, **change)
                 with Load(server.port) as load:
@@ -94,9 +99,16 @@ def write(folder: Path, more: str = "", ready: str = "200 OK") -> None:
 
 def reload(server: Server, findings: Findings, expected: str) -> None:
     """Reloads, and sees that it goes as it must."""
-    server.process.send_signal(signal.SIGHUP)
+    server.signal(signal.SIGHUP)
     line = server.wait_for("reloaded in|reload failed", 60)
     findings.must(expected in line, line)
+
+
+def upgrade(server: Server) -> None:
+    """Has another process take over: supervisor, workers and all."""
+    server.signal(signal.SIGUSR2)
+    line = server.wait_for(r"upgraded: process \d+ serves", 60)
+    server.succeeded_by(int(re.findall(r"process (\d+) serves", line)[0]))
 
 
 def kill(server: Server) -> Death:

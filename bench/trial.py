@@ -60,6 +60,7 @@ class Server:
             stderr=subprocess.PIPE,
             preexec_fn=prepare,
         )
+        self.pid = self.process.pid
         self.lines: list[str] = []
         self._seen = 0
         self._ended = False
@@ -75,10 +76,21 @@ class Server:
         """The port of the first place."""
         return self.ports[0]
 
-    @property
-    def pid(self) -> int:
-        """The process that was started: the server, or the supervisor of its workers."""
-        return self.process.pid
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal to the server, or to the supervisor of its workers."""
+        os.kill(self.pid, number)
+
+    def succeeded_by(self, pid: int) -> None:
+        """Another process has taken its place; waits until the former one has ended."""
+        former, self.pid = self.pid, pid
+        wait_until(lambda: self._is_gone(former), f"process {former} goes on after its upgrade")
+
+    def _is_gone(self, pid: int) -> bool:
+        return (
+            self.process.poll() is not None
+            if pid == self.process.pid
+            else status_of(pid).get("State", "Z").startswith("Z")
+        )
 
     def _collect(self) -> None:
         assert self.process.stderr is not None
@@ -131,12 +143,14 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        if not self._is_gone(self.pid):
+            self.signal(signal.SIGTERM)
+        due = time.monotonic() + 5
+        while not self._is_gone(self.pid):
+            if time.monotonic() > due:
+                self.signal(signal.SIGKILL)
+            time.sleep(0.01)
+        self.process.wait()
 
 
 class Findings:
