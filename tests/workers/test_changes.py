@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -75,6 +76,7 @@ def test_a_module_of_a_package_is_watched_and_so_is_one_that_is_imported_later(s
         nonlocal number
         number += 1
         (late / "__init__.py").write_text(f"changed = {number}")
+        time.sleep(0.1)
         return "late/__init__.py has changed" in server.log
 
     wait_until(is_noticed)
