@@ -29,6 +29,8 @@ HELD = [open(os.devnull) for _ in range(int(os.environ.get("HELD", "0")))]
 
 def application(environ, start_response):
     environ["wsgi.input"].read()
+    if environ["PATH_INFO"] == "/complain":
+        print("a complaint", file=environ["wsgi.errors"], flush=True)
     if environ["PATH_INFO"] == "/raise":
         raise ValueError("on purpose")
     start_response("200 OK", [("Content-Length", "5")])
@@ -56,7 +58,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "scarce.py").write_text(APPLICATION)
-        for case in (no_descriptors, full_disk, broken_access_log, full_access_log, broken_error_log):
+        for case in CASES:
             case(Trial(options.python, folder, options.seconds, findings))
     return findings.end()
 
@@ -214,26 +216,64 @@ def full_access_log(trial: Trial) -> None:
         trial.tell("full disk under the access log", asked, "its lines are lost", said, is_well(server))
 
 
+def full_error_log(trial: Trial) -> None:
+    """The disk that the error log is on is full, and the application raises and complains all the while."""
+    with trial.serve("--error-log", "/dev/full") as server, raising(server.port) as raised:
+        asked = trial.ask(Closing(server.port), "/complain")
+        said = server.said("error log")
+        told_of_raised(trial, "full disk under the error log", server, asked, said, raised)
+
+
 def broken_error_log(trial: Trial) -> None:
     """Whoever read standard error from a pipe has ended, and the application raises all the while."""
     with trial.serve() as server:
         server.break_log()
-        raised: list[str] = []
-        ended = threading.Event()
+        with raising(server.port) as raised:
+            asked = trial.ask(Closing(server.port))
+            told_of_raised(trial, "broken pipe to standard error", server, asked, None, raised)
 
-        def ask_for_trouble() -> None:
-            while not ended.is_set():
-                raised.extend(Closing(server.port).ask("/raise"))
 
-        asking = threading.Thread(target=ask_for_trouble)
-        asking.start()
-        asked = trial.ask(Closing(server.port))
+@contextmanager
+def raising(port: int) -> Iterator[list[str]]:
+    """A client that asks for an exception all the while; gives what it was answered."""
+    raised: list[str] = []
+    ended = threading.Event()
+
+    def ask_for_trouble() -> None:
+        while not ended.is_set():
+            raised.extend(Closing(port).ask("/raise"))
+
+    asking = threading.Thread(target=ask_for_trouble)
+    asking.start()
+    try:
+        yield raised
+    finally:
         ended.set()
         asking.join()
-        needed = f"{len(raised)} tracebacks are lost"
-        trial.tell("broken pipe to standard error", asked, needed, None, is_well(server))
-        wrong = [failure for failure in raised if "500" not in failure]
-        trial.findings.must(bool(raised) and not wrong, f"an exception without a log: {wrong[:3]}")
+
+
+def told_of_raised(
+    trial: Trial,
+    case: str,
+    server: Server,
+    asked: tuple[list[float], list[str]],
+    said: int | None,
+    raised: list[str],
+) -> None:
+    """A row of a case in which tracebacks are lost."""
+    trial.tell(case, asked, f"{len(raised)} tracebacks are lost", said, is_well(server))
+    wrong = [failure for failure in raised if "500" not in failure]
+    trial.findings.must(bool(raised) and not wrong, f"{case}: an exception was answered {wrong[:3]}")
+
+
+CASES = (
+    no_descriptors,
+    full_disk,
+    broken_access_log,
+    full_access_log,
+    broken_error_log,
+    full_error_log,
+)
 
 
 def is_well(server: Server) -> bool:
