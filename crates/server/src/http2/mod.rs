@@ -8,6 +8,7 @@
 //! ([`Wire`] for the connection, [`Streams`] for each stream). What floods of small frames are made of is h2's to refuse;
 //! the requests that a client takes back are counted here, since every one of them may have been begun.
 
+mod instead;
 mod pump;
 mod request;
 mod response;

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
-use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST};
@@ -16,6 +16,7 @@ use onion::{Body, BodyError, Context, Request, poll_give_way};
 
 use crate::Config;
 use crate::deadline::Deadline;
+use crate::pace::Pace;
 
 /// A request whose context is not in it yet.
 pub(super) struct Head {
@@ -140,7 +141,7 @@ fn body(incoming: Incoming, config: &Config, headers: &HeaderMap) -> Result<Body
         incoming,
         received: 0,
         limit: config.max_body.0,
-        patience: config.body_timeout.0,
+        pace: Pace::new(config.body_timeout.0, config.body_min_rate.0),
         deadline: None,
         has_given_way: true,
     }))
@@ -151,7 +152,7 @@ struct Upload {
     incoming: Incoming,
     received: u64,
     limit: u64,
-    patience: Duration,
+    pace: Pace,
     /// Set while the client is waited for.
     deadline: Option<Deadline>,
     has_given_way: bool,
@@ -166,11 +167,14 @@ impl http_body::Body for Upload {
         context: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) else {
-            let patience = self.patience;
-            ready!(self.deadline.get_or_insert_with(|| Deadline::new(patience)).poll(context));
+            let upload = &mut *self;
+            let begin = || Deadline::new(upload.pace.begin(upload.received, Instant::now));
+            ready!(upload.deadline.get_or_insert_with(begin).poll(context));
             return Poll::Ready(Some(Err(BodyError::TimedOut)));
         };
-        self.deadline = None;
+        if self.deadline.take().is_some() {
+            self.pace.end(Instant::now);
+        }
         Poll::Ready(match frame {
             None => {
                 // That it was taken is the connection's to tell, before this thread is in a call for long.

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::rt::Executor;
-use onion::{Body, Response, give_way, plain, thread_is_bound};
+use onion::{Body, Response, Substitute, give_way, plain, thread_is_bound};
 use tokio::time::Instant;
 
+use super::instead::{self, Instead};
 use super::pump::Pump;
 use super::request::{Head, request};
 use super::response::{Outgoing, response};
@@ -43,6 +44,8 @@ pub(super) struct Stream {
     timed_out: AtomicBool,
     /// What there is to come of the response.
     body: Mutex<Body>,
+    /// Where the time of calls is limited.
+    instead: Option<Arc<Instead>>,
 }
 
 impl Stream {
@@ -50,6 +53,11 @@ impl Stream {
     pub(super) fn body(&self) -> MutexGuard<'_, Body> {
         // What panics while it gives a block gives no further one.
         self.body.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the answer is to be broken off, since the application took too long to make it.
+    pub(super) fn is_cut(&self) -> bool {
+        self.instead.as_ref().is_some_and(|instead| instead.is_cut())
     }
 
     /// The client has taken what it got so far, or nothing was sent yet.
@@ -86,6 +94,7 @@ impl Streams {
             has_taken: AtomicBool::new(false),
             timed_out: AtomicBool::new(false),
             body: Mutex::default(),
+            instead: self.shared.config.request_timeout.0.map(|_| Arc::default()),
         });
         self.tally.open();
         if let Some(tally) = &self.shared.tally {
@@ -151,6 +160,13 @@ async fn watch(serving: &mut Serving, stream: &Stream) -> Watched {
         if serving.as_mut().poll(context).is_ready() {
             return Poll::Ready(Watched::Ended);
         }
+        if let Some(instead) = &stream.instead {
+            instead.wake_with(context);
+            if instead.is_cut() {
+                // Dropped before its end, it is reset.
+                return Poll::Ready(Watched::Ended);
+            }
+        }
         let has_taken = stream.has_taken.swap(false, Relaxed);
         if !stream.awaits_client.load(Relaxed) {
             deadline = None;
@@ -195,9 +211,18 @@ impl Course {
                 refusal
             }
             Ok(Head { mut request, mut context }) => {
+                let shared = &self.stream.shared;
                 context.notes = self.entry.as_ref().map(|entry| Arc::clone(&entry.notes));
+                let limited = self.stream.instead.as_ref().map(|instead| {
+                    let notes = Arc::clone(context.notes.get_or_insert_default());
+                    notes.set_substitute(Arc::clone(instead) as Arc<dyn Substitute>);
+                    (notes, instead)
+                });
                 *request.extensions_mut() = onion::reuse::extensions(context);
-                self.stream.shared.call(request).await
+                match limited {
+                    None => shared.call(request).await,
+                    Some((notes, instead)) => instead::answer(shared, request, notes, instead).await,
+                }
             }
         };
         if let Some(entry) = &mut self.entry {
@@ -224,7 +249,7 @@ impl Course {
         if !std::mem::replace(&mut self.is_done, true) {
             self.stream.tally.answered();
             if let Some(mut entry) = self.entry.take() {
-                entry.end = end;
+                entry.end = if entry.notes.is_timed_out() { End::RequestTimeout } else { end };
             }
         }
     }
@@ -235,12 +260,16 @@ impl Drop for Course {
         if self.is_done || self.stream.shared.stop.is_aborted() {
             return;
         }
-        let timed_out = self.stream.timed_out.load(Relaxed);
-        if !timed_out {
+        let (timed_out, is_cut) = (self.stream.timed_out.load(Relaxed), self.stream.is_cut());
+        if !timed_out && !is_cut {
             self.stream.tally.taken_back();
         }
         if let Some(mut entry) = self.entry.take() {
-            entry.end = if timed_out { End::WriteTimeout } else { End::ClientGone };
+            entry.end = match () {
+                () if is_cut => End::RequestTimeout,
+                () if timed_out => End::WriteTimeout,
+                () => End::ClientGone,
+            };
         }
     }
 }
