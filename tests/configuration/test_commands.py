@@ -120,6 +120,10 @@ def test_check_sees_the_layers_that_a_module_has_put_around_its_application(run,
         ),
         ('[[layer]]\nuse = "static_files"\nroot = "no-such"\n', "onion.toml:4: static_files: root: "),
         ('[[layer]]\nuse = "compress"\nmin_size = "x"\n', "onion.toml:4: compress: min_size"),
+        ('access_log = "/no/such/log"\n', 'onion.toml:2: access_log: "/no/such/log" cannot be opened'),
+        ('error_log = "/dev"\n', 'onion.toml:2: error_log: "/dev" cannot be opened: is a directory'),
+        ('access_log = "-"\naccess_log_skip = ["static"]\n', 'onion.toml:3: access_log_skip: "static"'),
+        ("max_requests = 10\n", "onion.toml:2: max_requests: it needs workers"),
     ],
 )
 @pytest.mark.parametrize("arguments", [[], ["--no-import"]])
@@ -130,6 +134,19 @@ def test_check_of_what_cannot_be_served_is_2(run, project, text, told, arguments
     assert done.returncode == 2
     assert told in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_check_opens_no_log(run, project):
+    (project / "onion.toml").write_text(SITE + 'access_log = "access.log"\nerror_log = "error.log"\n')
+
+    assert run("check").returncode == 0
+    assert not list(project.glob("*.log"))
+
+
+def test_check_knows_the_options_of_workers(run, project):
+    (project / "onion.toml").write_text(SITE + "workers = 2\nmax_requests = 10\n")
+
+    assert run("check").returncode == 0
 
 
 def test_check_shows_what_an_application_raises_unless_it_is_not_imported(run, project):

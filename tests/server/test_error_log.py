@@ -140,7 +140,7 @@ def test_a_log_that_cannot_be_opened_stops_the_start(tmp_path):
     command = [*ONIONSKIN, "serve", "applications.py:application", "--error-log", str(place)]
     ended = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=20, check=False)
     assert ended.returncode == 2
-    assert f"error_log: {place} cannot be opened" in ended.stderr
+    assert f'error_log: "{place}" cannot be opened' in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

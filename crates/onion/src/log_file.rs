@@ -13,6 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Access, access};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,23 @@ impl FromStr for LogPlace {
             "off" => Ok(LogPlace::Off),
             "-" => Ok(LogPlace::Standard),
             path => Ok(LogPlace::File(path.into())),
+        }
+    }
+}
+
+impl LogPlace {
+    /// Whether a log could be opened here, as far as that can be told without making a file.
+    pub fn check(&self) -> io::Result<()> {
+        let LogPlace::File(path) = self else { return Ok(()) };
+        let path = std::path::absolute(path)?;
+        match path.metadata() {
+            Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+            Ok(_) => Ok(access(&path, Access::WRITE_OK)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let folder = path.parent().unwrap_or(&path);
+                Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
+            }
+            Err(error) => Err(error),
         }
     }
 }
@@ -294,6 +312,17 @@ mod tests {
         drop(log);
 
         assert_eq!(fs::read_to_string(path).expect("it is there"), "a line\na line\na line\n");
+    }
+
+    #[test]
+    fn whether_it_could_be_opened_is_told_without_making_a_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let check = |path: PathBuf| LogPlace::File(path).check().map_err(|error| error.kind());
+        let path = folder.path().join("log");
+        assert_eq!(check(path.clone()), Ok(()));
+        assert!(!path.exists());
+        assert_eq!(check(folder.path().join("no").join("log")), Err(io::ErrorKind::NotFound));
+        assert_eq!(check(folder.path().to_owned()), Err(io::ErrorKind::IsADirectory));
     }
 
     #[test]

@@ -53,9 +53,8 @@ impl PyServer {
         handed: Vec<(RawFd, String)>,
     ) -> PyResult<Self> {
         let config = read_config(options)?;
-        if let (None, Some(name)) = (&sockets, config.needs_workers()) {
-            let message = format!("{name}: it needs workers; run onionskin serve with --workers 1 or more");
-            return Err(ConfigurationError::new_err(message));
+        if sockets.is_none() {
+            refuse_workers_options(&config)?;
         }
         let error_log = server::error_log(&config);
         let error_log = error_log.map_err(|error| ConfigurationError::new_err(error.to_string()))?;
@@ -111,7 +110,11 @@ impl PyServer {
     #[pyo3(signature = (options, /))]
     fn check(options: &Bound<'_, PyDict>) -> PyResult<()> {
         let config = read_config(options)?;
-        Tls::load(&config).map(drop).map_err(|error| ConfigurationError::new_err(error.to_string()))
+        if !config.is_supervised() {
+            refuse_workers_options(&config)?;
+        }
+        let checked = server::check_logs(&config).and_then(|()| Tls::load(&config).map(drop));
+        checked.map_err(|error| ConfigurationError::new_err(error.to_string()))
     }
 
     /// The places that it listens on, with the ports that the system chose.
@@ -323,6 +326,13 @@ async fn refuse_reloads(mut hangup: Signal) {
     while hangup.recv().await.is_some() {
         onion::report("no reload: it needs --workers 1 or more");
     }
+}
+
+/// What means something to workers only is a mistake where there are none.
+fn refuse_workers_options(config: &Config) -> PyResult<()> {
+    let Some(name) = config.needs_workers() else { return Ok(()) };
+    let message = format!("{name}: it needs workers; run onionskin serve with --workers 1 or more");
+    Err(ConfigurationError::new_err(message))
 }
 
 fn closed() -> PyErr {

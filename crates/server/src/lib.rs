@@ -54,7 +54,7 @@ pub use handed::{Handed, HandedSocket, HandedSockets};
 pub use health::{HealthPath, Load, Loaded};
 pub use listen::Speaks;
 pub use metrics::{Buckets, Metrics, Snapshot};
-pub use seeing::{AccessLog, LineFormat, error_log};
+pub use seeing::{AccessLog, LineFormat, check_logs, error_log};
 pub use stop::StopHandle;
 pub use tls::{ClientAuth, Tls, TlsVersion};
 pub use worker::{Imported, WorkerEnd, enter_boot};

@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use onion::{LogFile, LogPlace, OptionError, glob_matches, report};
 
+use super::error_log::unopened;
 use super::{Entry, LineFormat, escape};
 use crate::Config;
 
@@ -39,12 +40,22 @@ impl AccessLog {
             LogPlace::Standard => LogFile::stream(NAME, &io::stdout(), report),
             LogPlace::File(path) => LogFile::open(NAME, path, report),
         };
-        let file = file.map_err(|error| {
-            let place = String::from(config.access_log.clone());
-            OptionError(format!(
-                "access_log: {place:?} cannot be opened: {error}; give a file in a folder that can be written to, - or off"
-            ))
-        })?;
+        let file = file.map_err(|error| unopened("access_log", &config.access_log, &error))?;
+        let (masks, skip) = Self::read(config)?;
+        Ok(Some(AccessLog { file, format: config.access_log_format.clone(), skip, masks }))
+    }
+
+    /// Refuses what [`open`](Self::open) would, and opens nothing.
+    pub(crate) fn check(config: &Config) -> Result<(), OptionError> {
+        if config.access_log == LogPlace::Off {
+            return Ok(());
+        }
+        config.access_log.check().map_err(|error| unopened("access_log", &config.access_log, &error))?;
+        Self::read(config).map(drop)
+    }
+
+    /// What is not to be seen, and the paths that are left out.
+    fn read(config: &Config) -> Result<(Masks, Vec<String>), OptionError> {
         let fields = config.access_log_mask_headers.iter().map(|name| {
             name.parse().map_err(|_| {
                 OptionError(format!(
@@ -60,7 +71,7 @@ impl AccessLog {
                 format!("access_log_skip: {glob:?} matches no path; begin it with a slash, as in /static/**");
             return Err(OptionError(message));
         }
-        Ok(Some(AccessLog { file, format: config.access_log_format.clone(), skip, masks }))
+        Ok((masks, skip))
     }
 
     /// Opens the file anew: the old one was moved away.

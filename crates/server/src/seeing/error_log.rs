@@ -1,7 +1,10 @@
 //! The error log of this process, as the configuration has it.
 
+use std::io;
+
 use onion::{ErrorLog, LogFormat, LogLevel, LogPlace, OptionError, report};
 
+use super::AccessLog;
 use crate::Config;
 
 /// Opens the log that `config` names; none if that is what there is anyway.
@@ -10,8 +13,7 @@ pub fn error_log(config: &Config) -> Result<Option<ErrorLog>, OptionError> {
     if (place, level, format) == (&LogPlace::Standard, LogLevel::default(), LogFormat::default()) {
         return Ok(None);
     }
-    let refused = |error| OptionError(format!("error_log: {} cannot be opened: {error}", shown(place)));
-    ErrorLog::open(place, level, format).map(Some).map_err(refused)
+    ErrorLog::open(place, level, format).map(Some).map_err(|error| unopened("error_log", place, &error))
 }
 
 /// Goes over from the log of one configuration to that of another.
@@ -27,6 +29,16 @@ pub(crate) fn change_error_log(before: &Config, now: &Config) {
     }
 }
 
-fn shown(place: &LogPlace) -> String {
-    place.clone().into()
+/// Refuses logs that could not be opened, and opens none.
+pub fn check_logs(config: &Config) -> Result<(), OptionError> {
+    config.error_log.check().map_err(|error| unopened("error_log", &config.error_log, &error))?;
+    AccessLog::check(config)
+}
+
+/// What is said of a log that cannot be opened.
+pub(super) fn unopened(option: &str, place: &LogPlace, error: &io::Error) -> OptionError {
+    let place = String::from(place.clone());
+    OptionError(format!(
+        "{option}: {place:?} cannot be opened: {error}; give a file in a folder that can be written to, - or off"
+    ))
 }

@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 
 pub use access_log::AccessLog;
 pub(crate) use error_log::change_error_log;
-pub use error_log::error_log;
+pub use error_log::{check_logs, error_log};
 pub use format::LineFormat;
 pub(crate) use meter::Meter;
 
