@@ -39,6 +39,7 @@ def application(environ, start_response):
     return [body]
 """
 BOUND = 1.2  # times the 99th percentile without the crowd
+MEMORY_BOUND = 16  # KiB a connection, whatever it does
 CERTIFICATE = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 KEPT, NEW = "a kept connection", "a new connection"
 
@@ -74,6 +75,7 @@ def trial(server: Server, counts: list[int], rounds: int, seconds: float) -> int
         "Round", "p99, alone", "p99, crowded", "alone, new", "crowded, new", "RSS", "RSS, crowded"
     )
     measure(server.port, 1)
+    resident: list[float] = []
     for number in range(rounds):
         memory = memory_of(server.pid)
         for kind, times in measure(server.port, seconds).items():
@@ -83,6 +85,7 @@ def trial(server: Server, counts: list[int], rounds: int, seconds: float) -> int
                 crowded[kind].append(quantile(times, 0.99))
             filled = memory_of(server.pid)
             said = crowd.tell()
+        resident += [memory, filled]
         shown = [milliseconds(times[kind][-1]) for kind in (KEPT, NEW) for times in (alone, crowded)]
         findings.row(number + 1, *shown, f"{memory:.0f} MiB", f"{filled:.0f} MiB")
     print()
@@ -98,6 +101,11 @@ def trial(server: Server, counts: list[int], rounds: int, seconds: float) -> int
     for kind, (held, again) in said.items():
         findings.row(kind, held, again)
         findings.must(held > 0, f"none held: {kind}")
+    print()
+    findings.head("Memory of a connection of the crowd, at the most", "Bound")
+    each = (max(resident) - resident[0]) * 1024 / sum(counts)
+    findings.row(f"{each:.1f} KiB", f"{MEMORY_BOUND} KiB")
+    findings.must(each <= MEMORY_BOUND, f"a connection takes {each:.1f} KiB")
     return findings.end()
 
 
