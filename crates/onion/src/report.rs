@@ -166,8 +166,12 @@ impl Record<'_> {
         self.write(log.as_deref());
     }
 
-    /// Whether it was not said too often. If it was, it is counted.
+    /// Whether it was not said too often. If it was, it is counted. Under another server all is said: what becomes of it
+    /// is that server's matter, and no thread of ours counts there.
     pub fn is_news(&self) -> bool {
+        if installed().is_none() {
+            return true;
+        }
         let mut repeats = repeats();
         let is_news = repeats.admit(self.level, self.what, self.details, Instant::now());
         if !is_news && !COUNTING.swap(true, Relaxed) {
