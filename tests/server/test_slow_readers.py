@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hyperframe import frame as frames
 
+from server.client import Client
 from server.process import wait_until
+from support.authority import Authority
 from support.http2 import RawClient
 
 if TYPE_CHECKING:
@@ -155,6 +157,25 @@ def test_no_files_are_used_where_none_are_wanted(serve_one):
         client.request("GET", f"/large?blocks={BLOCKS}&name=slow")
         assert len(client.response().body) == BLOCKS * BLOCK
     assert "put aside" not in server.log
+
+
+def test_over_tls_a_slow_client_holds_no_thread_either(serve, tmp_path: Path):
+    authority = Authority(tmp_path)
+    server = serve(*authority.pair("localhost").options, threads=1, bind=("https://127.0.0.1:0",))
+
+    def connect() -> Client:
+        client = Client(server.places[0].replace("https:", "http:"), 10.0)
+        client.socket = authority.context().wrap_socket(client.socket, server_hostname="localhost")
+        return client
+
+    with connect() as client, connect() as other:
+        for _ in range(CALLED_INLINE):
+            other.get("/hello")
+        client.request("GET", f"/large?blocks={BLOCKS}&name=slow")
+        server.wait_for_line("event: closed slow on")
+        assert other.get("/hello").body == b"hello"
+        assert client.response().body == b"x" * BLOCK * BLOCKS
+        assert client.get("/hello").body == b"hello"
 
 
 def read_stream(client: RawClient, stream: int) -> bytes:

@@ -28,12 +28,11 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::Frame;
 
-use crate::{BodyError, report};
+use crate::{BodyError, Trouble};
 
 /// How much may be kept where.
 #[derive(Clone, Debug)]
@@ -48,14 +47,12 @@ pub struct Room {
 struct Shared {
     /// What their files may still grow by, in bytes.
     left: AtomicU64,
-    told: Mutex<Option<Instant>>,
 }
 
 impl Room {
     /// For one backlog, `memory` bytes and a file of `file` bytes; the files of all may have `total` bytes.
     pub fn new(memory: u64, file: u64, total: u64) -> Self {
-        let shared = Shared { left: AtomicU64::new(total), told: Mutex::new(None) };
-        Room { memory, file, shared: Arc::new(shared) }
+        Room { memory, file, shared: Arc::new(Shared { left: AtomicU64::new(total) }) }
     }
 
     /// Whether there are files, so that it is worth while to be ahead.
@@ -72,20 +69,10 @@ impl Room {
     fn give_back(&self, bytes: u64) {
         self.shared.left.fetch_add(bytes, Relaxed);
     }
-
-    /// Says, once in a while, that files are not to be had.
-    fn tell(&self, error: &io::Error) {
-        let mut told = lock(&self.shared.told);
-        if told.is_none_or(|told| told.elapsed() >= QUIET) {
-            *told = Some(Instant::now());
-            report(&format!(
-                "responses to slow clients cannot be put aside, and hold their threads: {error}"
-            ));
-        }
-    }
 }
 
-const QUIET: Duration = Duration::from_secs(60);
+/// Files are not to be had.
+static STORAGE: Trouble = Trouble::new();
 
 /// Makes an empty backlog: the end for whoever fills it, and the one for whoever takes.
 pub fn backlog(room: &Room) -> (Producer, Backlog) {
@@ -229,7 +216,9 @@ impl State {
         let written = match self.write(&block[..usize::try_from(fits).unwrap_or(usize::MAX)], place) {
             Ok(written) => written,
             Err(error) => {
-                self.room.tell(&error);
+                STORAGE.report(|| {
+                    format!("responses to slow clients cannot be put aside, and hold their threads: {error}")
+                });
                 self.has_failed = true;
                 0
             }
