@@ -35,13 +35,15 @@ def described(status: dict[str, Any]) -> str:
         f"onionskin {status['version']}, pid {status['pid']}: {status['state']} on {places}",
         f"generation {status['generation']}{reloaded(status['last_reload'])}",
         "",
-        "     pid  generation  state        age    requests    open    memory",
+        "     pid  generation  state        age    requests    open    calls  queue    memory",
     ]
     for worker in status["workers"]:
         memory = "-" if worker["memory"] is None else f"{worker['memory'] >> 20} MiB"
+        calls = f"{worker['calls']}/{worker['threads']}"
         lines.append(
             f"{worker['pid']:>8}  {worker['generation']:>10}  {worker['stage']:8}  {age(worker['age']):>6}  "
-            f"{worker['requests']:>10}  {worker['connections']:>6}  {memory:>8}"
+            f"{worker['requests']:>10}  {worker['connections']:>6}  "
+            f"{calls:>7}  {worker['waiting']:>5}  {memory:>8}"
         )
     return "\n".join(lines)
 

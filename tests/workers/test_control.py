@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from server.process import ONIONSKIN
+from server.process import ONIONSKIN, wait_until
 
 
 @pytest.fixture
@@ -33,6 +33,24 @@ def test_the_status_is_told_to_people_and_programs(serve, path):
     assert sum(worker["requests"] for worker in status["workers"]) == 1
     assert all(worker["memory"] > 1 << 20 for worker in status["workers"])
     assert (status["generation"], status["last_reload"]) == (1, None)
+
+
+def test_the_status_tells_of_calls_and_of_who_waits_for_a_turn(site, serve, path):
+    site.write("1", slow=4)
+    server = serve("--control", str(path), "--threads", "1", workers=1)
+    with server.client() as first, server.client() as second:
+        first.request("GET", "/slow")
+        server.wait_for_line("event: slow")
+        second.request("GET", "/")
+
+        def waits() -> bool:
+            (worker,) = json.loads(run("status", "--control", str(path), "--json").stdout)["workers"]
+            return (worker["calls"], worker["threads"], worker["waiting"]) == (1, 1, 1)
+
+        wait_until(waits)
+        row = run("status", "--control", str(path)).stdout.splitlines()[-1].split()
+        assert row[6:8] == ["1/1", "1"]
+        assert (first.response().status, second.response().status) == (200, 200)
 
 
 def test_the_socket_is_for_its_user_alone_and_goes_with_the_server(serve, path):

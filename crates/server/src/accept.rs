@@ -105,6 +105,10 @@ impl Server {
         self.access_log.clone()
     }
 
+    pub(crate) fn who_is_loaded(&self) -> Option<Arc<dyn Loaded>> {
+        self.loaded.clone()
+    }
+
     /// What [`onion::Connection::shared`] is.
     pub(crate) fn given(&self) -> Option<Given> {
         self.given.clone()

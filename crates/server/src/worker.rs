@@ -21,11 +21,13 @@ use crate::stop::StopHandle;
 use crate::supervisor::message::{Channel, Counters, FromWorker, ToWorker};
 use crate::supervisor::recycle::{Cause, Retirement, most_requests};
 use crate::tally::Tally;
-use crate::{AccessLog, Metrics};
+use crate::{AccessLog, Loaded, Metrics};
 
 /// A worker's end of the channel.
 pub struct WorkerEnd {
     channel: Channel,
+    /// Knows how busy the application is.
+    loaded: Option<Arc<dyn Loaded>>,
     /// How many calls into the application are stuck.
     stuck: Option<watch::Receiver<u64>>,
     imported: Option<Imported>,
@@ -46,7 +48,7 @@ const MOST_OF_ANSWER: u64 = 1 << 20;
 impl WorkerEnd {
     /// Within a runtime.
     pub fn new(stream: UnixStream) -> io::Result<Self> {
-        Ok(WorkerEnd { channel: Channel::new(stream)?, stuck: None, imported: None })
+        Ok(WorkerEnd { channel: Channel::new(stream)?, loaded: None, stuck: None, imported: None })
     }
 
     /// Has the supervisor told what is imported, so that it can watch it.
@@ -97,6 +99,7 @@ impl WorkerEnd {
         let tally = Arc::new(Tally::new(most_requests(server.config())));
         let stop = server.stop_handle();
         let metrics = server.metrics();
+        self.loaded = server.who_is_loaded();
         let serving = server.counting(Arc::clone(&tally)).serve(handler);
         let outcome = self
             .attend(pin!(serving), &stop, &tally, access_log.as_deref(), metrics.as_deref(), terminate)
@@ -152,7 +155,14 @@ impl WorkerEnd {
                 Some(ToWorker::Measure) => self.tell_measured(metrics),
                 Some(ToWorker::Count) => {
                     let connections = stop.open_connections() as u64;
-                    let counters = Counters { requests: tally.requests(), connections };
+                    let load = self.loaded.as_ref().map(|loaded| loaded.load()).unwrap_or_default();
+                    let counters = Counters {
+                        requests: tally.requests(),
+                        connections,
+                        calls: load.calls as u64,
+                        threads: load.threads as u64,
+                        waiting: load.waiting as u64,
+                    };
                     self.channel.send(&FromWorker::Counters(counters));
                 }
             }

@@ -51,6 +51,11 @@ pub(crate) struct Counters {
     pub requests: u64,
     /// Connections that are open.
     pub connections: u64,
+    /// Calls into the application that run, and the most that may.
+    pub calls: u64,
+    pub threads: u64,
+    /// Requests that wait for their turn.
+    pub waiting: u64,
 }
 
 /// From a supervisor to a worker.
