@@ -218,6 +218,7 @@ def configured(parsed: argparse.Namespace) -> _core.Configuration:
 
 def run_serve(parsed: argparse.Namespace) -> int:
     """``onionskin serve``."""
+    outlive_early_signals()
     data = configured(parsed).data
     if INHERITED_BY in os.environ:
         from onionskin import workers
@@ -231,6 +232,16 @@ def run_serve(parsed: argparse.Namespace) -> int:
     handed = handed_over(data)
     graceful = serve_onion(build(data, find=load_or_tell), data, handed)
     return 0 if graceful else 1
+
+
+def outlive_early_signals() -> None:
+    """Have no signal that means something to a server end it before the server listens to them."""
+    import signal
+
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        # What is ignored would stay so in the programs that the application starts.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda *_: None)
 
 
 def add_control(command: argparse.ArgumentParser) -> None:

@@ -130,3 +130,43 @@ def test_a_port_can_be_bound_again_at_once(serve):
         assert first.stop() == 0
     again = serve(bind=[f"127.0.0.1:{first.port}"])
     assert again.get("/hello") == b"hello"
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "1")])
+def test_a_unix_sockets_file_gets_the_owner_that_was_asked_for(serve, tmp_path, workers):
+    path = tmp_path / "site.sock"
+    # Root may give it to anybody, others to a group of their own.
+    user, group = (65534, 65533) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    with serve("--unix-owner", f"{user}:{group}", *workers, bind=(f"unix:{path}",)) as server:
+        assert (path.stat().st_uid, path.stat().st_gid) == (user, group)
+        assert server.get("/hello") == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("owner", "told"),
+    [
+        ("nobody-of-that-name", "there is no user"),
+        (":no-such-group", "there is no group"),
+        ("a:b:c", "no owner"),
+    ],
+)
+def test_an_owner_that_is_not_there_is_told_in_one_line(tmp_path, owner, told):
+    path = tmp_path / "site.sock"
+    command = [*ONIONSKIN, "serve", "applications.py", "--bind", f"unix:{path}", "--unix-owner", owner]
+    process = Process(command)
+    assert process.wait() == 2
+    process.kill()
+    assert len(process.lines) == 1
+    assert told in process.lines[0]
+    assert not path.exists()
+
+
+def test_a_port_is_shared_where_both_servers_say_so(serve):
+    first = serve("--reuse-port")
+    second = serve("--reuse-port", bind=[f"127.0.0.1:{first.port}"])
+    assert second.port == first.port
+    assert second.get("/hello") == b"hello"
+    taken = Process([*ONIONSKIN, "serve", "applications.py", "--bind", f"127.0.0.1:{first.port}"])
+    assert taken.wait() == 2
+    taken.kill()
+    assert "another program listens there" in taken.lines[0]

@@ -205,7 +205,7 @@ def test_a_server_without_workers_says_that_it_can_not_reload(site):
     with Server(target="site_of_test.py", cwd=site.folder) as server:
         server.get("/")
         server.signal(signal.SIGHUP)
-        server.wait_for_line("no reload: it needs --workers 1 or more")
+        server.wait_for_line("no reload of the application: it needs --workers 1 or more")
         assert server.stop() == 0
 
 

@@ -1,6 +1,5 @@
 //! Our server as a Python object: bound when it is made, serving when it is told to.
 
-use std::io::IsTerminal;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +10,8 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use server::{
-    AccessLog, Bind, Config, HandedSocket, HandedSockets, Imported, Server, StopHandle, Tls, WorkerEnd,
+    AccessLog, Bind, Config, HandedSocket, HandedSockets, Imported, Server, StopHandle, Terminal, Tls,
+    WorkerEnd,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -132,9 +132,9 @@ impl PyServer {
             startup::forget();
             let (runtime, watchdog) = self.runtime()?;
             let outcome = runtime.block_on(async {
-                let stop = self.stop.clone();
+                let (stop, log) = (self.stop.clone(), self.access_log.clone());
                 let caught = tokio::spawn(async move {
-                    if signals { stop_by_signal(stop).await } else { Ok(std::future::pending().await) }
+                    if signals { stop_by_signal(stop, log).await } else { Ok(std::future::pending().await) }
                 });
                 let reopening = if signals {
                     // From now on the signal ends no process.
@@ -289,16 +289,15 @@ const KEEP_ALIVE: Duration = Duration::from_secs(3600);
 /// How long a call that can't be cut may hold up the end of the process.
 const WIND_DOWN: Duration = Duration::from_millis(200);
 
-async fn stop_by_signal(stop: StopHandle) -> std::io::Result<i32> {
+async fn stop_by_signal(stop: StopHandle, log: Option<Arc<AccessLog>>) -> std::io::Result<i32> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    if !std::io::stdin().is_terminal() {
-        // A terminal that is closed says so by this signal, too, and then the server has to end.
-        tokio::spawn(refuse_reloads(signal(SignalKind::hangup())?));
-    }
+    let (hangup, other_user) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined2())?);
     let caught = tokio::select! {
         _ = interrupt.recv() => SignalKind::interrupt(),
         _ = terminate.recv() => SignalKind::terminate(),
+        () = terminal_gone(hangup, log) => SignalKind::hangup(),
+        () = refuse_upgrades(other_user) => SignalKind::user_defined2(),
     };
     stop.begin();
     // A second signal means: now.
@@ -322,9 +321,21 @@ async fn reopen_at(mut asked: Signal, log: Option<Arc<AccessLog>>) {
     }
 }
 
-async fn refuse_reloads(mut hangup: Signal) {
-    while hangup.recv().await.is_some() {
-        onion::report("no reload: it needs --workers 1 or more");
+/// Waits until the terminal is closed, which SIGHUP tells. Sent by somebody, it has the logs opened anew.
+async fn terminal_gone(mut hangup: Signal, log: Option<Arc<AccessLog>>) {
+    let terminal = Terminal::of_this_process();
+    while hangup.recv().await.is_some() && !terminal.is_gone() {
+        onion::reopen_error_log();
+        if let Some(log) = &log {
+            log.reopen();
+        }
+        onion::report("no reload of the application: it needs --workers 1 or more");
+    }
+}
+
+async fn refuse_upgrades(mut asked: Signal) {
+    while asked.recv().await.is_some() {
+        onion::report("no upgrade: it needs --workers 1 or more");
     }
 }
 

@@ -12,7 +12,7 @@ use crate::admission::Connections;
 use crate::health;
 use crate::supervisor::Workers;
 use crate::tls::{ClientAuth, TlsVersion};
-use crate::{Bind, HealthPath, LineFormat, UnixMode};
+use crate::{Bind, HealthPath, LineFormat, UnixMode, UnixOwner};
 
 /// What a server listens on, and what it allows a client.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +33,11 @@ pub struct Config {
     pub backlog: u16,
     /// Who may connect to Unix sockets: the mode of their files, such as 0660; umask leaves it to that.
     pub unix_mode: UnixMode,
+    /// Whose the files of Unix sockets are: user, user:group or :group; the server's own if it is not given.
+    pub unix_owner: Option<UnixOwner>,
+    /// Whether other processes may listen on the same TCP ports (`SO_REUSEPORT`): the kernel spreads connections over
+    /// all that do.
+    pub reuse_port: bool,
     /// How many worker processes serve: a number, or auto for one a processor. With 0, the process serves by itself.
     pub workers: Workers,
     /// Whether a change of a module, or of the configuration's file, begins a reload: for development. Without workers,
@@ -151,6 +156,8 @@ impl Default for Config {
             connections: Connections::default(),
             backlog: 2048,
             unix_mode: UnixMode::default(),
+            unix_owner: None,
+            reuse_port: false,
             workers: Workers::default(),
             reload: false,
             reload_include: Vec::new(),

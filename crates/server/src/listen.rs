@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use crate::handed::HandedSockets;
-use crate::{Bind, BindError, Config, UnixMode};
+use crate::{Bind, BindError, Config, UnixMode, UnixOwner};
 
 /// A bound socket, before a runtime has it.
 #[derive(Debug)]
@@ -43,11 +43,23 @@ pub enum Speaks {
 pub(crate) struct Manner {
     pub(crate) backlog: u16,
     pub(crate) mode: UnixMode,
+    pub(crate) owner: Option<UnixOwner>,
+    pub(crate) reuse_port: bool,
 }
 
 impl Manner {
     pub(crate) fn of(config: &Config) -> Self {
-        Manner { backlog: config.backlog, mode: config.unix_mode }
+        Manner {
+            backlog: config.backlog,
+            mode: config.unix_mode,
+            owner: config.unix_owner.clone(),
+            reuse_port: config.reuse_port,
+        }
+    }
+
+    /// For this user alone.
+    pub(crate) fn private(backlog: u16) -> Self {
+        Manner { backlog, mode: UnixMode(Some(0o600)), owner: None, reuse_port: false }
     }
 }
 
@@ -177,6 +189,9 @@ fn open_tcp(host: &str, port: u16, manner: &Manner, speaks: Speaks) -> io::Resul
 fn open_address(address: SocketAddr, manner: &Manner, speaks: Speaks) -> io::Result<Listener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
+    if manner.reuse_port {
+        socket.set_reuse_port(true)?;
+    }
     if address.is_ipv6() {
         // So that [::] and 0.0.0.0 can be bound side by side, whatever net.ipv6.bindv6only says.
         socket.set_only_v6(true)?;
@@ -202,6 +217,13 @@ fn open_unix(path: &Path, manner: &Manner) -> io::Result<Listener> {
     if let (Some(mode), false) = (manner.mode.0, is_abstract) {
         // Before it listens: nobody else gets in meanwhile.
         std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+    }
+    if let (Some(owner), false) = (&manner.owner, is_abstract)
+        && let Err(error) = owner.own(path)
+    {
+        // Nobody is to find a socket there that nobody listens on.
+        std::fs::remove_file(path)?;
+        return Err(error);
     }
     let identified = || {
         let (path, identity) = (path.to_owned(), SocketFile::identify(path)?);
@@ -237,7 +259,7 @@ mod tests {
     use super::*;
 
     fn open(bind: &Bind) -> Result<Vec<Listener>, BindError> {
-        Listener::open(bind, &Manner { backlog: 16, mode: UnixMode::default() }, &HandedSockets::default())
+        Listener::open(bind, &Manner::of(&Config::default()), &HandedSockets::default())
     }
 
     #[cfg(target_os = "linux")]

@@ -19,7 +19,7 @@ use super::worker::Stage;
 use super::{Phase, Supervisor};
 use crate::handed::HandedSockets;
 use crate::listen::{Listener, ListenerSocket, Manner};
-use crate::{Bind, BindError, UnixMode};
+use crate::{Bind, BindError};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -62,7 +62,7 @@ impl Control {
     /// Binds the socket, for this user alone.
     pub(crate) fn bind(path: Option<&Path>, old: &Places) -> Result<Places, BindError> {
         let bind = path.map(|path| Bind::Unix(path.to_owned()));
-        let manner = Manner { backlog: WAITING, mode: UnixMode(Some(0o600)) };
+        let manner = Manner::private(WAITING);
         old.opened(&Vec::from_iter(bind), &manner, &HandedSockets::default())
     }
 

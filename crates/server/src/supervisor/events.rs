@@ -65,6 +65,7 @@ impl Supervisor<'_> {
     pub(super) fn signalled(&mut self, signal: Signalled) {
         match signal {
             Signalled::Child => self.reap(),
+            Signalled::Reload if self.terminal.is_gone() => self.signalled(Signalled::Stop),
             Signalled::Reload => self.reload(),
             Signalled::Reopen => {
                 reopen_error_log();

@@ -51,7 +51,7 @@ use self::recycle::{Cause, Retirement};
 pub use self::upgrade::Estate;
 use self::upgrade::{FromSuccessor, Old, Predecessor, Successor};
 use self::worker::{Stage, Worker};
-use crate::{Bind, BindError, HandedSockets};
+use crate::{Bind, BindError, HandedSockets, Terminal};
 
 /// A supervisor whose sockets are bound.
 pub struct Supervisor<'a> {
@@ -87,6 +87,7 @@ pub struct Supervisor<'a> {
     changes: Changes,
     measures: Measures,
     phase: Phase,
+    terminal: Terminal,
     /// Why it could not start.
     failure: Option<BootFailure>,
     /// Whether some request was not answered.
@@ -164,6 +165,7 @@ impl<'a> Supervisor<'a> {
             changes: Changes::default(),
             measures: Measures::new(scraped),
             phase: Phase::Serving,
+            terminal: Terminal::of_this_process(),
             failure: None,
             cut: false,
         })
