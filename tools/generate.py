@@ -301,8 +301,11 @@ def server_type(option: Schema) -> str:
     if option.get("type") == "array":
         items = server_type(option["items"])
         return f"list of {'texts' if items == 'text' else items}"
-    referred = option.get("$ref", "").rpartition("/")[2]
+    # What may be left out refers to its type beside null.
+    referring = next((choice for choice in option.get("anyOf", []) if "$ref" in choice), option)
+    referred = referring.get("$ref", "").rpartition("/")[2]
     words = {
+        "UnixOwner": "text",
         "Bind": "[places](#places)",
         "Span": "[time](#times-and-sizes)",
         "Size": "[size](#times-and-sizes)",
