@@ -78,8 +78,8 @@ struct RequestId {
 impl Layer for RequestId {
     fn call<'a>(&'a self, mut request: Request, next: Next<'a>) -> Answer<'a> {
         let mut new = self.make();
-        let traceparent = new.split_to(trace_context::LENGTH);
         if self.options.traceparent {
+            let traceparent = new.split_to(trace_context::LENGTH);
             trace_context::see_to(&mut request, self.options.trust_inbound, traceparent);
         }
         let id = self.see_to_id(&mut request, new);
@@ -111,12 +111,15 @@ impl RequestId {
         Ok(RequestId { header, options })
     }
 
-    /// A new trace context, and a new id right behind it: they share their memory.
+    /// A new trace context, if there shall be one, and a new id right behind it: they share their memory.
     fn make(&self) -> Bytes {
         let mut text = [0; trace_context::LENGTH + Hyphenated::LENGTH];
         let (traceparent, id) = text.split_at_mut(trace_context::LENGTH);
-        traceparent.copy_from_slice(&trace_context::made_of(onion::random()));
         self.options.format.write(SystemTime::now(), onion::random(), id);
+        if !self.options.traceparent {
+            return Bytes::copy_from_slice(id);
+        }
+        traceparent.copy_from_slice(&trace_context::made_of(onion::random()));
         Bytes::copy_from_slice(&text)
     }
 

@@ -64,22 +64,38 @@ pub fn answer<'a>(response: Response) -> Answer<'a> {
 
 /// Puts `layer` around `handler`.
 pub fn wrap(layer: Arc<dyn Layer>, handler: Arc<dyn Handler>) -> Arc<dyn Handler> {
-    wrap_when(layer, When::always(), handler)
+    Arc::new(Layered { layer, handler })
 }
 
 /// Puts `layer` around `handler` for those requests that `when` selects; the others go by it.
 pub fn wrap_when(layer: Arc<dyn Layer>, when: When, handler: Arc<dyn Handler>) -> Arc<dyn Handler> {
-    Arc::new(Layered { layer, when, handler })
+    if when.is_always() { wrap(layer, handler) } else { Arc::new(Selective { when, layer, handler }) }
 }
 
-/// One skin of the onion.
+/// One skin of the onion. It does not look at the request, and so needs no copy of it to pass on.
 struct Layered {
     layer: Arc<dyn Layer>,
-    when: When,
     handler: Arc<dyn Handler>,
 }
 
 impl Handler for Layered {
+    fn call(&self, request: Request) -> Answer<'_> {
+        self.layer.call(request, Next::new(&*self.handler))
+    }
+
+    fn needs_runtime(&self) -> bool {
+        self.layer.needs_runtime() || self.handler.needs_runtime()
+    }
+}
+
+/// One that is there for some requests only.
+struct Selective {
+    when: When,
+    layer: Arc<dyn Layer>,
+    handler: Arc<dyn Handler>,
+}
+
+impl Handler for Selective {
     fn call(&self, request: Request) -> Answer<'_> {
         if self.when.selects(&request) {
             self.layer.call(request, Next::new(&*self.handler))

@@ -43,6 +43,11 @@ impl When {
         When::default()
     }
 
+    /// Whether it is for every request.
+    pub fn is_always(&self) -> bool {
+        self.matching.is_none() && self.unless.is_none()
+    }
+
     /// For requests that satisfy `matching` and not `unless`.
     pub fn new(matching: Option<&Matching>, unless: Option<&Matching>) -> Result<Self, OptionError> {
         let compile = |name: &str, given: Option<&Matching>| {
