@@ -97,11 +97,9 @@ impl RequestId {
         let refused = |why: &str| {
             OptionError(format!("header: {:?} {why}; give one such as x-request-id", options.header))
         };
-        let header = match options.header.as_str() {
-            // Its clones count no references.
-            USUAL => HeaderName::from_static(USUAL),
-            other => other.parse().map_err(|_| refused("is no header name"))?,
-        };
+        let header: HeaderName = options.header.parse().map_err(|_| refused("is no header name"))?;
+        // A static name counts no references to it.
+        let header = if header == USUAL { HeaderName::from_static(USUAL) } else { header };
         if header.as_str().contains('_') {
             return Err(refused("has an underscore, which environ can't tell from a hyphen"));
         }
@@ -157,7 +155,6 @@ impl Format {
     }
 }
 
-/// The header that most use.
 const USUAL: &str = "x-request-id";
 
 const LONGEST: NonZeroU16 = NonZeroU16::new(128).expect("128 is not zero");
