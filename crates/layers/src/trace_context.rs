@@ -2,22 +2,24 @@
 //!
 //! Promises: a context that is taken over stays as it is, byte for byte; one that is not leaves nothing behind.
 //!
-//! It does not sample: a context that is made here has no flags, so whoever traces decides.
-
-use std::ops::Range;
+//! It does not sample: a context that is made here has no flags, so whoever traces decides. A server that traces has
+//! made one before.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
-use onion::{Request, RequestExt, Value};
+use onion::{Request, RequestExt, Traceparent, Value};
 
 use crate::fields::only;
 
 /// Sees to it that the request has one good `traceparent`, and tells its trace id.
 ///
-/// One that came with the request is kept if it is `trusted` and valid; else `new` takes the place of all others.
+/// One that came with the request is kept if it is `trusted` and valid; one of the server's, which traces, in any case;
+/// else `new` takes the place of all others.
 pub(crate) fn see_to(request: &mut Request, trusted: bool, new: Bytes) {
-    let inbound = if trusted { only(request.headers(), &TRACEPARENT).and_then(trace_id) } else { None };
-    let id = match inbound {
+    let traces = request.context().and_then(|context| context.notes.as_ref()?.span()).is_some();
+    let kept =
+        if trusted || traces { only(request.headers(), &TRACEPARENT).and_then(trace_id) } else { None };
+    let id = match kept {
         Some(id) => HeaderValue::from_str(id).expect("a trace id is hexadecimal"),
         None => replace(request, new),
     };
@@ -26,7 +28,7 @@ pub(crate) fn see_to(request: &mut Request, trusted: bool, new: Bytes) {
 
 /// Puts `new` in the place of any other, and gives its trace id.
 fn replace(request: &mut Request, new: Bytes) -> HeaderValue {
-    let id = HeaderValue::from_maybe_shared(new.slice(TRACE)).expect("hexadecimal");
+    let id = HeaderValue::from_maybe_shared(new.slice(Traceparent::TRACE)).expect("hexadecimal");
     let traceparent = HeaderValue::from_maybe_shared(new).expect("it is made of visible ASCII");
     request.headers_mut().insert(TRACEPARENT, traceparent);
     request.headers_mut().remove(TRACESTATE);
@@ -35,42 +37,19 @@ fn replace(request: &mut Request, new: Bytes) -> HeaderValue {
 
 /// The text of a new `traceparent`.
 pub(crate) fn made_of(random: [u8; 24]) -> [u8; LENGTH] {
-    let mut text = *b"00-tttttttttttttttttttttttttttttttt-pppppppppppppppp-00";
-    let (trace, parent) = random.split_at(16);
-    write_hexadecimal(&mut text[TRACE], trace);
-    write_hexadecimal(&mut text[PARENT], parent);
-    text
+    let (trace, span) = random.split_at(16);
+    let array = "it is split there";
+    let (trace, span) = (trace.try_into().expect(array), span.try_into().expect(array));
+    Traceparent { trace, span, sampled: false }.text()
 }
 
-/// Of a `traceparent` of version 00, in bytes.
-pub(crate) const LENGTH: usize = 55;
+/// In bytes.
+pub(crate) const LENGTH: usize = Traceparent::LENGTH;
 
-fn write_hexadecimal(text: &mut [u8], bytes: &[u8]) {
-    for (digits, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        digits[0] = DIGITS[usize::from(byte >> 4)];
-        digits[1] = DIGITS[usize::from(byte & 0xf)];
-    }
-}
-
-/// The trace id of a `traceparent` (W3C Trace Context section 3.2), if it is valid.
+/// The trace id of a `traceparent`, if it is valid.
 fn trace_id(traceparent: &str) -> Option<&str> {
-    let hexadecimal = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let is_part = |text: &&str, length| text.len() == length && hexadecimal(text);
-    let is_id = |text: &&str, length| is_part(text, length) && text.bytes().any(|byte| byte != b'0');
-    let mut parts = traceparent.split('-');
-    let version = parts.next().filter(|version| is_part(version, 2) && *version != "ff")?;
-    let trace = parts.next().filter(|trace| is_id(trace, 32))?;
-    parts.next().filter(|parent| is_id(parent, 16))?;
-    parts.next().filter(|flags| is_part(flags, 2))?;
-    // A later version may have more parts; version 00 has these four.
-    (version != "00" || parts.next().is_none()).then_some(trace)
+    Traceparent::read(traceparent).map(|_| &traceparent[Traceparent::TRACE])
 }
-
-/// Where in a `traceparent` the trace id is, and the id of what the request came from.
-const TRACE: Range<usize> = 3..35;
-const PARENT: Range<usize> = 36..52;
-
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -125,20 +104,6 @@ mod tests {
         let random = array::from_fn(|index| u8::try_from(index).expect("small"));
 
         assert_eq!(&made_of(random), b"00-000102030405060708090a0b0c0d0e0f-1011121314151617-00");
-    }
-
-    #[test]
-    fn only_a_valid_traceparent_has_a_trace_id() {
-        let later = format!("cc-{}-and-more", &GIVEN[3..]);
-        for valid in [GIVEN, &later] {
-            assert_eq!(trace_id(valid), Some(&GIVEN[3..35]), "{valid}");
-        }
-        let zeros = format!("00-{:032}-00f067aa0ba902b7-01", 0);
-        let [more, shouted, invalid] =
-            [format!("{GIVEN}-x"), GIVEN.to_uppercase(), GIVEN.replacen("00", "ff", 1)];
-        for wrong in ["", "00", &GIVEN[..54], &zeros, &more, &shouted, &invalid] {
-            assert_eq!(trace_id(wrong), None, "{wrong}");
-        }
     }
 
     #[tokio::test]

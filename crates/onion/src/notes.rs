@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::Value;
+use crate::{Traceparent, Value, hexadecimal};
 
 /// Can answer a client in the place of a handler that takes too long.
 pub trait Substitute: Send + Sync + fmt::Debug {
@@ -26,6 +26,7 @@ pub struct Notes {
     request_id: OnceLock<String>,
     trace_id: OnceLock<String>,
     user: OnceLock<String>,
+    span: OnceLock<Traceparent>,
     /// Microseconds; one more than it was, for 0 means that nobody waited.
     queued: AtomicU64,
     interpreter: AtomicU64,
@@ -57,6 +58,18 @@ impl Notes {
     /// The trace that the request belongs to (W3C Trace Context).
     pub fn trace_id(&self) -> Option<&str> {
         self.trace_id.get().map(String::as_str)
+    }
+
+    /// Notes the span that the server itself has begun for the request; the request says so in `traceparent`.
+    pub fn set_span(&self, span: Traceparent) {
+        // There is one server, and it says so once.
+        let _ = self.span.set(span);
+        let _ = self.trace_id.set(hexadecimal(&span.trace));
+    }
+
+    /// The span that the server has begun.
+    pub fn span(&self) -> Option<&Traceparent> {
+        self.span.get()
     }
 
     /// Who the client is, as a layer has it.

@@ -106,6 +106,8 @@ fn wanted(schema: Option<&Value>) -> String {
     let kind = match (part("type").and_then(Value::as_str), part("minimum"), part("maximum")) {
         (Some("integer"), Some(least), Some(most)) => format!("an integer from {least} to {most}"),
         (Some("integer"), ..) => "an integer".to_owned(),
+        (Some("number"), Some(least), Some(most)) => format!("a number from {least} to {most}"),
+        (Some("number"), ..) => "a number".to_owned(),
         (Some("boolean"), ..) => "true or false".to_owned(),
         (Some("array"), ..) => "a list".to_owned(),
         (Some("string"), ..) => "a text".to_owned(),

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use server::{
     AccessLog, Bind, Config, HandedSocket, HandedSockets, Imported, Server, StopHandle, Terminal, Tls,
-    WorkerEnd,
+    Tracer, WorkerEnd,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -34,6 +34,7 @@ pub(crate) struct PyServer {
     bound: Vec<String>,
     permits: Arc<Permits>,
     access_log: Option<Arc<AccessLog>>,
+    tracer: Option<Arc<Tracer>>,
     has_error_log: bool,
     overdue: Option<Arc<Overdue>>,
     // Taken by whoever serves; none once it was closed.
@@ -81,6 +82,9 @@ impl PyServer {
         let access_log = AccessLog::open(&config)
             .map_err(|error| ConfigurationError::new_err(error.to_string()))?
             .map(Arc::new);
+        let tracer = Tracer::start(&config)
+            .map_err(|error| ConfigurationError::new_err(error.to_string()))?
+            .map(Arc::new);
         let tls = Tls::load(&config).map_err(|error| ConfigurationError::new_err(error.to_string()))?;
         let server = match sockets {
             None => Server::bind_handed(config, &handed_over(handed))
@@ -91,6 +95,7 @@ impl PyServer {
             .sharing(Arc::new(native))
             .within(room)
             .logging(access_log.clone())
+            .tracing(tracer.clone())
             .loaded(permits.clone())
             .speaking(tls.map(Arc::new));
         Ok(PyServer {
@@ -99,6 +104,7 @@ impl PyServer {
             bound: server.bound().iter().map(ToString::to_string).collect(),
             permits,
             access_log,
+            tracer,
             has_error_log,
             overdue,
             server: Mutex::new(Some(server)),
@@ -237,6 +243,9 @@ impl PyServer {
     fn close_logs(&self) {
         if let Some(log) = &self.access_log {
             log.close();
+        }
+        if let Some(tracer) = &self.tracer {
+            tracer.close();
         }
         if self.has_error_log {
             onion::close_error_log();

@@ -28,6 +28,7 @@ use crate::stop::StopHandle;
 use crate::stream::{split_tcp, split_unix};
 use crate::tally::Tally;
 use crate::tls::{self, Tls};
+use crate::tracing::Tracer;
 use crate::{Bind, BindError, Config};
 
 /// A server that is bound, and serves when it is told to.
@@ -40,6 +41,7 @@ pub struct Server {
     stop: StopHandle,
     given: Option<Given>,
     access_log: Option<Arc<AccessLog>>,
+    tracer: Option<Arc<Tracer>>,
     loaded: Option<Arc<dyn Loaded>>,
     tls: Option<Arc<Tls>>,
     tally: Option<Arc<Tally>>,
@@ -85,6 +87,7 @@ impl Server {
             stop: StopHandle::default(),
             given: None,
             access_log: None,
+            tracer: None,
             loaded: None,
             tls: None,
             tally: None,
@@ -132,6 +135,13 @@ impl Server {
     #[must_use]
     pub fn logging(mut self, log: Option<Arc<AccessLog>>) -> Self {
         self.access_log = log;
+        self
+    }
+
+    /// Has every request traced by `tracer`.
+    #[must_use]
+    pub fn tracing(mut self, tracer: Option<Arc<Tracer>>) -> Self {
+        self.tracer = tracer;
         self
     }
 
@@ -241,7 +251,8 @@ impl Server {
 
     fn shared(&self, handler: Arc<dyn Handler>, admission: &Arc<Admission>, once: bool) -> Arc<Shared> {
         let (access_log, metrics) = (self.access_log.clone(), self.metrics.clone());
-        let is_seen = access_log.is_some() || metrics.is_some();
+        let tracer = self.tracer.clone();
+        let is_seen = access_log.is_some() || metrics.is_some() || tracer.is_some();
         Arc::new(Shared {
             handler,
             config: self.config.clone(),
@@ -254,7 +265,7 @@ impl Server {
             tally: self.tally.clone(),
             given: self.given.clone(),
             takes_notes: is_seen || self.config.request_timeout.0.is_some(),
-            seeing: is_seen.then(|| Arc::new(Seeing { access_log, metrics })),
+            seeing: is_seen.then(|| Arc::new(Seeing { access_log, metrics, tracer })),
         })
     }
 

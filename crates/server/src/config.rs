@@ -12,11 +12,12 @@ use crate::admission::Connections;
 use crate::health;
 use crate::supervisor::Workers;
 use crate::tls::{ClientAuth, TlsVersion};
-use crate::{Bind, HealthPath, LineFormat, UnixMode, UnixOwner};
+use crate::{Bind, Endpoint, HealthPath, LineFormat, UnixMode, UnixOwner};
 
 /// What a server listens on, and what it allows a client.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct Config {
     /// Where to listen: HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH; https://HOST:PORT for TLS, redirect://HOST:PORT to
     /// send clients there; `fd://N` or systemd:NAME for a socket that the process was started with.
@@ -126,6 +127,17 @@ pub struct Config {
     pub error_log_level: LogLevel,
     /// How a line of it looks: text or json.
     pub error_log_format: LogFormat,
+    /// The collector that spans of requests are sent to, as OTLP over HTTP, such as `http://127.0.0.1:4318`; none if it
+    /// is not given.
+    pub otlp_endpoint: Option<Endpoint>,
+    /// What the service is called there.
+    pub otlp_service: String,
+    /// The share of requests that is recorded, from 0 to 1, where a trace begins here.
+    #[serde(deserialize_with = "share")]
+    #[schemars(range(min = 0, max = 1))]
+    pub otlp_sample: f64,
+    /// Whether a trace that comes with a request goes on here. Only behind a proxy that sets `traceparent` itself.
+    pub otlp_trust_inbound: bool,
     /// The file of a certificate for TLS, in PEM form, with its chain below it; of several, the client's name chooses.
     pub tls_certificate: Vec<PathBuf>,
     /// The file of the private key of each certificate, in the same order.
@@ -199,6 +211,10 @@ impl Default for Config {
             error_log: LogPlace::Standard,
             error_log_level: LogLevel::default(),
             error_log_format: LogFormat::default(),
+            otlp_endpoint: None,
+            otlp_service: "onionskin".to_owned(),
+            otlp_sample: 1.0,
+            otlp_trust_inbound: false,
             tls_certificate: Vec::new(),
             tls_key: Vec::new(),
             tls_client_ca: None,
@@ -268,6 +284,11 @@ fn threads<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> 
     let threads = u16::deserialize(deserializer)?;
     let fits = (1..=1024).contains(&threads);
     fits.then_some(threads).ok_or_else(|| D::Error::custom("out of range")) // what fits is told by the schema
+}
+
+fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let share = f64::deserialize(deserializer)?;
+    (0.0..=1.0).contains(&share).then_some(share).ok_or_else(|| D::Error::custom("out of range"))
 }
 
 /// How long the rest of a body may take that is only read to keep the connection.

@@ -307,9 +307,9 @@ impl Connection {
     }
 
     /// The request that belongs to `head`, with what is known of its body.
-    fn request(&mut self, head: RequestHead) -> Result<(Asked, Request), Rejection> {
+    fn request(&mut self, mut head: RequestHead) -> Result<(Asked, Request), Rejection> {
         if self.shared.takes_notes {
-            self.enter(&head);
+            self.enter(&mut head);
         }
         if let Some(tally) = &self.shared.tally {
             tally.count();
@@ -362,7 +362,7 @@ impl Connection {
 
     /// Where somebody looks on, or time is limited: a request has come.
     #[cold]
-    fn enter(&mut self, head: &RequestHead) {
+    fn enter(&mut self, head: &mut RequestHead) {
         let notes = Arc::<Notes>::default();
         if self.shared.config.request_timeout.0.is_some() {
             notes.set_substitute(Arc::clone(&self.exchange) as Arc<dyn Substitute>);
@@ -370,7 +370,7 @@ impl Connection {
         if let (Some(seeing), Some(meter)) = (&self.shared.seeing, self.exchange.meter()) {
             let line =
                 Line { method: head.method.clone(), target: head.target.clone(), version: head.version };
-            self.entry = Some(seeing.enter(&self.facts, meter, &notes, line, &head.headers));
+            self.entry = Some(seeing.enter(&self.facts, meter, &notes, line, &mut head.headers));
         }
         self.notes = Some(notes);
     }

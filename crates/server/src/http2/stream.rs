@@ -201,9 +201,9 @@ impl Course {
         asked: http::Request<Incoming>,
         facts: &Arc<onion::Connection>,
     ) -> http::Response<Outgoing> {
-        let (parts, body) = asked.into_parts();
+        let (mut parts, body) = asked.into_parts();
         let method = parts.method.clone();
-        self.enter(&parts, facts);
+        self.enter(&mut parts, facts);
         let given = match request(parts, body, &self.stream.shared.config, facts) {
             Err(rejection) => {
                 let mut refusal: Response = plain(rejection.status, rejection.reason);
@@ -235,13 +235,17 @@ impl Course {
     }
 
     /// Where somebody looks on: a request has come.
-    fn enter(&mut self, parts: &http::request::Parts, facts: &Arc<onion::Connection>) {
+    fn enter(&mut self, parts: &mut http::request::Parts, facts: &Arc<onion::Connection>) {
         let Some(seeing) = &self.stream.shared.seeing else { return };
         let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
         let target = bytes::Bytes::copy_from_slice(target.as_bytes());
         let line = Line { method: parts.method.clone(), target, version: parts.version };
         let (meter, notes) = (Arc::new(Meter::new()), Arc::default());
-        self.entry = Some(seeing.enter(facts, &meter, &notes, line, &parts.headers));
+        let mut entry = seeing.enter(facts, &meter, &notes, line, &mut parts.headers);
+        if let Some(authority) = parts.uri.authority() {
+            entry.set_host(authority.as_str());
+        }
+        self.entry = Some(entry);
     }
 
     /// The end of the request, as far as the server is concerned.

@@ -1,4 +1,4 @@
-//! Looks on: what becomes of each request, for the access log and the metrics.
+//! Looks on: what becomes of each request, for the access log, the metrics and the traces.
 //!
 //! A server that nobody watches has no [`Seeing`], and its requests no [`Entry`]: it reads no clock and counts nothing.
 //! Where there is one, every request has an entry from the end of its head to its last byte. An entry that is dropped
@@ -18,6 +18,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use onion::Notes;
 
 use crate::metrics::Metrics;
+use crate::tracing::{Span, Tracer};
 
 pub use access_log::AccessLog;
 pub(crate) use error_log::change_error_log;
@@ -30,6 +31,7 @@ pub(crate) use meter::Meter;
 pub(crate) struct Seeing {
     pub(crate) access_log: Option<Arc<AccessLog>>,
     pub(crate) metrics: Option<Arc<Metrics>>,
+    pub(crate) tracer: Option<Arc<Tracer>>,
 }
 
 /// How a request ended.
@@ -80,6 +82,8 @@ pub(crate) struct Entry {
     pub(crate) request_fields: Vec<Option<HeaderValue>>,
     pub(crate) response_fields: Vec<Option<HeaderValue>>,
     pub(crate) end: End,
+    /// Of what was understood.
+    span: Option<Span>,
 }
 
 /// A request line.
@@ -91,14 +95,14 @@ pub(crate) struct Line {
 }
 
 impl Seeing {
-    /// The entry of a request whose head has come.
+    /// The entry of a request whose head has come. Where requests are traced, its headers tell so from here on.
     pub(crate) fn enter(
         self: &Arc<Self>,
         facts: &Arc<onion::Connection>,
         meter: &Arc<Meter>,
         notes: &Arc<Notes>,
         line: Line,
-        headers: &HeaderMap,
+        headers: &mut HeaderMap,
     ) -> Box<Entry> {
         let mut entry = self.enter_refused(facts, meter, &[]);
         entry.notes = Arc::clone(notes);
@@ -106,6 +110,7 @@ impl Seeing {
         if let Some(log) = &self.access_log {
             entry.request_fields = log.request_fields(headers);
         }
+        entry.span = self.tracer.as_ref().map(|tracer| tracer.begin(headers, notes));
         entry
     }
 
@@ -134,6 +139,7 @@ impl Seeing {
             request_fields: Vec::new(),
             response_fields: Vec::new(),
             end: End::Stopped,
+            span: None,
         })
     }
 }
@@ -146,6 +152,13 @@ impl Entry {
     pub(crate) fn answered(&mut self, headers: &HeaderMap) {
         if let Some(log) = &self.seeing.access_log {
             self.response_fields = log.response_fields(headers);
+        }
+    }
+
+    /// The host that was asked, where no field tells of it.
+    pub(crate) fn set_host(&mut self, authority: &str) {
+        if let Some(span) = &mut self.span {
+            span.set_host(authority);
         }
     }
 
@@ -171,6 +184,9 @@ impl Drop for Entry {
         }
         if let Some(log) = &self.seeing.access_log {
             log.write(self, duration);
+        }
+        if let (Some(tracer), Some(span)) = (&self.seeing.tracer, self.span.take()) {
+            tracer.end(self, span, duration);
         }
     }
 }
