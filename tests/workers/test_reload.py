@@ -28,13 +28,13 @@ def test_a_reload_brings_the_new_application(site, serve):
     ("change", "told"),
     [
         ({"more": "raise ValueError('broken')"}, "could not be loaded: ValueError: broken"),
-        ({"more": "time.sleep(60)"}, "was not ready within 1s"),
+        ({"more": "time.sleep(60)"}, "was not ready within 3s"),
         ({"ready": "500 Broken"}, "the application answered 500 at /ready"),
         ({"more": "import os; os.abort()"}, "was ended by signal 6 before it served"),
     ],
 )
 def test_a_reload_that_fails_changes_nothing(site, serve, change, told):
-    server = serve("--boot-timeout", "1s", "--ready-path", "/ready")
+    server = serve("--boot-timeout", "3s", "--ready-path", "/ready")
     before = server.workers()
     site.write("2", **change)
     server.signal(signal.SIGHUP)
