@@ -58,18 +58,8 @@ class PageError(Exception):
 
 def printed(crate: str, example: str) -> Schema:
     """What an example of a crate prints about its declarations, in their order."""
-    command = [
-        "cargo",
-        "run",
-        "-q",
-        "-p",
-        crate,
-        "--example",
-        example,
-        "--features",
-        "schemars/preserve_order",
-    ]
-    output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
+    command = f"cargo run -q -p {crate} --example {example} --features schemars/preserve_order"
+    output = subprocess.run(command.split(), cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
     declared: Schema = json.loads(output)
     return declared
 
