@@ -274,9 +274,7 @@ def run_reload(parsed: argparse.Namespace) -> int:
     from onionskin import control
 
     answer = control.ask(control_of(parsed), "reload")
-    wrong = answer.get("error") or answer["failed"]
-    if wrong is not None:
-        print(f"onionskin: not reloaded: {wrong}", file=sys.stderr)
+    if has_failed(answer, "not reloaded"):
         return 1
     print(f"onionskin: generation {answer['generation']} serves", file=sys.stderr)
     return 0
@@ -287,12 +285,18 @@ def run_upgrade(parsed: argparse.Namespace) -> int:
     from onionskin import control
 
     answer = control.ask(control_of(parsed), "upgrade")
-    wrong = answer.get("error") or answer["failed"]
-    if wrong is not None:
-        print(f"onionskin: not upgraded: {wrong}", file=sys.stderr)
+    if has_failed(answer, "not upgraded"):
         return 1
     print(f"onionskin: process {answer['pid']} serves, generation {answer['generation']}", file=sys.stderr)
     return 0
+
+
+def has_failed(answer: dict[str, Any], what: str) -> bool:
+    """Whether the server did not do what it was asked for; if so, that is said, with its reason."""
+    wrong = answer.get("error") or answer["failed"]
+    if wrong is not None:
+        print(f"onionskin: {what}: {wrong}", file=sys.stderr)
+    return wrong is not None
 
 
 def run_check(parsed: argparse.Namespace) -> int:
