@@ -89,7 +89,7 @@ pub use timestamp::Timestamp;
 pub use traceparent::{Traceparent, hexadecimal};
 pub use trouble::Trouble;
 pub use turn::{give_way, has_given_way, poll_give_way};
-pub use units::{Size, Span, SpanOrOff};
+pub use units::{Size, Span, SpanOrOff, Written};
 pub use upgrade::{Duplex, Upgrade};
 
 /// A request on its way down the onion.

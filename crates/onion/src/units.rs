@@ -142,11 +142,13 @@ impl From<Size> for String {
     }
 }
 
-/// Either form in which a measure is given: with its unit, or as a bare number.
-#[derive(Deserialize)]
+/// Either form in which a measure or a number is given: as a text, or as a bare number.
+#[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Written {
+pub enum Written {
+    /// With its unit, or a word such as `auto`.
     Text(String),
+    /// Bare.
     Number(f64),
 }
 
@@ -167,7 +169,8 @@ impl TryFrom<Written> for Size {
 }
 
 impl Written {
-    fn text(self) -> String {
+    /// What is to be read.
+    pub fn text(self) -> String {
         match self {
             Written::Text(text) => text,
             Written::Number(number) => number.to_string(),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use onion::report;
+use onion::{Written, report};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -95,22 +95,11 @@ impl From<Connections> for String {
     }
 }
 
-/// Either form in which it is given.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Written {
-    Number(f64),
-    Text(String),
-}
-
 impl TryFrom<Written> for Connections {
     type Error = String;
 
     fn try_from(written: Written) -> Result<Self, String> {
-        match written {
-            Written::Number(number) => number.to_string().parse(),
-            Written::Text(text) => text.trim().parse(),
-        }
+        written.text().trim().parse()
     }
 }
 

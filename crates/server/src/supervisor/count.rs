@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::thread::available_parallelism;
 
+use onion::Written;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -66,22 +67,11 @@ impl From<Workers> for String {
     }
 }
 
-/// Either form in which it is given.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Written {
-    Number(f64),
-    Text(String),
-}
-
 impl TryFrom<Written> for Workers {
     type Error = String;
 
     fn try_from(written: Written) -> Result<Self, String> {
-        match written {
-            Written::Number(number) => number.to_string().parse(),
-            Written::Text(text) => text.trim().parse(),
-        }
+        written.text().trim().parse()
     }
 }
 
