@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -80,6 +81,23 @@ def hold(environ, start_response, file, name=""):
     tell(environ, f"holding {name}")
     wait_for(file)
     return answer(start_response, b"held")
+
+
+def complain(environ, start_response, text="a complaint", rest=""):
+    """Says something in the error log; `rest` without ending its line."""
+    print(text, file=environ["wsgi.errors"])
+    environ["wsgi.errors"].writelines([rest] if rest else [])
+    return answer(start_response, environ.get("HTTP_TRACEPARENT", "complained").encode())
+
+
+def complain_in_circles(environ, start_response):
+    """The old way to have `print` and warnings in the log of the server."""
+    sys.stderr = environ["wsgi.errors"]
+    try:
+        print("a round complaint", file=sys.stderr, flush=True)
+        return answer(start_response, str(sys.stderr.encoding).encode())
+    finally:
+        sys.stderr = sys.__stderr__
 
 
 def grip(environ, start_response, count):
@@ -305,8 +323,6 @@ def late_head(environ, start_response):
         try:
             raise ValueError("before the first byte")
         except ValueError:
-            import sys
-
             start_response("503 Sorry", [("X-Second", "2")], sys.exc_info())
         yield b"sorry"
 
@@ -360,6 +376,8 @@ SERVED = {
     name.__name__: name
     for name in (
         breaks_off,
+        complain,
+        complain_in_circles,
         drip,
         echo,
         endless,

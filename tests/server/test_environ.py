@@ -54,7 +54,7 @@ def client(server):
         ("wsgi.run_once", "bool", "False"),
         ("wsgi.input_terminated", "bool", "True"),
         ("wsgi.file_wrapper", "type", None),
-        ("wsgi.errors", "TextIOWrapper", None),
+        ("wsgi.errors", "StandardError", None),
         ("wsgi.input", "Input", None),
     ],
 )

@@ -8,18 +8,18 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{self, Write as _, stderr};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::{Instant, SystemTime};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::repeats::Repeats;
-use crate::{LogFile, LogPlace, Timestamp};
+use crate::standard_error::to_stderr;
+use crate::{Ids, LogFile, LogPlace, Timestamp};
 
 /// How grave something is that is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -52,8 +52,8 @@ pub struct Record<'a> {
     pub level: LogLevel,
     /// In one line.
     pub what: &'a str,
-    /// The request that it is about, if that has an id.
-    pub request_id: Option<&'a str>,
+    /// Those of the request that it is about, if it is about one.
+    pub ids: Option<&'a Ids>,
     /// Further lines, such as a traceback; empty if there are none.
     pub details: &'a str,
 }
@@ -110,17 +110,17 @@ fn repeats() -> MutexGuard<'static, Repeats> {
 
 /// Says that something is amiss.
 pub fn report(what: &str) {
-    Record { level: LogLevel::Warning, what, request_id: None, details: "" }.say();
+    Record { level: LogLevel::Warning, what, ids: None, details: "" }.say();
 }
 
 /// Says that something has happened.
 pub fn inform(what: &str) {
-    Record { level: LogLevel::Info, what, request_id: None, details: "" }.say();
+    Record { level: LogLevel::Info, what, ids: None, details: "" }.say();
 }
 
 /// Says that something was not done. `details` are further lines.
 pub fn report_error(what: &str, details: &str) {
-    Record { level: LogLevel::Error, what, request_id: None, details }.say();
+    Record { level: LogLevel::Error, what, ids: None, details }.say();
 }
 
 /// Whether the application's own words belong into the log, and not on standard error.
@@ -128,18 +128,33 @@ pub fn logs_application() -> bool {
     installed().is_some_and(|log| log.file.is_some() || log.format == LogFormat::Json || log.level.is_none())
 }
 
-/// Passes on what the application writes to `wsgi.errors`: whole lines, as they are.
-pub fn pass_on(lines: &str) {
-    let Some(log) = installed() else { return to_stderr(lines.as_bytes()) };
+/// Passes on what the application writes to `wsgi.errors`, whole lines. Those for a request with `ids` show them.
+pub fn pass_on(lines: &str, ids: Option<&Ids>) {
+    let Some(log) = installed() else { return to_stderr(marked(lines, ids).as_bytes()) };
     match (log.level, log.format) {
         (None, _) => {}
-        (Some(_), LogFormat::Text) => log.write(lines.as_bytes()),
+        (Some(_), LogFormat::Text) => log.write(marked(lines, ids).as_bytes()),
         (Some(_), LogFormat::Json) => {
             let what = lines.strip_suffix('\n').unwrap_or(lines);
-            let record = Record { level: LogLevel::Error, what, request_id: None, details: "" };
+            let record = Record { level: LogLevel::Error, what, ids, details: "" };
             log.write(record.json(Some("application")).as_bytes());
         }
     }
+}
+
+/// Each of `lines`, behind the ids: so that whoever looks for those finds all of a traceback.
+fn marked<'a>(lines: &'a str, ids: Option<&Ids>) -> Cow<'a, str> {
+    let Some(ids) = ids.filter(|ids| !ids.is_empty()) else { return Cow::Borrowed(lines) };
+    let mark = ids.to_string();
+    let mut marked = String::with_capacity(lines.len() + mark.len() + 1);
+    for line in lines.split_inclusive('\n') {
+        if line != "\n" {
+            marked.push_str(&mark);
+            marked.push(' ');
+        }
+        marked.push_str(line);
+    }
+    Cow::Owned(marked)
 }
 
 /// Opens the log's file anew: the old one was moved away.
@@ -201,8 +216,8 @@ impl Record<'_> {
 
     fn text_behind(&self, before: &str) -> String {
         let mut text = format!("{before}{}", escaped(self.what));
-        if let Some(id) = self.request_id {
-            let _ = write!(text, " (request {})", escaped(id));
+        if let Some(ids) = self.ids.filter(|ids| !ids.is_empty()) {
+            let _ = write!(text, " {ids}");
         }
         text.push('\n');
         if !self.details.is_empty() {
@@ -223,6 +238,8 @@ impl Record<'_> {
             source: Option<&'a str>,
             #[serde(skip_serializing_if = "Option::is_none")]
             request_id: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            trace_id: Option<&'a str>,
             #[serde(skip_serializing_if = "str::is_empty")]
             details: &'a str,
         }
@@ -232,7 +249,8 @@ impl Record<'_> {
             pid: std::process::id(),
             message: self.what,
             source,
-            request_id: self.request_id,
+            request_id: self.ids.and_then(Ids::request),
+            trace_id: self.ids.and_then(Ids::trace),
             details: self.details,
         };
         let mut text = serde_json::to_string(&line).expect("strings and numbers");
@@ -266,52 +284,15 @@ fn say_held(now: Option<Instant>) {
     let held = repeats().take_held(now);
     for held in held {
         let what = format!("repeated {} times: {}", held.times, held.what);
-        let record = Record { level: held.level, what: &what, request_id: None, details: "" };
+        let record = Record { level: held.level, what: &what, ids: None, details: "" };
         record.write(installed().as_deref());
     }
 }
 
 /// What is wrong with the log itself: it can be said nowhere else.
 fn tell_stderr(what: &str) {
-    let record = Record { level: LogLevel::Warning, what, request_id: None, details: "" };
+    let record = Record { level: LogLevel::Warning, what, ids: None, details: "" };
     to_stderr(record.text().as_bytes());
-}
-
-/// As much is taken without waiting by a pipe that says that it can be written to (`PIPE_BUF` on Linux).
-const LARGEST: usize = 4096;
-
-/// How long somebody who reads standard error may take to make room, once.
-const ROOM: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
-const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-
-static UNREAD: AtomicBool = AtomicBool::new(false);
-static LOST: AtomicU64 = AtomicU64::new(0);
-
-/// Writes to standard error, unless nobody reads it.
-fn to_stderr(text: &[u8]) {
-    let mut stderr = stderr().lock();
-    let room = if UNREAD.load(Relaxed) { NOW } else { ROOM };
-    let is_ready =
-        |stderr: &io::StderrLock<'_>| poll(&mut [PollFd::new(stderr, PollFlags::OUT)], Some(&room)) != Ok(0);
-    if !is_ready(&stderr) {
-        UNREAD.store(true, Relaxed);
-        LOST.fetch_add(1, Relaxed);
-        return;
-    }
-    UNREAD.store(false, Relaxed);
-    let lost = LOST.swap(0, Relaxed);
-    if lost > 0 {
-        let told = format!("onionskin: nobody read standard error: {lost} lines were lost\n");
-        let _ = stderr.write_all(told.as_bytes());
-    }
-    // In one piece, where there is room for all of it.
-    for (place, block) in text.chunks(LARGEST).enumerate() {
-        if place > 0 && !is_ready(&stderr) {
-            return;
-        }
-        // There is nowhere to say that this can't be said.
-        let _ = stderr.write_all(block);
-    }
 }
 
 /// `text` with its control characters as Rust writes them.
@@ -332,7 +313,10 @@ fn escaped(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
+    use crate::{Body, Request, RequestExt, Value};
 
     #[test]
     fn no_control_character_gets_into_a_line() {
@@ -343,14 +327,32 @@ mod tests {
         assert_eq!(escaped("café"), "café");
     }
 
+    fn ids() -> Ids {
+        let mut request = Request::new(Body::empty());
+        for (key, id) in [("onionskin.request_id", "7"), ("onionskin.trace_id", "8")] {
+            request.tell(key, Value::Header(HeaderValue::from_static(id)));
+        }
+        Ids::of(&request)
+    }
+
+    #[test]
+    fn each_line_of_the_application_shows_its_request() {
+        let lines = "Traceback:\n  line\n\nValueError\n";
+        let expected = "(request 7) Traceback:\n(request 7)   line\n\n(request 7) ValueError\n";
+        assert_eq!(marked(lines, Some(&ids())), expected);
+        assert_eq!(marked(lines, None), lines);
+        assert_eq!(marked(lines, Some(&Ids::None)), lines);
+    }
+
     #[test]
     fn a_record_shows_as_text_and_as_json() {
         let (what, details) = ("it \"broke\"", "Traceback:\n  line\n");
-        let record = Record { level: LogLevel::Error, what, request_id: Some("7"), details };
+        let ids = ids();
+        let record = Record { level: LogLevel::Error, what, ids: Some(&ids), details };
         assert_eq!(record.text(), "onionskin: it \"broke\" (request 7)\nTraceback:\n  line\n");
         let json: serde_json::Value = serde_json::from_str(&record.json(None)).expect("JSON");
         assert_eq!(json["message"], what);
-        assert_eq!(json["request_id"], "7");
+        assert_eq!((&json["request_id"], &json["trace_id"]), (&"7".into(), &"8".into()));
         assert_eq!(json["details"], details);
         assert_eq!(json["level"], "error");
     }

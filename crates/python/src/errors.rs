@@ -1,59 +1,55 @@
 //! `wsgi.errors` where the server has an error log of its own: what is written to it goes there.
 //!
 //! A line goes there in one piece, when it is whole or when it is flushed. Several threads may write: each has a line
-//! of its own.
+//! of its own. A request that has ids has a stream of its own, so that its lines show them.
 
-use std::cell::RefCell;
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 
+use onion::Ids;
 use pyo3::prelude::*;
 
 /// The stream (PEP 3333, "Input and Error Streams").
 #[pyclass(name = "ErrorStream", frozen, module = "onionskin._core")]
-pub(crate) struct ErrorStream;
-
-thread_local! {
-    /// What was written of a line that is not whole yet.
-    static BEGUN: RefCell<String> = const { RefCell::new(String::new()) };
+#[derive(Default)]
+pub(crate) struct ErrorStream {
+    ids: Option<Ids>,
+    /// What was written of lines that are not whole yet.
+    begun: Mutex<Vec<(ThreadId, String)>>,
 }
 
 /// No line is kept back that is longer.
 const LONGEST: usize = 64 * 1024;
 
+/// Nor are more of them: threads that have begun one may have ended.
+const MOST_BEGUN: usize = 64;
+
 #[pymethods]
 impl ErrorStream {
     /// Writes text. Returns how many characters that were.
-    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
     fn write(&self, text: &str) -> usize {
-        BEGUN.with_borrow_mut(|begun| {
-            begun.push_str(text);
-            let whole =
-                if begun.len() > LONGEST { begun.len() } else { begun.rfind('\n').map_or(0, |end| end + 1) };
-            if whole > 0 {
-                pass_on(&begun[..whole]);
-                begun.drain(..whole);
-            }
-        });
+        self.add(text);
         text.chars().count()
     }
 
     /// Writes one text after the other.
     fn writelines(&self, lines: &Bound<'_, PyAny>) -> PyResult<()> {
         for line in lines.try_iter()? {
-            let line = line?;
-            self.write(line.extract()?);
+            self.add(line?.extract()?);
         }
         Ok(())
     }
 
     /// Has what was written of a line go on its way.
-    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
     fn flush(&self) {
-        BEGUN.with_borrow_mut(|begun| {
-            if !begun.is_empty() {
-                pass_on(begun);
-                begun.clear();
-            }
-        });
+        let mut begun = self.begun();
+        let here = thread::current().id();
+        if let Some(place) = begun.iter().position(|(thread, _)| *thread == here) {
+            let (_, rest) = begun.swap_remove(place);
+            drop(begun);
+            self.pass_on(rest);
+        }
     }
 
     /// It is no file.
@@ -63,10 +59,51 @@ impl ErrorStream {
     }
 }
 
-fn pass_on(lines: &str) {
-    if lines.ends_with('\n') {
-        onion::pass_on(lines);
-    } else {
-        onion::pass_on(&format!("{lines}\n"));
+impl ErrorStream {
+    /// That of the request with these ids.
+    pub(crate) fn of(ids: Ids) -> Self {
+        ErrorStream { ids: Some(ids), begun: Mutex::default() }
+    }
+
+    fn add(&self, text: &str) {
+        let here = thread::current().id();
+        let mut begun = self.begun();
+        let place = begun.iter().position(|(thread, _)| *thread == here);
+        let mut lines = place.map(|place| begun.swap_remove(place).1).unwrap_or_default();
+        lines.push_str(text);
+        let whole =
+            if lines.len() > LONGEST { lines.len() } else { lines.rfind('\n').map_or(0, |end| end + 1) };
+        let rest = lines.split_off(whole);
+        if !rest.is_empty() {
+            begun.push((here, rest));
+        }
+        let oldest = (begun.len() > MOST_BEGUN).then(|| begun.remove(0).1);
+        drop(begun);
+        self.pass_on(lines);
+        self.pass_on(oldest.unwrap_or_default());
+    }
+
+    fn pass_on(&self, mut lines: String) {
+        if lines.is_empty() {
+            return;
+        }
+        if !lines.ends_with('\n') {
+            lines.push('\n');
+        }
+        onion::pass_on(&lines, self.ids.as_ref());
+    }
+
+    fn begun(&self) -> MutexGuard<'_, Vec<(ThreadId, String)>> {
+        // Nothing that runs under this lock can panic half-way.
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for ErrorStream {
+    /// The request is over, and so are its lines.
+    fn drop(&mut self) {
+        for (_, rest) in mem::take(&mut *self.begun()) {
+            self.pass_on(rest);
+        }
     }
 }

@@ -15,6 +15,7 @@ mod permits;
 mod serving;
 mod session;
 mod spares;
+mod standard_error;
 mod startup;
 mod strings;
 mod supervising;

@@ -2,17 +2,18 @@
 
 use std::fmt;
 
-use http::{HeaderValue, Method, Uri};
-use onion::{LogLevel, Record, Request, RequestExt, Value};
+use http::{Method, Uri};
+use onion::{Ids, LogLevel, Record, Request};
 use pyo3::prelude::*;
+
+use crate::standard_error;
 
 /// The request that a fault is told of.
 #[derive(Clone, Debug)]
 pub(crate) struct Of {
     method: Method,
     uri: Uri,
-    /// The id that `RequestId` gave it.
-    id: Option<HeaderValue>,
+    ids: Ids,
 }
 
 impl fmt::Display for Of {
@@ -24,28 +25,32 @@ impl fmt::Display for Of {
 impl Of {
     /// The request that a server calls the application for.
     pub(crate) fn request(request: &Request) -> Self {
-        let told = request.context().map(|context| context.told.as_slice()).unwrap_or_default();
-        let id = told.iter().rev().find_map(|(key, value)| match value {
-            Value::Header(id) if key == "onionskin.request_id" => Some(id.clone()),
-            _ => None,
-        });
-        Of { id, ..Of::call(request.method(), request.uri()) }
+        Of { ids: Ids::of(request), ..Of::call(request.method(), request.uri()) }
     }
 
     pub(crate) fn call(method: &Method, uri: &Uri) -> Self {
-        Of { method: method.clone(), uri: uri.clone(), id: None }
+        Of { method: method.clone(), uri: uri.clone(), ids: Ids::None }
     }
 
     /// One line that says what happened on which request, and the traceback.
     pub(crate) fn tell(&self, py: Python<'_>, what: &str, error: &PyErr) {
-        self.record(&format!("{what} on {self}"), &trace(py, error), |record| {
-            if onion::logs_application() {
-                record.say();
-            } else if record.is_news() {
-                let stderr = py.import("sys").and_then(|sys| sys.getattr("stderr")).ok();
-                write_to(stderr.as_ref(), record);
-            }
-        });
+        self.record(
+            &format!("{what} on {self}"),
+            &trace(py, error),
+            |record| match standard_error::replaced(py) {
+                Some(stderr) if !onion::logs_application() => {
+                    if record.is_news() {
+                        write_to(Some(&stderr), record);
+                    }
+                }
+                _ => record.say(),
+            },
+        );
+    }
+
+    /// Says what is amiss with the request; `details` are further lines.
+    pub(crate) fn say(&self, level: LogLevel, what: &str, details: &str) {
+        Record { level, what, ids: Some(&self.ids), details }.say();
     }
 
     /// The same to `errors`, a stream; with none there is nobody to tell.
@@ -60,8 +65,7 @@ impl Of {
     }
 
     fn record(&self, what: &str, details: &str, then: impl FnOnce(&Record<'_>)) {
-        let request_id = self.id.as_ref().and_then(|id| id.to_str().ok());
-        then(&Record { level: LogLevel::Error, what, request_id, details });
+        then(&Record { level: LogLevel::Error, what, ids: Some(&self.ids), details });
     }
 }
 

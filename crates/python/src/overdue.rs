@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use onion::{Notes, Request};
+use onion::{LogLevel, Notes, Request};
 use pyo3::exceptions::PyBaseException;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -199,7 +199,8 @@ impl Call {
                 }
                 drop(state);
                 let limit = seconds(overdue.limit);
-                onion::report(&format!("{} takes longer than {limit}s: it is timed out", self.of));
+                let what = format!("{} takes longer than {limit}s: it is timed out", self.of);
+                self.of.say(LogLevel::Warning, &what, "");
                 Some(Job::Raise(Arc::clone(self)))
             }
             Stage::Overdue => {
@@ -207,10 +208,8 @@ impl Call {
                 drop(state);
                 overdue.stuck.send_modify(|stuck| *stuck += 1);
                 let kill = seconds(overdue.kill);
-                onion::report(&format!(
-                    "{} is stuck: it did not end {kill}s after it was timed out",
-                    self.of
-                ));
+                let what = format!("{} is stuck: it did not end {kill}s after it was timed out", self.of);
+                self.of.say(LogLevel::Warning, &what, "");
                 Some(Job::Tell(Arc::clone(self)))
             }
             Stage::Stuck | Stage::Ended => None,
@@ -246,7 +245,7 @@ impl Call {
             && lock(&self.state).stage != Stage::Ended
         {
             let what = format!("where {} is stuck (most recent call last):", self.of);
-            onion::report_error(&what, &stack);
+            self.of.say(LogLevel::Error, &what, &stack);
         }
     }
 }

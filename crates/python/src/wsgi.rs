@@ -5,6 +5,7 @@ use pyo3::types::PyDict;
 
 use crate::errors::ErrorStream;
 use crate::inward::{FileWrapper, Input};
+use crate::standard_error::StandardError;
 
 /// What the server knows of itself.
 #[derive(Clone, Copy, Debug)]
@@ -45,9 +46,9 @@ impl Fixed {
 /// The server's own log, if it has one beside standard error.
 fn errors(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     if onion::logs_application() {
-        Ok(Bound::new(py, ErrorStream)?.into_any())
+        Ok(Bound::new(py, ErrorStream::default())?.into_any())
     } else {
-        py.import("sys")?.getattr("stderr")
+        Ok(Bound::new(py, StandardError)?.into_any())
     }
 }
 

@@ -6,12 +6,13 @@ use std::borrow::Cow;
 
 use http::header::{CONTENT_LENGTH, COOKIE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
-use onion::{Context, Request, Value, path};
+use onion::{Context, Ids, Request, Value, path};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use super::input::Input;
 use super::templates::Templates;
+use crate::errors::ErrorStream;
 use crate::live;
 use crate::strings::{HeaderKeys, ascii, latin1, told_key};
 use crate::wsgi::Fixed;
@@ -21,13 +22,16 @@ pub(crate) struct Environ {
     keys: HeaderKeys,
     names: Names,
     templates: Templates,
+    /// Whether what the application says is marked with the request's ids.
+    marks_errors: bool,
 }
 
 impl Environ {
     /// `fixed` is what the server knows of itself.
     pub(crate) fn new(py: Python<'_>, fixed: Fixed) -> PyResult<Self> {
         let templates = Templates::new(fixed.template(py)?.unbind());
-        Ok(Environ { keys: HeaderKeys::new(py), names: Names::new(py), templates })
+        let marks_errors = onion::logs_application();
+        Ok(Environ { keys: HeaderKeys::new(py), names: Names::new(py), templates, marks_errors })
     }
 
     /// The environ for one request. `input` is `None` for a request without body.
@@ -61,6 +65,12 @@ impl Environ {
         self.set_headers(&environ, request.headers(), length)?;
         for (key, value) in &context.told {
             set_told(&environ, key, value)?;
+        }
+        if self.marks_errors {
+            let ids = Ids::of(request);
+            if !ids.is_empty() {
+                environ.set_item(&names.wsgi_errors, Bound::new(py, ErrorStream::of(ids))?)?;
+            }
         }
         Ok(environ)
     }
@@ -150,6 +160,7 @@ struct Names {
     raw_uri: Py<PyString>,
     server_protocol: Py<PyString>,
     wsgi_input: Py<PyString>,
+    wsgi_errors: Py<PyString>,
     slash: Py<PyString>,
     get: Py<PyString>,
     post: Py<PyString>,
@@ -169,6 +180,7 @@ impl Names {
             raw_uri: intern("RAW_URI"),
             server_protocol: intern("SERVER_PROTOCOL"),
             wsgi_input: intern("wsgi.input"),
+            wsgi_errors: intern("wsgi.errors"),
             slash: intern("/"),
             get: intern("GET"),
             post: intern("POST"),
