@@ -9,6 +9,7 @@ use super::exposition::Exposition;
 
 /// The numbers of a process, or of several.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Snapshot {
     /// Requests that have ended, by method and status.
     pub requests: Vec<(String, u16, u64)>,
@@ -46,6 +47,7 @@ pub struct Snapshot {
 
 /// How often values fell into each of some ranges.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Buckets {
     /// The largest value of each range but the last, which has no end.
     pub bounds: Vec<u64>,

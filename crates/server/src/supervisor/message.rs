@@ -1,4 +1,7 @@
 //! What a supervisor and a worker tell each other: one JSON object a line, over a pair of sockets.
+//!
+//! They may be of different versions, when the package was replaced while the server runs: what is added to a message
+//! needs a default, and a message that somebody does not know is left out.
 
 use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -26,6 +29,7 @@ pub(crate) enum FromWorker {
     /// It can't serve.
     Failed {
         /// Why, in one line.
+        #[serde(default)]
         reason: String,
         /// The traceback, if there is one.
         #[serde(default)]
@@ -46,6 +50,7 @@ pub(crate) enum FromWorker {
 
 /// What a worker counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Counters {
     /// Requests so far.
     pub requests: u64,
@@ -100,7 +105,11 @@ impl Channel {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
-                return Poll::Ready(serde_json::from_slice(&line).ok());
+                match understood(&line) {
+                    Ok(Some(message)) => return Poll::Ready(Some(message)),
+                    Ok(None) => continue,
+                    Err(_) => return Poll::Ready(None),
+                }
             }
             if self.buffer.len() > LONGEST || ready!(self.stream.poll_read_ready(context)).is_err() {
                 return Poll::Ready(None);
@@ -122,5 +131,57 @@ impl Channel {
         // By the system call: the runtime's own does not try before it has once been told that it may.
         let sent = rustix::net::send(&self.stream, &line, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
         sent.is_ok_and(|sent| sent == line.len())
+    }
+}
+
+/// A message; `None` for one that another version sends, which this one does not know.
+pub(crate) fn understood<M: DeserializeOwned>(line: &[u8]) -> serde_json::Result<Option<M>> {
+    serde_json::from_slice(line).map_or_else(
+        |_| serde_json::from_slice::<serde_json::Map<_, serde_json::Value>>(line).map(|_| None),
+        |message| Ok(Some(message)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::recycle::Cause;
+    use super::*;
+
+    fn read<M: DeserializeOwned>(line: &str) -> Option<M> {
+        understood(line.as_bytes()).expect("it is an object")
+    }
+
+    #[test]
+    fn what_another_version_adds_to_a_message_is_left_out() {
+        assert_eq!(read(r#"{"kind": "serve", "gently": true}"#), Some(ToWorker::Serve));
+        let counters = Counters { requests: 3, ..Counters::default() };
+        let line = r#"{"kind": "counters", "requests": 3, "sockets": 4}"#;
+        assert_eq!(read(line), Some(FromWorker::Counters(counters)));
+    }
+
+    #[test]
+    fn what_another_version_does_not_tell_has_a_default() {
+        assert_eq!(read(r#"{"kind": "ready"}"#), Some(FromWorker::Ready { about: String::new() }));
+        let failed = FromWorker::Failed { reason: String::new(), details: String::new() };
+        assert_eq!(read(r#"{"kind": "failed"}"#), Some(failed));
+        assert_eq!(read(r#"{"kind": "counters"}"#), Some(FromWorker::Counters(Counters::default())));
+        assert_eq!(read(r#"{"kind": "measured"}"#), Some(FromWorker::Measured(Box::default())));
+        let retirement = Retirement { cause: Cause::Other, reason: String::new() };
+        assert_eq!(read(r#"{"kind": "retiring"}"#), Some(FromWorker::Retiring(retirement)));
+    }
+
+    #[test]
+    fn a_cause_that_another_version_knows_is_another_cause() {
+        let line = r#"{"kind": "retiring", "cause": "boredom", "reason": "it is bored"}"#;
+        let retirement = Retirement { cause: Cause::Other, reason: "it is bored".to_owned() };
+        assert_eq!(read(line), Some(FromWorker::Retiring(retirement)));
+    }
+
+    #[test]
+    fn a_message_that_only_another_version_knows_is_none() {
+        assert_eq!(read::<ToWorker>(r#"{"kind": "sing", "song": [1]}"#), None);
+        assert_eq!(read::<FromWorker>(r#"{"kind": "imported", "folders": 7}"#), None);
+        assert!(understood::<ToWorker>(b"\x16\x03\x01 nonsense").is_err());
+        assert!(understood::<ToWorker>(b"7").is_err());
     }
 }

@@ -12,7 +12,8 @@ use super::worker::Stage;
 use crate::Config;
 
 /// Why a worker is to have a successor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Retirement {
     pub(crate) cause: Cause,
     /// In words.
@@ -20,7 +21,7 @@ pub(crate) struct Retirement {
 }
 
 /// Why a worker is replaced, reloads apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Cause {
     /// It has answered enough requests.
@@ -37,11 +38,15 @@ pub(crate) enum Cause {
     Died,
     /// It ended, or failed, before it served.
     NotReady,
+    /// One that only a worker of another version knows.
+    #[default]
+    #[serde(other)]
+    Other,
 }
 
 impl Cause {
     /// All of them, with their names in the metrics.
-    pub(crate) const NAMES: [(Cause, &str); 7] = [
+    pub(crate) const NAMES: [(Cause, &str); 8] = [
         (Cause::Requests, "requests"),
         (Cause::Lifetime, "lifetime"),
         (Cause::Memory, "memory"),
@@ -49,6 +54,7 @@ impl Cause {
         (Cause::Signal, "signal"),
         (Cause::Died, "died"),
         (Cause::NotReady, "not ready"),
+        (Cause::Other, "other"),
     ];
 }
 
