@@ -112,6 +112,10 @@ impl Server {
         self.loaded.clone()
     }
 
+    pub(crate) fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.clone()
+    }
+
     /// What [`onion::Connection::shared`] is.
     pub(crate) fn given(&self) -> Option<Given> {
         self.given.clone()

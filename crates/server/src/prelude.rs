@@ -118,9 +118,10 @@ async fn header(stream: &mut (impl AsyncRead + Unpin), early: &mut BytesMut) -> 
 
 /// The handshake, whose first bytes may have come already.
 async fn agree(stream: &TcpStream, tls: &Tls, early: BytesMut) -> io::Result<Session> {
-    let session = Session::new(tls.current()).map_err(io::Error::other)?;
+    let session = Session::new(tls.config()).map_err(io::Error::other)?;
     session.feed(&early)?;
     poll_fn(|context| session.poll_handshake(stream, context)).await?;
+    session.look(|state| tls.recheck(state)).map_err(io::Error::other)?;
     Ok(session)
 }
 

@@ -21,6 +21,7 @@ use crate::stop::StopHandle;
 use crate::supervisor::message::{Channel, Counters, FromWorker, ToWorker};
 use crate::supervisor::recycle::{Cause, Retirement, most_requests};
 use crate::tally::Tally;
+use crate::tls::{TicketKeys, Tls};
 use crate::{AccessLog, Loaded, Metrics};
 
 /// A worker's end of the channel.
@@ -31,6 +32,7 @@ pub struct WorkerEnd {
     /// How many calls into the application are stuck.
     stuck: Option<watch::Receiver<u64>>,
     imported: Option<Imported>,
+    tls: Option<Arc<Tls>>,
 }
 
 /// Tells the folders that modules were imported from since it was asked last.
@@ -48,7 +50,7 @@ const MOST_OF_ANSWER: u64 = 1 << 20;
 impl WorkerEnd {
     /// Within a runtime.
     pub fn new(stream: UnixStream) -> io::Result<Self> {
-        Ok(WorkerEnd { channel: Channel::new(stream)?, loaded: None, stuck: None, imported: None })
+        Ok(WorkerEnd { channel: Channel::new(stream)?, loaded: None, stuck: None, imported: None, tls: None })
     }
 
     /// Has the supervisor told what is imported, so that it can watch it.
@@ -84,6 +86,7 @@ impl WorkerEnd {
             }
         }
         let access_log = server.access_log();
+        self.tls = server.tls();
         let terminate = signal(SignalKind::terminate())?;
         leave_boot();
         self.tell_imported(self.imported.as_ref().map(|imported| imported()));
@@ -93,6 +96,7 @@ impl WorkerEnd {
                 Some(ToWorker::Serve) => break,
                 Some(ToWorker::Drain | ToWorker::Stop) | None => return Ok(true),
                 Some(ToWorker::Reopen) => reopen(access_log.as_deref()),
+                Some(ToWorker::Tickets { keys }) => self.share(&keys),
                 Some(ToWorker::Leave | ToWorker::Count | ToWorker::Measure) => {}
             }
         }
@@ -152,6 +156,7 @@ impl WorkerEnd {
                 Some(ToWorker::Leave) => stop.leave(),
                 Some(ToWorker::Reopen) => reopen(access_log),
                 Some(ToWorker::Serve) => {}
+                Some(ToWorker::Tickets { keys }) => self.share(&keys),
                 Some(ToWorker::Measure) => self.tell_measured(metrics),
                 Some(ToWorker::Count) => {
                     let connections = stop.open_connections() as u64;
@@ -173,6 +178,13 @@ impl WorkerEnd {
     fn tell_imported(&self, folders: Option<Vec<PathBuf>>) {
         for folders in folders.unwrap_or_default().chunks(FOLDERS_AT_ONCE) {
             self.channel.send(&FromWorker::Imported { folders: folders.to_vec() });
+        }
+    }
+
+    /// From now on the sessions of TLS clients are resumed as by the other workers.
+    fn share(&self, keys: &TicketKeys) {
+        if let Some(tls) = &self.tls {
+            tls.share(keys);
         }
     }
 

@@ -176,7 +176,7 @@ impl Supervisor<'_> {
     pub(super) fn asked(&mut self, ask: Ask, reply: Reply) {
         match ask {
             Ask::Status => {
-                self.workers.values().for_each(|worker| worker.tell(ToWorker::Count));
+                self.workers.values().for_each(|worker| worker.tell(&ToWorker::Count));
                 self.status_replies.push((Instant::now() + COUNTING, reply));
             }
             Ask::Upgrade => self.upgrade(Some(reply)),

@@ -69,7 +69,7 @@ impl Supervisor<'_> {
             Signalled::Reload => self.reload(),
             Signalled::Reopen => {
                 reopen_error_log();
-                self.workers.values().for_each(|worker| worker.tell(ToWorker::Reopen));
+                self.workers.values().for_each(|worker| worker.tell(&ToWorker::Reopen));
             }
             Signalled::Upgrade => self.upgrade(None),
             Signalled::Stop if self.phase == Phase::Serving => self.leave(),

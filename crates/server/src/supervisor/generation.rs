@@ -8,6 +8,7 @@ use super::message::ToWorker;
 use super::places::Places;
 use super::plan::Plan;
 use super::recycle::{Cause, Retirement, retires};
+use super::tickets::tell_tickets;
 use super::worker::{Stage, Worker};
 use super::{BootFailure, Phase, Supervisor, say};
 use crate::seeing::change_error_log;
@@ -130,7 +131,8 @@ impl Supervisor<'_> {
         worker.stage = Stage::Serving;
         worker.serving_since = Some(now);
         worker.retires = retires(&self.plan.config, now);
-        worker.tell(ToWorker::Serve);
+        tell_tickets(self.tickets.as_ref(), &self.plan.config, worker);
+        worker.tell(&ToWorker::Serve);
         worker.replaces.take()
     }
 

@@ -15,6 +15,7 @@ use tokio::net::UnixStream;
 
 use super::recycle::Retirement;
 use crate::Snapshot;
+use crate::tls::TicketKeys;
 
 /// From a worker to its supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,9 +65,11 @@ pub(crate) struct Counters {
 }
 
 /// From a supervisor to a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum ToWorker {
+    /// Resume the sessions of TLS clients by these keys, as the other workers do.
+    Tickets { keys: TicketKeys },
     /// Accept connections.
     Serve,
     /// A stop is near: go on serving, but tell load balancers to send nothing more.

@@ -20,6 +20,7 @@ mod places;
 mod plan;
 mod pulse;
 pub(crate) mod recycle;
+mod tickets;
 mod upgrade;
 mod worker;
 
@@ -51,6 +52,7 @@ use self::recycle::{Cause, Retirement};
 pub use self::upgrade::Estate;
 use self::upgrade::{FromSuccessor, Old, Predecessor, Successor};
 use self::worker::{Stage, Worker};
+use crate::tls::Rotation;
 use crate::{Bind, BindError, HandedSockets, Terminal};
 
 /// A supervisor whose sockets are bound.
@@ -86,6 +88,8 @@ pub struct Supervisor<'a> {
     memory_due: Instant,
     changes: Changes,
     measures: Measures,
+    /// The keys of TLS tickets; `None` if each worker has to have its own.
+    tickets: Option<Rotation>,
     phase: Phase,
     terminal: Terminal,
     /// Why it could not start.
@@ -164,6 +168,7 @@ impl<'a> Supervisor<'a> {
             memory_due: Instant::now(),
             changes: Changes::default(),
             measures: Measures::new(scraped),
+            tickets: Rotation::begin(Instant::now()),
             phase: Phase::Serving,
             terminal: Terminal::of_this_process(),
             failure: None,
@@ -255,6 +260,7 @@ impl<'a> Supervisor<'a> {
             .chain(self.changes.due())
             .chain(self.measures_due())
             .chain(self.pulse.due())
+            .chain(self.tickets.as_ref().map(Rotation::due))
             .chain(self.status_replies.iter().map(|(due, _)| *due))
             .min()
     }
@@ -280,6 +286,7 @@ impl<'a> Supervisor<'a> {
         }
         self.look_at_successor(now);
         self.give_sign(now);
+        self.turn_tickets(now);
         self.look_at_memory(now);
         self.measure(now);
         self.reply_status(now);
@@ -320,7 +327,7 @@ impl<'a> Supervisor<'a> {
         }
         self.phase = Phase::Leaving(Instant::now() + delay);
         for worker in self.workers.values() {
-            worker.tell(message::ToWorker::Leave);
+            worker.tell(&message::ToWorker::Leave);
         }
     }
 
@@ -342,7 +349,7 @@ impl<'a> Supervisor<'a> {
         self.stop();
         let due = Instant::now() + STOPPING_NOW;
         for worker in self.workers.values_mut() {
-            worker.tell(message::ToWorker::Stop);
+            worker.tell(&message::ToWorker::Stop);
             worker.due = worker.due.map(|before| before.min(due));
         }
     }

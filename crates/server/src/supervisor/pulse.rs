@@ -57,7 +57,7 @@ impl Supervisor<'_> {
         if is_alive || self.generation == 0 || self.phase != Phase::Serving {
             self.notify.alive();
         }
-        self.workers.values().for_each(|worker| worker.tell(ToWorker::Count));
+        self.workers.values().for_each(|worker| worker.tell(&ToWorker::Count));
     }
 }
 

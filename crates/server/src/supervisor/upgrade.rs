@@ -20,6 +20,7 @@ use super::notify::Notify;
 use super::places::Places;
 use super::plan::{Plan, Source};
 use super::pulse::Pulse;
+use super::tickets::{self, ToSuccessor};
 use super::worker::{ending, kill, spawn_with};
 use super::{Phase, Supervisor, say};
 use crate::{Bind, BindError, HandedSocket, HandedSockets};
@@ -132,6 +133,9 @@ impl<'a> Supervisor<'a> {
             }
         };
         let scraped = supervisor.measures.leave_places();
+        if let Some(tickets) = tickets::inherited(&channel, Instant::now()) {
+            supervisor.tickets = Some(tickets);
+        }
         supervisor.last_generation = estate.generation;
         supervisor.predecessor = Some(Predecessor { channel, handed: names, scraped });
         Ok(Ok(supervisor))
@@ -198,9 +202,14 @@ impl Supervisor<'_> {
         command.env(VARIABLE, serde_json::to_string(&estate)?);
         self.notify.hand_on(&mut command);
         self.pulse.hand_on(&mut command);
+        let (channel, now) = (Channel::new(ours)?, Instant::now());
+        if let Some(tickets) = &self.tickets {
+            // Before it is started: it does not wait for it.
+            channel.send(&ToSuccessor::tickets(tickets, now));
+        }
         let pid = spawn_with(&mut command, &inherited)?.id();
-        let due = Instant::now() + self.plan.config.boot_timeout.0 + STARTING;
-        Ok(Successor { pid, channel: Channel::new(ours)?, due, hung_up: false, replies: Vec::new() })
+        let due = now + self.plan.config.boot_timeout.0 + STARTING;
+        Ok(Successor { pid, channel, due, hung_up: false, replies: Vec::new() })
     }
 
     /// The successor said something, or never will again.

@@ -115,8 +115,8 @@ impl Worker {
     }
 
     /// Tells it something; a worker that does not listen is ending, which is noticed elsewhere.
-    pub(crate) fn tell(&self, message: ToWorker) {
-        self.channel.send(&message);
+    pub(crate) fn tell(&self, message: &ToWorker) {
+        self.channel.send(message);
     }
 
     /// Asks what it has measured, unless it was asked already.
@@ -128,7 +128,7 @@ impl Worker {
 
     /// Has it finish, until `due`.
     pub(crate) fn drain(&mut self, due: Instant) {
-        self.tell(ToWorker::Drain);
+        self.tell(&ToWorker::Drain);
         self.stage = Stage::Draining;
         self.due = Some(due);
     }

@@ -23,6 +23,8 @@ pub(super) struct Certificates {
     /// For clients that ask for no name, or for one that no certificate has.
     first: Arc<CertifiedKey>,
     named: HashMap<String, Arc<CertifiedKey>>,
+    /// The names of each.
+    names: Vec<Vec<String>>,
 }
 
 impl Certificates {
@@ -30,18 +32,28 @@ impl Certificates {
     pub(super) fn read(pairs: &[(PathBuf, PathBuf)], provider: &CryptoProvider) -> Result<Self, OptionError> {
         let mut first = None;
         let mut named = HashMap::new();
+        let mut all_names = Vec::new();
         for (certificate, key) in pairs {
             let certified = Arc::new(pair(certificate, key, provider)?);
             let leaf = &certified.cert[0];
-            for name in dns_names(leaf, certificate)? {
+            let own_names = dns_names(leaf, certificate)?;
+            for name in &own_names {
                 // Of two with the same name the one that was given first.
-                named.entry(name).or_insert_with(|| Arc::clone(&certified));
+                named.entry(name.clone()).or_insert_with(|| Arc::clone(&certified));
             }
+            all_names.push(own_names);
             first.get_or_insert(certified);
         }
         let first =
             first.ok_or_else(|| OptionError("tls_certificate: there is none; give one".to_owned()))?;
-        Ok(Certificates { first, named })
+        Ok(Certificates { first, named, names: all_names })
+    }
+
+    /// What a session stands for of them, when it is resumed: their names, which a renewal leaves as they are.
+    pub(super) fn purpose(&self) -> impl Iterator<Item = &[u8]> {
+        self.names
+            .iter()
+            .flat_map(|names| std::iter::once(&b"certificate"[..]).chain(names.iter().map(String::as_bytes)))
     }
 
     /// The certificate for `name`: one that has it, or a wildcard for all names below its parent.
@@ -96,7 +108,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// The DNS names of a certificate, in lower case. Tells the log of one that is not valid now.
+/// The DNS names of a certificate, in lower case and in order. Tells the log of one that is not valid now.
 fn dns_names(leaf: &CertificateDer<'_>, file: &Path) -> Result<Vec<String>, OptionError> {
     let refused = |why: &dyn std::fmt::Display| {
         OptionError(format!("tls_certificate: {}: {why}; give another", file.display()))
@@ -111,10 +123,12 @@ fn dns_names(leaf: &CertificateDer<'_>, file: &Path) -> Result<Vec<String>, Opti
     }
     let alternatives = leaf.get::<SubjectAltName>().map_err(|error| refused(&error))?;
     let names = alternatives.into_iter().flat_map(|(_, alternatives)| alternatives.0);
-    Ok(names
+    let mut names: Vec<String> = names
         .filter_map(|name| match name {
             GeneralName::DnsName(name) => Some(name.as_str().to_ascii_lowercase()),
             _ => None,
         })
-        .collect())
+        .collect();
+    names.sort_unstable();
+    Ok(names)
 }

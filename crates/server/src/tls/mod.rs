@@ -4,31 +4,35 @@
 //! in the log, and what was read before stays.
 
 mod certificates;
+mod clients;
 mod facts;
 mod session;
+mod ticket_keys;
+mod tickets;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use onion::{OptionError, inform, report};
-use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::CertificateDer;
-use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::crypto::ring;
+use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, StoresServerSessions};
 use rustls::version::{TLS12, TLS13};
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use self::certificates::Certificates;
+use self::clients::Clients;
+use self::tickets::{Purpose, Ticketer, Tickets};
 use crate::{Config, Speaks};
 
 pub(crate) use self::facts::secured;
 pub(crate) use self::session::Session;
+pub(crate) use self::ticket_keys::{Rotation, TicketKeys};
 
 /// Whether a client has to show a certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -57,9 +61,19 @@ pub enum TlsVersion {
 #[derive(Debug)]
 pub struct Tls {
     options: Options,
-    current: RwLock<Arc<ServerConfig>>,
+    tickets: Arc<Tickets>,
+    current: RwLock<Arc<Current>>,
     /// When the files were last changed, as they were read.
     read: Mutex<Vec<Option<SystemTime>>>,
+}
+
+/// What was made of the files, as they were last read.
+#[derive(Debug)]
+struct Current {
+    config: Arc<ServerConfig>,
+    clients: Option<Clients>,
+    /// What sessions are good for that begin with it.
+    purpose: Purpose,
 }
 
 /// What the configuration says of TLS.
@@ -77,8 +91,13 @@ impl Tls {
     pub fn load(config: &Config) -> Result<Option<Self>, OptionError> {
         let Some(options) = Options::of(config)? else { return Ok(None) };
         let read = options.changed();
-        let current = RwLock::new(Arc::new(options.build(None)?));
-        Ok(Some(Tls { options, current, read: Mutex::new(read) }))
+        let tickets = Tickets::own(Instant::now()).ok_or_else(|| {
+            OptionError(
+                "tls_certificate: no keys for tickets: the system has no randomness; try again".to_owned(),
+            )
+        })?;
+        let current = RwLock::new(Arc::new(options.build(&tickets, None)?));
+        Ok(Some(Tls { options, tickets, current, read: Mutex::new(read) }))
     }
 
     /// Reads the files again. Connections that are there keep what they have.
@@ -86,7 +105,7 @@ impl Tls {
         let read = self.options.changed();
         *self.read.lock().unwrap_or_else(PoisonError::into_inner) = read;
         let before = self.current();
-        let renewed = Arc::new(self.options.build(Some(&before))?);
+        let renewed = Arc::new(self.options.build(&self.tickets, Some(&before))?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = renewed;
         Ok(())
     }
@@ -106,8 +125,22 @@ impl Tls {
         }
     }
 
+    /// Seals and opens tickets with these keys from now on, as other processes do.
+    pub(crate) fn share(&self, keys: &TicketKeys) {
+        self.tickets.share(keys);
+    }
+
     /// What a new connection begins with.
-    pub(crate) fn current(&self) -> Arc<ServerConfig> {
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current().config)
+    }
+
+    /// Whether a client that has resumed its session is still believed.
+    pub(crate) fn recheck(&self, state: &ServerConnection) -> Result<(), rustls::Error> {
+        self.current().clients.as_ref().map_or(Ok(()), |clients| clients.recheck(state))
+    }
+
+    fn current(&self) -> Arc<Current> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -183,61 +216,38 @@ impl Options {
         }))
     }
 
-    fn build(&self, before: Option<&ServerConfig>) -> Result<ServerConfig, OptionError> {
+    fn build(&self, tickets: &Arc<Tickets>, before: Option<&Current>) -> Result<Current, OptionError> {
         let provider = Arc::new(ring::default_provider());
         let certificates = Certificates::read(&self.pairs, &provider)?;
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        let clients = self.client_ca.as_ref().map(|file| Clients::read(file, self.client_auth, &provider));
+        let clients = clients.transpose()?;
+        let purpose = Purpose::of(certificates.purpose().chain(clients.iter().flat_map(Clients::purpose)));
+        let builder = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(self.versions)
             .map_err(|error| OptionError(format!("tls_min_version: {error}; give 1.2 or 1.3")))?;
-        let mut config = match &self.client_ca {
+        let mut config = match &clients {
             None => builder.with_no_client_auth(),
-            Some(file) => builder.with_client_cert_verifier(self.verifier(file, &provider)?),
+            Some(clients) => builder.with_client_cert_verifier(Arc::clone(&clients.verifier)),
         }
         .with_cert_resolver(Arc::new(certificates));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         if self.http2 {
             config.alpn_protocols.insert(0, H2.to_vec());
         }
-        match before {
-            // A ticket stands for a client that was verified, by authorities that may not be believed any more.
-            Some(before) if self.client_ca.is_none() => {
-                config.ticketer = Arc::clone(&before.ticketer);
-                config.session_storage = Arc::clone(&before.session_storage);
-            }
-            _ => {
-                config.ticketer = ring::Ticketer::new().map_err(|error| {
-                    OptionError(format!("tls_certificate: no tickets: {error}; try again"))
-                })?;
-                config.session_storage = match self.versions {
-                    // Clients of TLS 1.3 have tickets.
-                    [_] => Arc::new(NoServerSessionStorage {}),
-                    _ => ServerSessionMemoryCache::new(SESSIONS),
-                };
-            }
-        }
-        Ok(config)
+        config.ticketer = Arc::new(Ticketer { tickets: Arc::clone(tickets), purpose });
+        config.session_storage = match before {
+            Some(before) if before.purpose == purpose => Arc::clone(&before.config.session_storage),
+            _ => self.session_storage(),
+        };
+        Ok(Current { config: Arc::new(config), clients, purpose })
     }
 
-    fn verifier(
-        &self,
-        file: &Path,
-        provider: &Arc<CryptoProvider>,
-    ) -> Result<Arc<dyn ClientCertVerifier>, OptionError> {
-        let refused = |why: &dyn std::fmt::Display| {
-            let file = file.display();
-            OptionError(format!("tls_client_ca: {file}: {why}; give a file of certificates in PEM form"))
-        };
-        let mut roots = RootCertStore::empty();
-        for authority in certificates::chain(file).map_err(|why| refused(&why))? {
-            let authority: CertificateDer<'static> = authority;
-            roots.add(authority).map_err(|error| refused(&error))?;
+    fn session_storage(&self) -> Arc<dyn StoresServerSessions> {
+        match self.versions {
+            // Clients of TLS 1.3 have tickets.
+            [_] => Arc::new(NoServerSessionStorage {}),
+            _ => ServerSessionMemoryCache::new(SESSIONS),
         }
-        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-        match self.client_auth {
-            ClientAuth::Required => builder.build(),
-            ClientAuth::Optional => builder.allow_unauthenticated().build(),
-        }
-        .map_err(|error| refused(&error))
     }
 
     /// When each file was last changed; `None` for one that is not there.
