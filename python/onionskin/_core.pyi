@@ -177,9 +177,18 @@ class Server:
     def stuck_calls(self) -> int:
         """How many calls have gone on after their timeout for longer than ``request_timeout_kill``."""
 
-    def serve(self, *, signals: bool) -> tuple[int, bool]:
+    def serve(
+        self,
+        *,
+        signals: bool,
+        ready: Callable[[], None] | None = None,
+        notify: str | None = None,
+        watchdog: int | None = None,
+    ) -> tuple[int, bool]:
         """Serve until ``stop()``, or with ``signals`` until SIGINT or SIGTERM.
 
+        ``ready()`` is called as soon as signals are listened to. With ``signals`` systemd is told at the
+        socket ``notify``, and within every ``watchdog`` microseconds.
         Returns the signal's number, or 0; and whether every request was answered within the graceful timeout.
         """
 

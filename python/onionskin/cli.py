@@ -15,6 +15,7 @@ from onionskin.building import build
 from onionskin.configuration import INHERITED_BY, UPGRADED_BY, read, server_options
 from onionskin.handed import handed_over
 from onionskin.serving import serve_onion
+from onionskin.systemd import told_by_systemd
 from onionskin.target import load
 
 TYPE_CHECKING = False
@@ -229,8 +230,8 @@ def run_serve(parsed: argparse.Namespace) -> int:
 
         return 0 if workers.supervise(parsed.arguments, data_of) else 1
     # Before the application is imported: it may start programs.
-    handed = handed_over(data)
-    graceful = serve_onion(build(data, find=load_or_tell), data, handed)
+    handed, systemd = handed_over(data), told_by_systemd()
+    graceful = serve_onion(build(data, find=load_or_tell), data, handed, systemd)
     return 0 if graceful else 1
 
 

@@ -12,10 +12,11 @@ from onionskin.building import build
 from onionskin.configuration import placed, read, server_options
 from onionskin.diagram import diagram
 from onionskin.handed import Handed, handed_over, options_with
+from onionskin.systemd import Systemd, told_by_systemd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
     from typing import Any, Literal
 
@@ -86,20 +87,29 @@ def refused(data: Mapping[str, Any], option: str, wrong: str) -> _core.Configura
 
 
 def serve_onion(
-    app: WSGIApplication, data: Mapping[str, Any], handed: Handed | None = None, *, announce: bool = True
+    app: WSGIApplication,
+    data: Mapping[str, Any],
+    handed: Handed | None = None,
+    systemd: Systemd | None = None,
+    *,
+    announce: bool = True,
 ) -> bool:
     """Serve what has been built, as the data of a configuration say, until SIGINT or SIGTERM."""
     handed = handed_over(data) if handed is None else handed
+    # In another thread, this is a part of a program that tells of itself what it likes.
+    systemd = told_by_systemd() if systemd is None and in_main_thread() else systemd
     options = options_with(handed, data)
     try:
         server = _core.Server(app, options, None, handed)
     except _core.ConfigurationError as error:
         raise placed(data, error) from None
-    if announce:
+
+    def say() -> None:
         # A standard error that nobody reads any more is no reason not to serve.
         with contextlib.suppress(OSError):
             print(diagram(app, server.bound, options["threads"]), file=sys.stderr, flush=True)
-    return run(server)
+
+    return run(server, say if announce else None, systemd)
 
 
 def in_main_thread() -> bool:
@@ -107,13 +117,16 @@ def in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def run(server: _core.Server) -> bool:
+def run(
+    server: _core.Server, ready: Callable[[], None] | None = None, systemd: Systemd | None = None
+) -> bool:
     """Let ``server`` serve; in the main thread SIGINT and SIGTERM stop it."""
     if not in_main_thread():
-        return server.serve(signals=False)[1]
+        return server.serve(signals=False, ready=ready)[1]
+    notify, watchdog = systemd or (None, None)
     # Python's own handler would raise KeyboardInterrupt once we are back.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        return server.serve(signals=True)[1]
+        return server.serve(signals=True, ready=ready, notify=notify, watchdog=watchdog)[1]
     finally:
         signal.signal(signal.SIGINT, before)

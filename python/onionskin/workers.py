@@ -18,6 +18,7 @@ from onionskin.building import check
 from onionskin.configuration import INHERITED_BY, UPGRADED_BY, placed, server_options
 from onionskin.diagram import diagram
 from onionskin.handed import Handed, handed_over, options_with
+from onionskin.systemd import told_by_systemd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -74,15 +75,15 @@ def supervise(
         return command, directory, options_with(handed, data), [data["file"]] if data["file"] else []
 
     # Not for workers: it is the supervisor whom systemd knows.
-    notify = os.environ.pop("NOTIFY_SOCKET", None)
+    notify, watchdog = told_by_systemd()
     if estate is None:
         handed = handed_over(read(arguments))
-        supervisor = _core.Supervisor(plan, handed=handed, notify=notify, watchdog=watchdog())
+        supervisor = _core.Supervisor(plan, handed=handed, notify=notify, watchdog=watchdog)
     else:
         told = json.loads(estate)
         handed = [(number, name) for number, name, _ in told["handed"]]
         keep_from_children(told)
-        supervisor = _core.Supervisor(plan, estate=estate, notify=notify, watchdog=watchdog())
+        supervisor = _core.Supervisor(plan, estate=estate, notify=notify, watchdog=watchdog)
         # From here on it can tell by itself what is wrong.
         del os.environ[UPGRADED_BY]
     # Python's own handler would raise KeyboardInterrupt once we are back.
@@ -119,13 +120,6 @@ def keep_from_children(estate: dict[str, Any]) -> None:
     handed = [descriptor for *_, descriptor in estate["handed"]]
     for descriptor in (estate["channel"], *handed, *(one for _, sockets in places for one in sockets)):
         os.set_inheritable(descriptor, False)
-
-
-def watchdog() -> int | None:
-    """Within how many microseconds systemd wants a sign of life, if it does (``sd_watchdog_enabled(3)``)."""
-    within, pid = os.environ.pop("WATCHDOG_USEC", ""), os.environ.pop("WATCHDOG_PID", None)
-    is_meant = pid is None or pid == str(os.getpid())
-    return int(within) if is_meant and within.isdecimal() else None
 
 
 def working_directory() -> str:

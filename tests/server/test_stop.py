@@ -8,7 +8,7 @@ import time
 import pytest
 
 from server.client import Ended
-from server.process import wait_until
+from server.process import Server, wait_until
 
 BOTH = [signal.SIGTERM, signal.SIGINT]
 
@@ -25,6 +25,15 @@ def test_an_idle_server_ends_at_once_with_0(serve, number):
         assert server.wait() == 0
         assert time.monotonic() - since < 2
     assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize("number", BOTH)
+def test_whoever_has_read_where_it_serves_may_stop_it_at_once(number):
+    for _ in range(20):
+        with Server() as server:
+            server.signal(number)
+            assert server.wait() == 0
+            assert "Traceback" not in server.log
 
 
 @pytest.mark.smoke

@@ -118,3 +118,12 @@ def test_a_signal_that_somebody_sends_ends_no_server_in_a_terminal(site, workers
             server.kill()
             os.close(ours)
             os.close(theirs)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_whoever_has_read_what_is_served_may_stop_it_at_once(serve, number):
+    for _ in range(5):
+        server = serve(workers=1)
+        server.signal(number)
+        assert server.wait() == 0
+        assert "Traceback" not in server.log

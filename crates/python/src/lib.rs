@@ -14,6 +14,7 @@ mod overdue;
 mod permits;
 mod serving;
 mod session;
+mod signals;
 mod spares;
 mod standard_error;
 mod startup;

@@ -2,6 +2,7 @@
 
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,17 +11,18 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use server::{
-    AccessLog, Bind, Config, HandedSocket, HandedSockets, Imported, Server, StopHandle, Terminal, Tls,
-    Tracer, WorkerEnd,
+    AccessLog, Bind, Config, HandedSocket, HandedSockets, Imported, Server, StopHandle, Tls, Tracer,
+    WorkerEnd,
 };
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::classes::handler_of;
 use crate::inward::{Environ, Native};
 use crate::options::{ConfigurationError, options};
 use crate::overdue::Overdue;
 use crate::permits::{Permits, Queue};
+use crate::signals::{Attendant, Systemd};
 use crate::startup;
 use crate::threads;
 use crate::watchdog::Watchdog;
@@ -130,37 +132,38 @@ impl PyServer {
     }
 
     /// Serves until `stop()`, or with `signals` until SIGINT or SIGTERM. Returns the signal's number, or 0; and
-    /// whether every request was answered within the graceful timeout.
-    #[pyo3(signature = (*, signals))]
-    fn serve(&self, py: Python<'_>, signals: bool) -> PyResult<(i32, bool)> {
+    /// whether every request was answered within the graceful timeout. `ready()` is called when signals are listened to:
+    /// whoever hears of it may send one at once. With `signals` systemd is told at the socket `notify`, and within every
+    /// `watchdog` microseconds.
+    #[pyo3(signature = (*, signals, ready = None, notify = None, watchdog = None))]
+    fn serve(
+        &self,
+        py: Python<'_>,
+        signals: bool,
+        ready: Option<Py<PyAny>>,
+        notify: Option<&str>,
+        watchdog: Option<u64>,
+    ) -> PyResult<(i32, bool)> {
         let Some(server) = self.take() else { return Err(closed()) };
         py.detach(|| {
-            startup::forget();
-            let (runtime, watchdog) = self.runtime()?;
+            let (runtime, watch) = self.runtime()?;
             let outcome = runtime.block_on(async {
-                let (stop, log) = (self.stop.clone(), self.access_log.clone());
-                let caught = tokio::spawn(async move {
-                    if signals { stop_by_signal(stop, log).await } else { Ok(std::future::pending().await) }
-                });
-                let reopening = if signals {
-                    // From now on the signal ends no process.
-                    let asked = signal(SignalKind::user_defined1())?;
-                    Some(tokio::spawn(reopen_at(asked, self.access_log.clone())))
-                } else {
-                    None
-                };
-                let graceful = server.serve(Arc::clone(&self.handler)).await?;
-                caught.abort();
-                if let Some(reopening) = reopening {
-                    reopening.abort();
+                let systemd = Systemd::new(notify, watchdog, &self.bound);
+                let attendant = || Attendant::new(self.stop.clone(), self.access_log.clone(), systemd);
+                let attendant = signals.then(attendant).transpose()?;
+                if let Some(ready) = ready {
+                    Python::attach(|py| ready.call0(py).map(drop))?;
                 }
-                let signal = match caught.await {
-                    Ok(signal) => signal?,
-                    Err(_) => 0,
-                };
-                Ok((signal, graceful))
+                startup::forget();
+                let caught = attendant.as_ref().map(Attendant::caught).unwrap_or_default();
+                let attending = attendant.map(|attendant| tokio::spawn(attendant.attend()));
+                let graceful = server.serve(Arc::clone(&self.handler)).await?;
+                if let Some(attending) = attending {
+                    attending.abort();
+                }
+                Ok((caught.load(Relaxed), graceful))
             });
-            wind_down(runtime, watchdog);
+            wind_down(runtime, watch);
             if let Some(overdue) = &self.overdue {
                 overdue.stop();
             }
@@ -297,56 +300,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(3600);
 
 /// How long a call that can't be cut may hold up the end of the process.
 const WIND_DOWN: Duration = Duration::from_millis(200);
-
-async fn stop_by_signal(stop: StopHandle, log: Option<Arc<AccessLog>>) -> std::io::Result<i32> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let (hangup, other_user) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined2())?);
-    let caught = tokio::select! {
-        _ = interrupt.recv() => SignalKind::interrupt(),
-        _ = terminate.recv() => SignalKind::terminate(),
-        () = terminal_gone(hangup, log) => SignalKind::hangup(),
-        () = refuse_upgrades(other_user) => SignalKind::user_defined2(),
-    };
-    stop.begin();
-    // A second signal means: now.
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        stop.abort();
-    });
-    Ok(caught.as_raw_value())
-}
-
-/// Logs are opened anew at every SIGUSR1, as logrotate and its like ask for it.
-async fn reopen_at(mut asked: Signal, log: Option<Arc<AccessLog>>) {
-    while asked.recv().await.is_some() {
-        onion::reopen_error_log();
-        if let Some(log) = &log {
-            log.reopen();
-        }
-    }
-}
-
-/// Waits until the terminal is closed, which SIGHUP tells. Sent by somebody, it has the logs opened anew.
-async fn terminal_gone(mut hangup: Signal, log: Option<Arc<AccessLog>>) {
-    let terminal = Terminal::of_this_process();
-    while hangup.recv().await.is_some() && !terminal.is_gone() {
-        onion::reopen_error_log();
-        if let Some(log) = &log {
-            log.reopen();
-        }
-        onion::report("no reload of the application: it needs --workers 1 or more");
-    }
-}
-
-async fn refuse_upgrades(mut asked: Signal) {
-    while asked.recv().await.is_some() {
-        onion::report("no upgrade: it needs --workers 1 or more");
-    }
-}
 
 /// What means something to workers only is a mistake where there are none.
 fn refuse_workers_options(config: &Config) -> PyResult<()> {

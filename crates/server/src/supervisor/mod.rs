@@ -15,7 +15,6 @@ mod events;
 mod generation;
 mod measures;
 pub(crate) mod message;
-mod notify;
 mod places;
 mod plan;
 mod pulse;
@@ -45,7 +44,6 @@ use self::events::Signals;
 use self::generation::Coming;
 use self::measures::Measures;
 use self::message::FromWorker;
-use self::notify::Notify;
 use self::places::Places;
 use self::pulse::Pulse;
 use self::recycle::{Cause, Retirement};
@@ -53,7 +51,7 @@ pub use self::upgrade::Estate;
 use self::upgrade::{FromSuccessor, Old, Predecessor, Successor};
 use self::worker::{Stage, Worker};
 use crate::tls::Rotation;
-use crate::{Bind, BindError, HandedSockets, Terminal};
+use crate::{Bind, BindError, HandedSockets, Notify, Terminal};
 
 /// A supervisor whose sockets are bound.
 pub struct Supervisor<'a> {

@@ -16,14 +16,13 @@ use serde::{Deserialize, Serialize};
 use super::changes::Changes;
 use super::control::{LastReload, Reply};
 use super::message::Channel;
-use super::notify::Notify;
 use super::places::Places;
 use super::plan::{Plan, Source};
 use super::pulse::Pulse;
 use super::tickets::{self, ToSuccessor};
 use super::worker::{ending, kill, spawn_with};
 use super::{Phase, Supervisor, say};
-use crate::{Bind, BindError, HandedSocket, HandedSockets};
+use crate::{Bind, BindError, HandedSocket, HandedSockets, Notify};
 
 /// What a successor finds in its environment, as JSON; `D` is a number there, and a descriptor of its own later.
 ///

@@ -1,4 +1,4 @@
-//! Tells systemd how far a supervisor has come (`sd_notify(3)`): one datagram for each news.
+//! Tells systemd how far a server has come (`sd_notify(3)`): one datagram for each news.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 /// Where the news go; nowhere without systemd.
 #[derive(Debug, Default)]
-pub(crate) struct Notify {
+pub struct Notify {
     to: Option<(Socket, SockAddr)>,
     /// As it was told.
     address: String,
@@ -15,7 +15,7 @@ pub(crate) struct Notify {
 
 impl Notify {
     /// `address` is what `NOTIFY_SOCKET` says: a path, or a name behind `@`.
-    pub(crate) fn to(address: Option<&str>) -> Self {
+    pub fn to(address: Option<&str>) -> Self {
         let to = address.and_then(|address| {
             let abstract_name = address.strip_prefix('@').map(|name| format!("\0{name}"));
             let address = SockAddr::unix(abstract_name.as_deref().unwrap_or(address)).ok()?;
@@ -36,25 +36,25 @@ impl Notify {
         self.send(&format!("MAINPID={pid}\nSTATUS={status}"));
     }
 
-    /// A generation serves.
-    pub(crate) fn ready(&self, status: &str) {
+    /// It serves.
+    pub fn ready(&self, status: &str) {
         self.send(&format!("READY=1\nSTATUS={status}"));
     }
 
-    /// Another one is on its way.
-    pub(crate) fn reloading(&self) {
+    /// It is about to take something anew; it is ready when it has.
+    pub fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
         let microseconds = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}\nSTATUS=reloading"));
     }
 
     /// The watchdog need not bite.
-    pub(crate) fn alive(&self) {
+    pub fn alive(&self) {
         self.send("WATCHDOG=1");
     }
 
     /// The end has begun.
-    pub(crate) fn stopping(&self) {
+    pub fn stopping(&self) {
         self.send("STOPPING=1\nSTATUS=stopping");
     }
 
