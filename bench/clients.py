@@ -3,19 +3,20 @@
 A request has failed when its connection could not be made, broke off before the whole answer, or the answer
 was not 200. Nothing is tried again. What a server has said of a connection is heeded as every client does:
 one whose answer said `Connection: close`, that was closed while it was idle, or that was told GOAWAY, is
-replaced.
+replaced. By TLS, a connection whose client has a session must resume it.
 """
 
 from __future__ import annotations
 
-import select
 import socket
+import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import hpack
 from hyperframe import frame as frames
@@ -40,7 +41,9 @@ class Failure:
 class Load:
     """Sixteen clients, and those that are given besides, as long as the context is open."""
 
-    def __init__(self, port: int, more: Sequence[type[KeepAlive]] = ()) -> None:
+    def __init__(
+        self, port: int, more: Sequence[type[KeepAlive]] = (), certificate: Path | None = None
+    ) -> None:
         self.port = port
         self.ended = threading.Event()
         self.asked: Counter[str] = Counter()
@@ -48,7 +51,8 @@ class Load:
         self.lock = threading.Lock()
         kinds = [KeepAlive] * 8 + [Closing] * 4 + [Http2] * 4 + [*more]
         self.threads = [
-            threading.Thread(target=self._ask, args=(number, kind(port))) for number, kind in enumerate(kinds)
+            threading.Thread(target=self._ask, args=(number, kind(port, certificate)))
+            for number, kind in enumerate(kinds)
         ]
 
     def __enter__(self) -> Load:
@@ -88,15 +92,21 @@ class KeepAlive:
     kind = "keep-alive"
     requests = 1
     fields = ""
+    protocol = "http/1.1"
 
-    def __init__(self, server: int) -> None:
+    def __init__(self, server: int, certificate: Path | None = None) -> None:
         self.server = server
+        self.tls: ssl.SSLContext | None = None
+        if certificate is not None:
+            self.tls = ssl.create_default_context(cafile=str(certificate))
+            self.tls.set_alpn_protocols([self.protocol])
+        self.session: ssl.SSLSession | None = None
         self.connection: socket.socket | None = None
         self.port: int | None = None
 
     def ask(self, path: str) -> Sequence[str]:
         """Asks; what went wrong, for each request that failed."""
-        if self.connection is not None and is_closed(self.connection):
+        if self.connection is not None and arrived(self.connection) is not None:
             self.close()
         try:
             if not self.exchange(self.connection or self.connect(), path):
@@ -112,7 +122,19 @@ class KeepAlive:
         self.connection = socket.create_connection((HOST, self.server), 30)
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = self.connection.getsockname()[1]
+        if self.tls is not None:
+            self.connection = self.secured(self.connection, self.tls)
         return self.connection
+
+    def secured(self, connection: socket.socket, tls: ssl.SSLContext) -> ssl.SSLSocket:
+        """The connection behind its handshake."""
+        secured = tls.wrap_socket(
+            connection, server_hostname=HOST, session=self.session, suppress_ragged_eofs=False
+        )
+        if self.session is not None and not secured.session_reused:
+            secured.close()
+            raise ConnectionError("the session was not resumed")
+        return secured
 
     def exchange(self, connection: socket.socket, path: str) -> bool:
         """One request and its answer. Tells whether the connection may be kept."""
@@ -129,6 +151,8 @@ class KeepAlive:
 
     def close(self) -> None:
         """Lets go of the connection."""
+        if isinstance(self.connection, ssl.SSLSocket):
+            self.session = self.connection.session or self.session
         if self.connection is not None:
             self.connection.close()
             self.connection = None
@@ -146,6 +170,7 @@ class Http2(KeepAlive):
 
     kind = "HTTP/2"
     requests = STREAMS
+    protocol = "h2"
 
     def connect(self) -> socket.socket:
         """A new connection, greeted."""
@@ -166,7 +191,7 @@ class Http2(KeepAlive):
             connection = self.connection or self.connect()
             connection.sendall(b"".join(self.request(path) for _ in range(STREAMS)))
             while self.open:
-                self.read(connection)
+                self.read(connection, connection.recv(65536))
         except OSError as error:
             self.close()
             return [*self.wrong, *[repr(error)] * (len(self.open) or STREAMS - len(self.wrong))]
@@ -176,24 +201,24 @@ class Http2(KeepAlive):
         """The frame of a request."""
         self.stream += 2
         self.open[self.stream] = ""
-        fields = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", path)]
+        scheme = "http" if self.tls is None else "https"
+        fields = [(":method", "GET"), (":scheme", scheme), (":authority", "a"), (":path", path)]
         block = self.encoder.encode(fields)
         flags = ["END_HEADERS", "END_STREAM"]
         return bytes(frames.HeadersFrame(self.stream, block, flags=flags).serialize())
 
     def say_goodbye(self) -> None:
         """Reads what has come while nothing was asked, and leaves the connection if it is to be left."""
-        while self.connection is not None and select.select([self.connection], [], [], 0)[0]:
+        while self.connection is not None and (block := arrived(self.connection)) is not None:
             try:
-                self.read(self.connection)
+                self.read(self.connection, block)
             except OSError:
                 self.close()
         if self.connection is not None and self.leaving:
             self.close()
 
-    def read(self, connection: socket.socket) -> None:
-        """Takes what comes, all frames that are whole."""
-        block = connection.recv(65536)
+    def read(self, connection: socket.socket, block: bytes) -> None:
+        """Takes what has come, all frames that are whole."""
         if not block:
             raise ConnectionError(f"the connection ended with {len(self.open)} streams open")
         self.buffer += block
@@ -239,6 +264,15 @@ def reply(connection: socket.socket, frame: frames.Frame) -> None:
         connection.sendall(frame.serialize())
 
 
-def is_closed(connection: socket.socket) -> bool:
-    """Whether an idle connection was closed at its other end, as every pool of connections looks."""
-    return bool(select.select([connection], [], [], 0)[0])
+def arrived(connection: socket.socket) -> bytes | None:
+    """What has come while nothing was asked, nothing at its end; none if it is open and idle."""
+    patience = connection.gettimeout()
+    connection.setblocking(False)
+    try:
+        return connection.recv(65536)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return None
+    except OSError:
+        return b""
+    finally:
+        connection.settimeout(patience)

@@ -2,6 +2,7 @@
 
     .venv/bin/python bench/reload.py            # 100 reloads; a table for docs/reliability.md
     .venv/bin/python bench/reload.py --reloads 10
+    .venv/bin/python bench/reload.py --tls      # the same by HTTPS
 
 The clients are those of `clients.py`. What is in flight on a worker's connections when it is killed is lost
 with it; of every request that failed then it is found out whether it was among these.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clients import KINDS, Failure, Load
-from trial import Findings, Server, options_of, status_of, wait_until
+from trial import HOST, Findings, Server, options_of, status_of, wait_until
 
 APPLICATION = """
 import time
@@ -31,7 +33,7 @@ def application(environ, start_response):
     start_response(status, [("Content-Length", "5")])
     return [b"hello"]
 """
-OPTIONS = ("--workers", "2", "--bind", "127.0.0.1:0", "--ready-path", "/ready")
+OPTIONS = ("--workers", "2", "--ready-path", "/ready")
 BROKEN = {
     "raises at its import": {"more": "raise ValueError"},
     "hangs at its import": {"more": "time.sleep(60)"},
@@ -61,33 +63,57 @@ def main() -> int:
     parser.add_argument(
         "--boot-timeout", type=int, default=10, help="seconds, which the import that hangs takes"
     )
+    parser.add_argument("--tls", action="store_true", help="by HTTPS, where sessions must be resumed")
     options = parser.parse_args()
     findings = Findings("Case", *(f"Requests: {kind}" for kind in KINDS), "Failed", "Not in flight")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write(folder)
         boot = ("--boot-timeout", f"{options.boot_timeout}s")
-        with Server(options.python, folder, "reloaded.py", *OPTIONS, *boot) as server:
-            with Load(server.port) as load:
+        certificate = certified(folder) if options.tls else None
+        with Server(options.python, folder, "reloaded.py", *OPTIONS, *boot, *places(certificate)) as server:
+
+            def under_load() -> Load:
+                return Load(server.port, certificate=certificate)
+
+            with under_load() as load:
                 for _ in range(options.reloads):
                     reload(server, findings, "reloaded in")
             told(findings, f"{options.reloads} reloads", load)
-            with Load(server.port) as load:
+            with under_load() as load:
                 for _ in range(options.upgrades):
                     upgrade(server)
             told(findings, f"{options.upgrades} upgrades to a new supervisor", load)
             for fault, change in BROKEN.items():
                 write(folder, **change)
-                with Load(server.port) as load:
+                with under_load() as load:
                     time.sleep(0.5)
                     reload(server, findings, "reload failed")
                     time.sleep(0.5)
                 told(findings, f"a reload into an application that {fault}", load)
             write(folder)
-            with Load(server.port) as load:
+            with under_load() as load:
                 deaths = [kill(server) for _ in range(options.kills)]
             told(findings, f"{options.kills} times `kill -9` of a worker", load, deaths)
     return findings.end()
+
+
+def certified(folder: Path) -> Path:
+    """A certificate for this machine, with its key beside it."""
+    certificate = folder / "certificate.pem"
+    kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    name = ("-subj", "/CN=localhost", "-addext", f"subjectAltName=IP:{HOST}")
+    files = ("-keyout", str(certificate.with_suffix(".key")), "-out", str(certificate))
+    subprocess.run(["openssl", "req", "-x509", *kind, *name, *files], check=True, capture_output=True)
+    return certificate
+
+
+def places(certificate: Path | None) -> tuple[str, ...]:
+    """The options for where, and how, is listened."""
+    if certificate is None:
+        return ("--bind", f"{HOST}:0")
+    key = certificate.with_suffix(".key")
+    return ("--bind", f"https://{HOST}:0", "--tls-certificate", str(certificate), "--tls-key", str(key))
 
 
 def write(folder: Path, more: str = "", ready: str = "200 OK") -> None:
@@ -121,9 +147,14 @@ def kill(server: Server) -> Death:
     began = time.monotonic()
     ports = ports_served(worker, server.port)
     os.kill(worker, signal.SIGKILL)
-    # A process that is gone, or waits to be asked for its status, has closed its connections.
-    wait_until(lambda: status_of(worker).get("State", "Z").startswith("Z"), "a worker that is gone")
+    wait_until(lambda: has_closed_all(worker), "a worker that is gone")
     return Death(ports, began, time.monotonic())
+
+
+def has_closed_all(pid: int) -> bool:
+    """Whether a process is gone, or waits to be asked for its status without any other thread."""
+    status = status_of(pid)
+    return status.get("State", "Z").startswith("Z") and status.get("Threads", "1") == "1"
 
 
 def ports_served(worker: int, port: int) -> frozenset[int]:

@@ -26,8 +26,9 @@ def test_a_command_of_the_page_is_there_and_starts(command: str) -> None:
     assert "--python" in run.stdout
 
 
-def test_reloads_and_an_upgrade_under_load_fail_no_request() -> None:
-    options = ("--reloads", "2", "--upgrades", "1", "--kills", "1", "--boot-timeout", "3")
+@pytest.mark.parametrize("by", [(), ("--tls",)], ids=["http", "https"])
+def test_reloads_and_an_upgrade_under_load_fail_no_request(by: tuple[str, ...]) -> None:
+    options = ("--reloads", "2", "--upgrades", "1", "--kills", "1", "--boot-timeout", "3", *by)
     run = subprocess.run(
         [sys.executable, ROOT / "bench" / "reload.py", *options], capture_output=True, text=True, timeout=100
     )
