@@ -6,6 +6,7 @@ import pytest
 
 from server.client import Client
 from server.process import PATIENCE, wait_until
+from server.scraping import scrape
 from server.test_concurrency import AT_ONCE, duration
 
 
@@ -17,16 +18,7 @@ def metered(serve, tmp_path):
     def start(*options, **settings):
         server = serve("--metrics-bind", place, *options, **settings)
 
-        def numbers():
-            with Client(place, PATIENCE) as client:
-                response = client.get("/metrics")
-            assert response.status == 200
-            assert response.header("Content-Type") == "text/plain; version=0.0.4; charset=utf-8"
-            lines = [line for line in response.body.decode().splitlines() if not line.startswith("#")]
-            pairs = [line.removeprefix("onionskin_").rpartition(" ") for line in lines]
-            return {name: float(number) for name, _, number in pairs}
-
-        return server, numbers
+        return server, lambda: scrape(place)
 
     return start
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from server.client import Client, Ended
 from server.process import PATIENCE, Server, wait_until
 
 if TYPE_CHECKING:
@@ -108,3 +110,29 @@ def serve(site: Site) -> Iterator[Callable[..., Supervised]]:
 
         yield start
     wait_until(lambda: not any(is_alive(worker) for workers in started for worker in workers))
+
+
+@pytest.fixture
+def load() -> Iterator[Callable[..., None]]:
+    """Clients that ask until the test ends; a connection that breaks is made anew."""
+    ended = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def ask(server: Server) -> None:
+        while not ended.is_set():
+            try:
+                with Client(server.places[0], timeout=1) as client:
+                    for _ in range(20):
+                        client.get("/")
+            except (OSError, Ended):
+                continue
+
+    def start(server: Server) -> None:
+        threads.extend(threading.Thread(target=ask, args=(server,)) for _ in range(2))
+        for thread in threads:
+            thread.start()
+
+    yield start
+    ended.set()
+    for thread in threads:
+        thread.join(PATIENCE)

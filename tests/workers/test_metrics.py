@@ -4,75 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from server.client import Client, Ended
-from server.process import PATIENCE, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Numbers = dict[str, float]
-
-
-def scrape(place: str) -> Numbers:
-    """All samples at ``place``, as Prometheus' own parser reads them."""
-    with Client(place, PATIENCE) as client:
-        response = client.get("/metrics")
-    assert response.status == 200
-    numbers: Numbers = {}
-    for family in text_string_to_metric_families(response.body.decode()):
-        assert family.documentation
-        assert family.type in ("counter", "gauge", "histogram"), family
-        for sample in family.samples:
-            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
-            name = sample.name.removeprefix("onionskin_") + (f"{{{labels}}}" if labels else "")
-            assert name not in numbers, f"{name} is told twice"
-            numbers[name] = sample.value
-    return numbers
-
-
-def counters(numbers: Numbers) -> Numbers:
-    """Those that may never go back."""
-    ends = ("_total", "_bucket", "_count", "_sum")
-    return {name: value for name, value in numbers.items() if name.partition("{")[0].endswith(ends)}
+from server.process import wait_until
+from server.scraping import Numbers, counters, scrape
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> str:
     """Where the metrics are."""
     return f"unix:{tmp_path / 'metrics.sock'}"
-
-
-@pytest.fixture
-def load() -> Callable[..., None]:
-    """Clients that ask until the test ends; a connection that breaks is made anew."""
-    ended = threading.Event()
-    threads: list[threading.Thread] = []
-
-    def ask(server) -> None:
-        while not ended.is_set():
-            try:
-                with Client(server.places[0], timeout=1) as client:
-                    for _ in range(20):
-                        client.get("/")
-            except (OSError, Ended):
-                continue
-
-    def start(server) -> None:
-        threads.extend(threading.Thread(target=ask, args=(server,)) for _ in range(2))
-        for thread in threads:
-            thread.start()
-
-    yield start
-    ended.set()
-    for thread in threads:
-        thread.join(PATIENCE)
 
 
 def test_the_numbers_of_all_workers_are_added_up(serve, place):

@@ -346,7 +346,9 @@ pub(crate) fn read_config(given: &Bound<'_, PyDict>) -> PyResult<Config> {
         let texts = text_options::from_text(&schema, texts)?;
         given.extend(texts);
         reading::check_names(&schema, &given, [])?;
-        reading::read(std::mem::take(&mut given))
+        let config: Config = reading::read(std::mem::take(&mut given))?;
+        config.check_paths()?;
+        Ok(config)
     };
     read().map_err(|error: OptionError| ConfigurationError::new_err(error.to_string()))
 }

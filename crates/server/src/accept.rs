@@ -18,7 +18,7 @@ use crate::connection::{Connection, Shared};
 use crate::handed::HandedSockets;
 use crate::health::{Health, Loaded};
 use crate::listen::{Listener, ListenerSocket, Manner, Speaks};
-use crate::metrics::{Metrics, Numbers, Scraping};
+use crate::metrics::{Metrics, MetricsOnSite, Numbers, Scraping};
 use crate::outbox::Flusher;
 use crate::prelude::{Prelude, Stream, end};
 use crate::redirect::Redirect;
@@ -38,6 +38,8 @@ pub struct Server {
     /// Those that scrapers ask at.
     scraped: Vec<Listener>,
     metrics: Option<Arc<Metrics>>,
+    /// Whose numbers are told, if not this process's.
+    numbers: Option<Numbers>,
     stop: StopHandle,
     given: Option<Given>,
     access_log: Option<Arc<AccessLog>>,
@@ -84,6 +86,7 @@ impl Server {
             listeners,
             scraped,
             metrics: None,
+            numbers: None,
             stop: StopHandle::default(),
             given: None,
             access_log: None,
@@ -97,6 +100,12 @@ impl Server {
     /// Counts requests.
     pub(crate) fn counting(mut self, tally: Arc<Tally>) -> Self {
         self.tally = Some(tally);
+        self
+    }
+
+    /// Tells `numbers` on the site's path for metrics.
+    pub(crate) fn telling(mut self, numbers: Numbers) -> Self {
+        self.numbers = Some(numbers);
         self
     }
 
@@ -176,7 +185,7 @@ impl Server {
     /// What is counted, if metrics are asked for. To be called after [`logging`](Self::logging) and
     /// [`loaded`](Self::loaded).
     pub fn metrics(&mut self) -> Option<Arc<Metrics>> {
-        if self.config.metrics_bind.is_empty() {
+        if !self.config.is_measured() {
             return None;
         }
         let make = || Arc::new(Metrics::new(self.loaded.clone(), self.access_log.clone()));
@@ -256,6 +265,7 @@ impl Server {
     fn shared(&self, handler: Arc<dyn Handler>, admission: &Arc<Admission>, once: bool) -> Arc<Shared> {
         let (access_log, metrics) = (self.access_log.clone(), self.metrics.clone());
         let tracer = self.tracer.clone();
+        let numbers = self.numbers.clone().or_else(|| metrics.clone().map(Numbers::Own));
         let is_seen = access_log.is_some() || metrics.is_some() || tracer.is_some();
         Arc::new(Shared {
             handler,
@@ -266,6 +276,7 @@ impl Server {
             flusher: Flusher::default(),
             room: self.room.clone(),
             health: Health::new(&self.config, self.stop.clone(), self.loaded.clone()),
+            metrics: MetricsOnSite::new(&self.config, numbers),
             tally: self.tally.clone(),
             given: self.given.clone(),
             takes_notes: is_seen || self.config.request_timeout.0.is_some(),

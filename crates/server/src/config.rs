@@ -12,7 +12,7 @@ use crate::admission::Connections;
 use crate::health;
 use crate::supervisor::Workers;
 use crate::tls::{ClientAuth, TlsVersion};
-use crate::{Bind, Endpoint, HealthPath, LineFormat, UnixMode, UnixOwner};
+use crate::{Bind, Endpoint, HealthPath, LineFormat, MetricsPath, UnixMode, UnixOwner};
 
 /// What a server listens on, and what it allows a client.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -111,6 +111,10 @@ pub struct Config {
     pub health_allow: Vec<AddressRange>,
     /// Where metrics are told, in the format of Prometheus, at /metrics; nowhere if it is not given.
     pub metrics_bind: Vec<Bind>,
+    /// A path of the site itself on which they are told, without calling the application, such as /-/metrics; or off.
+    pub metrics_path: MetricsPath,
+    /// Which clients may ask there; others get the application's answer.
+    pub metrics_allow: Vec<AddressRange>,
     /// Where a line for each request goes: off, - for standard output, or a file.
     pub access_log: LogPlace,
     /// How a line of the access log looks: combined, json, or a template such as "{remote} {status} {duration}".
@@ -203,6 +207,8 @@ impl Default for Config {
             health_path: HealthPath::default(),
             health_allow: health::private(),
             metrics_bind: Vec::new(),
+            metrics_path: MetricsPath::default(),
+            metrics_allow: health::private(),
             access_log: LogPlace::Off,
             access_log_format: LineFormat::default(),
             access_log_skip: Vec::new(),

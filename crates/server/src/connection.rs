@@ -22,7 +22,7 @@ use crate::deadline::Deadline;
 use crate::health::Health;
 use crate::http2;
 use crate::incoming::{Exchange, Incoming, Reader};
-use crate::metrics::Counted;
+use crate::metrics::{Counted, MetricsOnSite};
 use crate::outbox::Flusher;
 use crate::pace::Pace;
 use crate::respond::{Asked, Broken, Responder, Responding};
@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     /// How far applications may be ahead of their clients.
     pub(crate) room: Room,
     pub(crate) health: Option<Health>,
+    /// None where the site has no path for them.
+    pub(crate) metrics: Option<MetricsOnSite>,
     /// Whether somebody looks on, or the time of requests is limited.
     pub(crate) takes_notes: bool,
     /// None where nobody looks on.
@@ -59,8 +61,9 @@ impl Shared {
     /// Begins the answer to `request`.
     #[inline]
     pub(crate) fn call(&self, request: Request) -> Answer<'_> {
-        match &self.health {
-            Some(health) if health.is_asked(&request) => health.answer(&request),
+        match (&self.health, &self.metrics) {
+            (Some(health), _) if health.is_asked(&request) => health.answer(&request),
+            (_, Some(metrics)) if metrics.is_asked(&request) => metrics.answer(&request),
             _ => self.handler.call(request),
         }
     }

@@ -83,6 +83,17 @@ impl From<HealthPath> for String {
     }
 }
 
+impl HealthPath {
+    /// Whether health is told at `path`.
+    pub(crate) fn tells_at(&self, path: &str) -> bool {
+        let place = self.0.as_deref().and_then(|below| path.strip_prefix(below));
+        place.is_some_and(|place| PLACES.contains(&place))
+    }
+}
+
+/// What is told below it.
+const PLACES: [&str; 2] = ["live", "ready"];
+
 /// The addresses of this machine and of private networks (RFC 1918, RFC 3927, RFC 4193, RFC 4291).
 pub(crate) fn private() -> Vec<AddressRange> {
     let ranges = [
@@ -96,6 +107,16 @@ pub(crate) fn private() -> Vec<AddressRange> {
         "fe80::/10",
     ];
     ranges.map(|range| range.parse().expect("a range")).to_vec()
+}
+
+/// Whether `request` comes from one of the `allowed` addresses.
+#[cold]
+pub(crate) fn may_ask(allowed: &[AddressRange], request: &Request) -> bool {
+    match request.peer().address {
+        Some(address) => allowed.iter().any(|range| range.contains(address)),
+        // A Unix socket's clients are on this machine.
+        None => true,
+    }
 }
 
 /// Answers who asks how the server is.
@@ -120,14 +141,7 @@ impl Health {
 
     #[cold]
     fn is_allowed(&self, request: &Request) -> bool {
-        if !matches!(&request.uri().path()[self.path.len()..], "live" | "ready") {
-            return false;
-        }
-        match request.peer().address {
-            Some(address) => self.allowed.iter().any(|range| range.contains(address)),
-            // A Unix socket's clients are on this machine.
-            None => true,
-        }
+        PLACES.contains(&&request.uri().path()[self.path.len()..]) && may_ask(&self.allowed, request)
     }
 
     /// The answer to a request that asks.

@@ -57,7 +57,7 @@ pub use config::Config;
 pub use handed::{Handed, HandedSocket, HandedSockets};
 pub use health::{HealthPath, Load, Loaded};
 pub use listen::Speaks;
-pub use metrics::{Buckets, Metrics, Snapshot};
+pub use metrics::{Buckets, Metrics, MetricsPath, Snapshot};
 pub use owner::UnixOwner;
 pub use seeing::{AccessLog, LineFormat, check_logs, error_log};
 pub use stop::StopHandle;

@@ -1,8 +1,11 @@
 //! A worker's end of the channel to its supervisor: it says when it is ready, serves when it is told to, and drains
 //! when it is told to, or when the supervisor is gone.
 
+mod scrapers;
+
 use std::future::{Future, pending, poll_fn};
 use std::io;
+use std::mem;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -18,11 +21,13 @@ use tokio::time::sleep;
 use crate::accept::{Given, Server};
 use crate::stay::Stay;
 use crate::stop::StopHandle;
-use crate::supervisor::message::{Channel, Counters, FromWorker, ToWorker};
+use crate::supervisor::channel::Channel;
+use crate::supervisor::message::{Counters, FromWorker, ToWorker};
 use crate::supervisor::recycle::{Cause, Retirement, most_requests};
 use crate::tally::Tally;
 use crate::tls::{TicketKeys, Tls};
 use crate::{AccessLog, Loaded, Metrics};
+use scrapers::Scrapers;
 
 /// A worker's end of the channel.
 pub struct WorkerEnd {
@@ -33,6 +38,7 @@ pub struct WorkerEnd {
     stuck: Option<watch::Receiver<u64>>,
     imported: Option<Imported>,
     tls: Option<Arc<Tls>>,
+    scrapers: Scrapers,
 }
 
 /// Tells the folders that modules were imported from since it was asked last.
@@ -50,7 +56,9 @@ const MOST_OF_ANSWER: u64 = 1 << 20;
 impl WorkerEnd {
     /// Within a runtime.
     pub fn new(stream: UnixStream) -> io::Result<Self> {
-        Ok(WorkerEnd { channel: Channel::new(stream)?, loaded: None, stuck: None, imported: None, tls: None })
+        let channel = Channel::new(stream)?;
+        let scrapers = Scrapers::default();
+        Ok(WorkerEnd { channel, loaded: None, stuck: None, imported: None, tls: None, scrapers })
     }
 
     /// Has the supervisor told what is imported, so that it can watch it.
@@ -97,14 +105,15 @@ impl WorkerEnd {
                 Some(ToWorker::Drain | ToWorker::Stop) | None => return Ok(true),
                 Some(ToWorker::Reopen) => reopen(access_log.as_deref()),
                 Some(ToWorker::Tickets { keys }) => self.share(&keys),
-                Some(ToWorker::Leave | ToWorker::Count | ToWorker::Measure) => {}
+                Some(ToWorker::Leave | ToWorker::Count | ToWorker::Measure | ToWorker::Metrics { .. }) => {}
             }
         }
         let tally = Arc::new(Tally::new(most_requests(server.config())));
         let stop = server.stop_handle();
         let metrics = server.metrics();
         self.loaded = server.who_is_loaded();
-        let serving = server.counting(Arc::clone(&tally)).serve(handler);
+        let server = server.counting(Arc::clone(&tally)).telling(self.scrapers.numbers());
+        let serving = server.serve(handler);
         let outcome = self
             .attend(pin!(serving), &stop, &tally, access_log.as_deref(), metrics.as_deref(), terminate)
             .await;
@@ -124,6 +133,7 @@ impl WorkerEnd {
     ) -> io::Result<bool> {
         let mut is_alone = false;
         let mut stuck = self.stuck.take();
+        let mut scrapers = mem::take(&mut self.scrapers);
         let imported = self.imported.take();
         loop {
             let message = tokio::select! {
@@ -135,6 +145,10 @@ impl WorkerEnd {
                 }
                 folders = next_imported(imported.as_ref()) => {
                     self.tell_imported(Some(folders));
+                    continue;
+                }
+                () = scrapers.next(), if !is_alone => {
+                    self.ask_metrics(&mut scrapers);
                     continue;
                 }
                 () = next_stuck(&mut stuck) => {
@@ -150,6 +164,7 @@ impl WorkerEnd {
                 Some(ToWorker::Drain) => stop.begin_gently(),
                 None => {
                     is_alone = true;
+                    scrapers.give_up();
                     stop.begin_gently();
                 }
                 Some(ToWorker::Stop) => stop.abort(),
@@ -158,6 +173,10 @@ impl WorkerEnd {
                 Some(ToWorker::Serve) => {}
                 Some(ToWorker::Tickets { keys }) => self.share(&keys),
                 Some(ToWorker::Measure) => self.tell_measured(metrics),
+                Some(ToWorker::Metrics { number, text }) => {
+                    scrapers.tell(number, text);
+                    self.ask_metrics(&mut scrapers);
+                }
                 Some(ToWorker::Count) => {
                     let connections = stop.open_connections() as u64;
                     let load = self.loaded.as_ref().map(|loaded| loaded.load()).unwrap_or_default();
@@ -196,6 +215,13 @@ impl WorkerEnd {
     fn tell_measured(&self, metrics: Option<&Metrics>) {
         let measured = metrics.map(Metrics::snapshot).unwrap_or_default();
         self.channel.send(&FromWorker::Measured(Box::new(measured)));
+    }
+
+    /// Asks for the metrics of all workers, if somebody waits for them.
+    fn ask_metrics(&self, scrapers: &mut Scrapers) {
+        if let Some(number) = scrapers.question() {
+            self.channel.send(&FromWorker::MetricsWanted { number });
+        }
     }
 
     async fn receive(&mut self) -> Option<ToWorker> {

@@ -5,7 +5,9 @@
 
 mod exposition;
 mod histogram;
+mod on_site;
 mod page;
+mod path;
 mod scraping;
 mod snapshot;
 mod workers;
@@ -19,7 +21,9 @@ use http::{Method, StatusCode};
 use crate::health::Loaded;
 use crate::seeing::{AccessLog, End, Entry};
 use histogram::Histogram;
-pub(crate) use page::Numbers;
+pub(crate) use on_site::MetricsOnSite;
+pub(crate) use page::{ASKING, Numbers, PATIENCE, Scraper};
+pub use path::MetricsPath;
 pub(crate) use scraping::Scraping;
 pub use snapshot::{Buckets, Snapshot};
 pub(crate) use workers::WorkersTold;

@@ -45,6 +45,7 @@ impl Scraping {
             once: false,
             flusher: Flusher::default(),
             health: None,
+            metrics: None,
             tally: None,
             given: None,
             takes_notes: false,

@@ -8,6 +8,7 @@ use onion::{reopen_error_log, report_error};
 use rustix::process::{WaitOptions, WaitStatus, wait};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::measures::Asking;
 use super::message::{FromWorker, ToWorker};
 use super::recycle::Cause;
 use super::worker::{Stage, Worker, ending};
@@ -106,6 +107,7 @@ impl Supervisor<'_> {
                     worker.owes_measures = false;
                 }
             }
+            Some(FromWorker::MetricsWanted { number }) => self.scraped(Asking::Worker(pid, number)),
             None => {
                 if let Some(worker) = self.workers.get_mut(&pid) {
                     let due = Instant::now() + HUNG_UP;

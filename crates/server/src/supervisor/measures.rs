@@ -7,15 +7,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use onion::report;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::Supervisor;
+use super::message::ToWorker;
 use super::places::Places;
 use super::recycle::{Cause, memory};
 use super::worker::{Stage, Worker};
 use crate::Config;
-use crate::metrics::{Numbers, Scraping, Snapshot, WorkersTold};
+use crate::metrics::{ASKING, Numbers, Scraper, Scraping, Snapshot, WorkersTold};
 use crate::tls::Tls;
 
 /// What is known of the workers, and who asks.
@@ -23,9 +25,9 @@ pub(crate) struct Measures {
     /// Where scrapers ask.
     pub(super) places: Places,
     scraping: Option<Scraping>,
-    sender: Option<mpsc::Sender<Reply>>,
+    sender: Option<mpsc::Sender<Scraper>>,
     /// Those who have asked, and when they are answered at the latest.
-    waiting: Vec<(Instant, Reply)>,
+    waiting: Vec<(Instant, Asking)>,
     /// When workers are asked next.
     next: Instant,
     /// What workers have counted that are no more.
@@ -35,10 +37,13 @@ pub(crate) struct Measures {
     reloads_failed: u64,
 }
 
-type Reply = oneshot::Sender<String>;
-
-/// So many wait for numbers at once; others wait for them.
-const ASKING: usize = 16;
+/// Who wants to know all numbers.
+pub(super) enum Asking {
+    /// Somebody at one of the supervisor's places.
+    Here(Scraper),
+    /// A worker, for those who ask on its site; with the number of its question.
+    Worker(u32, u64),
+}
 
 /// How often workers are asked.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -62,7 +67,7 @@ impl Measures {
     }
 
     /// Begins to answer scrapers, within a runtime: they ask at what is returned.
-    pub(super) fn open(&mut self, config: &Config) -> mpsc::Receiver<Reply> {
+    pub(super) fn open(&mut self, config: &Config) -> mpsc::Receiver<Scraper> {
         let (sender, asked) = mpsc::channel(ASKING);
         self.sender = Some(sender);
         self.serve(self.places.clone(), config);
@@ -113,21 +118,26 @@ impl Measures {
 
 impl Supervisor<'_> {
     /// A scraper asks.
-    pub(super) fn scraped(&mut self, reply: Reply) {
+    pub(super) fn scraped(&mut self, asking: Asking) {
         self.workers.values_mut().for_each(Worker::ask_measures);
-        self.measures.waiting.push((Instant::now() + PATIENCE, reply));
+        self.measures.waiting.push((Instant::now() + PATIENCE, asking));
+    }
+
+    /// Whether somebody may ask.
+    fn is_measured(&self) -> bool {
+        self.measures.scraping.is_some() || self.plan.config.metrics_path.get().is_some()
     }
 
     /// When there is something to measure, or to tell.
     pub(super) fn measures_due(&self) -> Option<Instant> {
         let measures = &self.measures;
         let due = measures.waiting.iter().map(|(due, _)| *due);
-        due.chain(measures.scraping.is_some().then_some(measures.next)).min()
+        due.chain(self.is_measured().then_some(measures.next)).min()
     }
 
     /// Asks workers when it is time, and tells scrapers when all is known, or their time is over.
     pub(super) fn measure(&mut self, now: Instant) {
-        if self.measures.scraping.is_some() && self.measures.next <= now {
+        if self.is_measured() && self.measures.next <= now {
             self.measures.next = now + ASK_AGAIN;
             self.workers.values_mut().for_each(Worker::ask_measures);
         }
@@ -137,9 +147,17 @@ impl Supervisor<'_> {
             return;
         }
         let text = format!("{}{}", self.measured(), self.told_of_workers());
-        for (_, reply) in self.measures.waiting.drain(..) {
-            // Who hung up has nobody to be told.
-            let _ = reply.send(text.clone());
+        let bytes = Bytes::from(text.clone());
+        for (_, asking) in self.measures.waiting.drain(..) {
+            match asking {
+                // Who hung up has nobody to be told.
+                Asking::Here(scraper) => drop(scraper.send(bytes.clone())),
+                Asking::Worker(pid, number) => {
+                    if let Some(worker) = self.workers.get(&pid) {
+                        worker.tell(&ToWorker::Metrics { number, text: text.clone() });
+                    }
+                }
+            }
         }
     }
 

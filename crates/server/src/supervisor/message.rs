@@ -1,17 +1,12 @@
-//! What a supervisor and a worker tell each other: one JSON object a line, over a pair of sockets.
+//! What a supervisor and a worker tell each other: each is one JSON object.
 //!
 //! They may be of different versions, when the package was replaced while the server runs: what is added to a message
 //! needs a default, and a message that somebody does not know is left out.
 
-use std::io;
-use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
-use std::task::{Context, Poll, ready};
 
-use rustix::net::SendFlags;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::net::UnixStream;
 
 use super::recycle::Retirement;
 use crate::Snapshot;
@@ -42,6 +37,11 @@ pub(crate) enum FromWorker {
     Counters(Counters),
     /// What it has measured, when it was asked, and at its end.
     Measured(Box<Snapshot>),
+    /// Somebody asks it for the metrics of all workers.
+    MetricsWanted {
+        /// Names the question.
+        number: u64,
+    },
     /// Folders that modules were imported from, where changes are watched for.
     Imported {
         /// Which, beside those that were told before.
@@ -84,57 +84,13 @@ pub(crate) enum ToWorker {
     Count,
     /// Tell the metrics.
     Measure,
-}
-
-/// One end of the pair.
-#[derive(Debug)]
-pub(crate) struct Channel {
-    stream: UnixStream,
-    buffer: Vec<u8>,
-}
-
-/// The longest line that is read; what is longer is no message.
-const LONGEST: usize = 256 * 1024;
-
-impl Channel {
-    /// Takes one end of a pair, within a runtime.
-    pub(crate) fn new(stream: StdUnixStream) -> io::Result<Self> {
-        stream.set_nonblocking(true)?;
-        Ok(Channel { stream: UnixStream::from_std(stream)?, buffer: Vec::new() })
-    }
-
-    /// The next message; `None` at the end, be it that the other side is gone or that it talks nonsense.
-    pub(crate) fn poll_receive<M: DeserializeOwned>(&mut self, context: &mut Context<'_>) -> Poll<Option<M>> {
-        loop {
-            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.buffer.drain(..=end).collect();
-                match understood(&line) {
-                    Ok(Some(message)) => return Poll::Ready(Some(message)),
-                    Ok(None) => continue,
-                    Err(_) => return Poll::Ready(None),
-                }
-            }
-            if self.buffer.len() > LONGEST || ready!(self.stream.poll_read_ready(context)).is_err() {
-                return Poll::Ready(None);
-            }
-            let mut block = [0; 4096];
-            match self.stream.try_read(&mut block) {
-                Ok(0) => return Poll::Ready(None),
-                Ok(read) => self.buffer.extend_from_slice(&block[..read]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Poll::Ready(None),
-            }
-        }
-    }
-
-    /// Sends a message. Tells whether it was taken: the other side is gone, or reads nothing, if not.
-    pub(crate) fn send(&self, message: &impl Serialize) -> bool {
-        let Ok(mut line) = serde_json::to_vec(message) else { return false };
-        line.push(b'\n');
-        // By the system call: the runtime's own does not try before it has once been told that it may.
-        let sent = rustix::net::send(&self.stream, &line, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
-        sent.is_ok_and(|sent| sent == line.len())
-    }
+    /// The metrics of all workers, as they are shown.
+    Metrics {
+        /// What was asked.
+        number: u64,
+        /// The page.
+        text: String,
+    },
 }
 
 /// A message; `None` for one that another version sends, which this one does not know.

@@ -9,6 +9,7 @@
 
 mod backoff;
 mod changes;
+pub(crate) mod channel;
 mod control;
 mod count;
 mod events;
@@ -42,7 +43,7 @@ use self::changes::Changes;
 use self::control::{Control, LastReload, Reply};
 use self::events::Signals;
 use self::generation::Coming;
-use self::measures::Measures;
+use self::measures::{Asking, Measures};
 use self::message::FromWorker;
 use self::places::Places;
 use self::pulse::Pulse;
@@ -212,7 +213,7 @@ impl<'a> Supervisor<'a> {
                 signal = signals.next() => self.signalled(signal),
                 (ask, reply) = control.next() => self.asked(ask, reply),
                 Some(file) = news.recv() => self.changes.seen(file, Instant::now()),
-                Some(reply) = scrapers.recv() => self.scraped(reply),
+                Some(asking) = scrapers.recv() => self.scraped(Asking::Here(asking)),
                 told = poll_fn(|context| self.poll_told(context)) => match told {
                     Told::Worker(pid, message) => self.told(pid, message),
                     Told::Successor(message) => self.told_by_successor(message),

@@ -14,8 +14,8 @@ use rustix::process::WaitStatus;
 use serde::{Deserialize, Serialize};
 
 use super::changes::Changes;
+use super::channel::Channel;
 use super::control::{LastReload, Reply};
-use super::message::Channel;
 use super::places::Places;
 use super::plan::{Plan, Source};
 use super::pulse::Pulse;

@@ -10,7 +10,8 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, WaitStatus, kill_process};
 use serde::Serialize;
 
-use super::message::{Channel, Counters, ToWorker};
+use super::channel::Channel;
+use super::message::{Counters, ToWorker};
 use super::recycle::Retirement;
 use crate::Snapshot;
 use crate::listen::Listener;
