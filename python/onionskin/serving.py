@@ -109,7 +109,10 @@ def serve_onion(
         with contextlib.suppress(OSError):
             print(diagram(app, server.bound, options["threads"]), file=sys.stderr, flush=True)
 
-    return run(server, say if announce else None, systemd)
+    try:
+        return run(server, say if announce else None, systemd)
+    except _core.ConfigurationError as error:
+        raise placed(data, error) from None
 
 
 def in_main_thread() -> bool:

@@ -2,6 +2,7 @@
 
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use server::{
-    AccessLog, Bind, Config, HandedSocket, HandedSockets, Imported, Server, StopHandle, Tls, Tracer,
+    AccessLog, Bind, Config, HandedSocket, HandedSockets, Imported, PidFile, Server, StopHandle, Tls, Tracer,
     WorkerEnd,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -38,6 +39,7 @@ pub(crate) struct PyServer {
     access_log: Option<Arc<AccessLog>>,
     tracer: Option<Arc<Tracer>>,
     has_error_log: bool,
+    pid_file: Option<PathBuf>,
     overdue: Option<Arc<Overdue>>,
     // Taken by whoever serves; none once it was closed.
     server: Mutex<Option<Server>>,
@@ -65,6 +67,7 @@ impl PyServer {
         if has_error_log {
             ErrorLog::install(error_log);
         }
+        let pid_file = config.pid_file.clone().filter(|_| sockets.is_none());
         let threads = usize::from(config.threads);
         let queue = Queue { most: config.queue as usize, patience: config.queue_timeout.0 };
         let permits = Permits::new(threads, queue);
@@ -108,6 +111,7 @@ impl PyServer {
             access_log,
             tracer,
             has_error_log,
+            pid_file,
             overdue,
             server: Mutex::new(Some(server)),
         })
@@ -121,7 +125,9 @@ impl PyServer {
         if !config.is_supervised() {
             refuse_workers_options(&config)?;
         }
-        let checked = server::check_logs(&config).and_then(|()| Tls::load(&config).map(drop));
+        let checked = server::check_logs(&config)
+            .and_then(|()| config.pid_file.as_deref().map_or(Ok(()), PidFile::check))
+            .and_then(|()| Tls::load(&config).map(drop));
         checked.map_err(|error| ConfigurationError::new_err(error.to_string()))
     }
 
@@ -146,6 +152,8 @@ impl PyServer {
     ) -> PyResult<(i32, bool)> {
         let Some(server) = self.take() else { return Err(closed()) };
         py.detach(|| {
+            let named = self.pid_file.as_deref().map(PidFile::claim).transpose();
+            let _named = named.map_err(|error| ConfigurationError::new_err(error.to_string()))?;
             let (runtime, watch) = self.runtime()?;
             let outcome = runtime.block_on(async {
                 let systemd = Systemd::new(notify, watchdog, &self.bound);

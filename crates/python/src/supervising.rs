@@ -74,6 +74,8 @@ impl PySupervisor {
                 Some(estate) => Supervisor::succeeding(first, source, estate.map(inherited))?,
             };
             let supervisor = bound.map_err(|error| PyOSError::new_err(error.to_string()))?;
+            let named = supervisor.named();
+            let supervisor = named.map_err(|error| ConfigurationError::new_err(error.to_string()))?;
             let supervisor =
                 supervisor.notifying(self.notify.as_deref(), self.watchdog.map(Duration::from_micros));
             let runtime = Builder::new_current_thread().enable_all().build()?;

@@ -54,6 +54,8 @@ pub struct Config {
     pub ready_path: Option<String>,
     /// The Unix socket over which onionskin status, reload and upgrade reach the server; for this user alone.
     pub control: Option<String>,
+    /// The file that the number of the main process is written to, for tools that send it signals; removed at the end.
+    pub pid_file: Option<PathBuf>,
     /// After so many requests a worker is replaced; 0 is never.
     pub max_requests: u32,
     /// Up to so many more, another number for each worker, so that not all are replaced at once.
@@ -181,6 +183,7 @@ impl Default for Config {
             boot_timeout: Span::seconds(60),
             ready_path: None,
             control: None,
+            pid_file: None,
             max_requests: 0,
             max_requests_jitter: 0,
             max_lifetime: Span::seconds(0),

@@ -149,6 +149,7 @@ impl Supervisor<'_> {
         let is_first = self.generation == 0;
         self.generation = coming.generation;
         change_error_log(&self.plan.config, &coming.plan.config);
+        self.change_pid_file(&coming.plan.config);
         self.plan = coming.plan;
         self.places = coming.places;
         self.changes.follow(&self.plan);

@@ -14,6 +14,7 @@ mod control;
 mod count;
 mod events;
 mod generation;
+mod main_process;
 mod measures;
 pub(crate) mod message;
 mod places;
@@ -52,7 +53,7 @@ pub use self::upgrade::Estate;
 use self::upgrade::{FromSuccessor, Old, Predecessor, Successor};
 use self::worker::{Stage, Worker};
 use crate::tls::Rotation;
-use crate::{Bind, BindError, HandedSockets, Notify, Terminal};
+use crate::{Bind, BindError, HandedSockets, Notify, PidFile, Terminal};
 
 /// A supervisor whose sockets are bound.
 pub struct Supervisor<'a> {
@@ -71,6 +72,7 @@ pub struct Supervisor<'a> {
     /// A reload was asked for while another one ran.
     reload_again: bool,
     backoff: Backoff,
+    pid_file: Option<PidFile>,
     notify: Notify,
     pulse: Pulse,
     control: Places,
@@ -155,6 +157,7 @@ impl<'a> Supervisor<'a> {
             coming: None,
             reload_again: false,
             backoff: Backoff::default(),
+            pid_file: None,
             notify: Notify::default(),
             pulse: Pulse::default(),
             control,

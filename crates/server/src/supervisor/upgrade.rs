@@ -287,6 +287,7 @@ impl Supervisor<'_> {
     /// Tells the one before this that its time is over: the first generation serves.
     pub(super) fn take_over_from_predecessor(&mut self) {
         let Some(predecessor) = self.predecessor.take() else { return };
+        self.take_over_pid_file();
         let is_kept = |bind: &Bind| predecessor.handed.contains(bind);
         let all = [&self.places, &self.measures.places, &self.control];
         for places in all {
