@@ -95,6 +95,11 @@ def main() -> int:
             with under_load() as load:
                 deaths = [kill(server) for _ in range(options.kills)]
             told(findings, f"{options.kills} times `kill -9` of a worker", load, deaths)
+        with Server(options.python, folder, "reloaded.py", *OPTIONS, *boot, "--preload") as server:
+            with Load(server.port) as load:
+                for _ in range(options.reloads):
+                    reload(server, findings, "reloaded in")
+            told(findings, f"{options.reloads} reloads with `--preload`", load)
     return findings.end()
 
 

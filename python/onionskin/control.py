@@ -38,14 +38,24 @@ def described(status: dict[str, Any]) -> str:
         "     pid  generation  state        age    requests    open    calls  queue    memory",
     ]
     for worker in status["workers"]:
-        memory = "-" if worker["memory"] is None else f"{worker['memory'] >> 20} MiB"
         calls = f"{worker['calls']}/{worker['threads']}"
         lines.append(
             f"{worker['pid']:>8}  {worker['generation']:>10}  {worker['stage']:8}  {age(worker['age']):>6}  "
             f"{worker['requests']:>10}  {worker['connections']:>6}  "
-            f"{calls:>7}  {worker['waiting']:>5}  {memory:>8}"
+            f"{calls:>7}  {worker['waiting']:>5}  {size(worker['memory']):>8}"
+        )
+    # A server of an older version knows none.
+    for server in status.get("fork_servers", []):
+        lines.append(
+            f"{server['pid']:>8}  {server['generation']:>10}  {'forks':8}  {age(server['age']):>6}"
+            f"{size(server['memory']):>46}"
         )
     return "\n".join(lines)
+
+
+def size(memory: int | None) -> str:
+    """So much memory; where it is not known, a dash."""
+    return "-" if memory is None else f"{memory >> 20} MiB"
 
 
 def reloaded(last: dict[str, Any] | None) -> str:

@@ -33,12 +33,15 @@ class Inheritance(NamedTuple):
     """The channel to the supervisor."""
     listeners: list[tuple[int, str]]
     """The listening sockets, and the places that they are bound to."""
+    forks: bool
+    """Whether it is to fork workers, once it has imported the application."""
 
 
 def inheritance() -> Inheritance:
     """What this process inherits from its supervisor. It can be taken once."""
     told = json.loads(os.environ.pop(INHERITED_BY))
-    inherited = Inheritance(told["control"], [(listener, place) for listener, place in told["listeners"]])
+    listeners = [(listener, place) for listener, place in told["listeners"]]
+    inherited = Inheritance(told["control"], listeners, told.get("forks", False))
     for descriptor in (inherited.control, *(listener for listener, _ in inherited.listeners)):
         # Not for the programs that the application starts.
         os.set_inheritable(descriptor, False)
@@ -134,6 +137,8 @@ def working_directory() -> str:
 def work(inherited: Inheritance, load: Callable[[], WSGIApplication], data: Mapping[str, Any]) -> int:
     """Be a worker: load the application, say so, serve until the supervisor says otherwise.
 
+    As a fork server, load the application, and fork workers, until the supervisor hangs up.
+
     Returns:
         The exit status: 0, 1 if requests were cut off, 2 if it could not serve.
     """
@@ -143,24 +148,29 @@ def work(inherited: Inheritance, load: Callable[[], WSGIApplication], data: Mapp
         signal.signal(number, lambda *_: None)
     # Where no place is given, it is the supervisor's to say which there are.
     options = {**server_options(data), "bind": [place for _, place in inherited.listeners]}
-    watched = None
+    control, watched = inherited.control, None
     if options["reload"]:
         from onionskin.imported import Imported
 
         watched = Imported()
     try:
         app = load()
+        if inherited.forks:
+            from onionskin import forking
+
+            # From here on it is a worker, with a channel of its own.
+            control = forking.serve(control, [listener for listener, _ in inherited.listeners])
         server = _core.Server(app, options, inherited.listeners)
     except (_core.ConfigurationError, OSError) as error:
         wrong = placed(data, error) if isinstance(error, _core.ConfigurationError) else error
-        return fail(inherited.control, str(wrong))
+        return fail(control, str(wrong))
     except BaseException as error:
         reason = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()[-1]
         folders = watched.by(error) if watched else []
         reason = f"the application could not be loaded: {reason}"
-        return fail(inherited.control, reason, traceback.format_exc(), folders)
+        return fail(control, reason, traceback.format_exc(), folders)
     about = diagram(app, server.bound, options["threads"], _core.number_of_workers(options))
-    return 0 if server.work(inherited.control, about, watched) else 1
+    return 0 if server.work(control, about, watched) else 1
 
 
 MOST_DETAILS = 64 * 1024

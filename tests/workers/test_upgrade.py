@@ -74,8 +74,9 @@ def test_another_process_serves_the_new_application(site, serve_on, control):
     assert not control.exists()
 
 
-def test_no_request_is_lost(site, serve_on):
-    server = serve_on()
+@pytest.mark.parametrize("options", [(), ("--preload",)])
+def test_no_request_is_lost(site, serve_on, options):
+    server = serve_on(*options)
     ended, failed, asked = threading.Event(), [], [0, 0]
 
     def ask(number: int) -> None:

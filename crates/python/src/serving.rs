@@ -349,14 +349,17 @@ pub(crate) fn inherited(descriptor: RawFd) -> OwnedFd {
 pub(crate) fn read_config(given: &Bound<'_, PyDict>) -> PyResult<Config> {
     let schema = schemars::schema_for!(Config);
     let mut given = options(given)?;
-    let mut read = || {
+    let mut read = || -> Result<Config, OptionError> {
         let texts = given.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
         let texts = text_options::from_text(&schema, texts)?;
         given.extend(texts);
         reading::check_names(&schema, &given, [])?;
         let config: Config = reading::read(std::mem::take(&mut given))?;
         config.check_paths()?;
+        if config.preload && !cfg!(target_os = "linux") {
+            return Err(OptionError("preload: it needs Linux; leave it out".to_owned()));
+        }
         Ok(config)
     };
-    read().map_err(|error: OptionError| ConfigurationError::new_err(error.to_string()))
+    read().map_err(|error| ConfigurationError::new_err(error.to_string()))
 }

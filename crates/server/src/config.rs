@@ -41,6 +41,9 @@ pub struct Config {
     pub reuse_port: bool,
     /// How many worker processes serve: a number, or auto for one a processor. With 0, the process serves by itself.
     pub workers: Workers,
+    /// Whether the application is imported once, by a process that workers are then forked from, so that they share its
+    /// memory; on Linux. Threads that importing it starts are refused: a fork would lose them.
+    pub preload: bool,
     /// Whether a change of a module, or of the configuration's file, begins a reload: for development. Without workers,
     /// one is started.
     pub reload: bool,
@@ -177,6 +180,7 @@ impl Default for Config {
             unix_owner: None,
             reuse_port: false,
             workers: Workers::default(),
+            preload: false,
             reload: false,
             reload_include: Vec::new(),
             reload_exclude: Vec::new(),
@@ -249,6 +253,7 @@ impl Config {
         let default = Config::default();
         let changed = [
             ("workers", self.workers != default.workers),
+            ("preload", self.preload != default.preload),
             ("reload", self.reload != default.reload),
             ("reload_include", self.reload_include != default.reload_include),
             ("reload_exclude", self.reload_exclude != default.reload_exclude),

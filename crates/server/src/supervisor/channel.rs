@@ -1,15 +1,21 @@
-//! What a supervisor and a worker talk over: a pair of sockets, one message a line.
+//! What a supervisor and its processes talk over: a pair of sockets, one message a line, and descriptors along with it.
 
 use std::cell::RefCell;
-use std::io;
-use std::mem;
+use std::collections::VecDeque;
+use std::io::{self, IoSliceMut};
+use std::mem::{self, MaybeUninit};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::task::{Context, Poll, ready};
 
+use rustix::cmsg_space;
 use rustix::io::Errno;
-use rustix::net::SendFlags;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, Shutdown, recvmsg, shutdown,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use super::message::understood;
@@ -23,6 +29,8 @@ pub(crate) struct Channel {
     searched: usize,
     /// What the socket has not taken yet.
     unsent: RefCell<Vec<u8>>,
+    /// Descriptors that came along with messages, and were not taken yet.
+    received: VecDeque<OwnedFd>,
 }
 
 /// The longest line that is read; what is longer is no message.
@@ -40,6 +48,7 @@ impl Channel {
             buffer: Vec::new(),
             searched: 0,
             unsent: RefCell::default(),
+            received: VecDeque::new(),
         })
     }
 
@@ -61,7 +70,8 @@ impl Channel {
                 return Poll::Ready(None);
             }
             let mut block = [0; 4096];
-            match self.stream.try_read(&mut block) {
+            let received = &mut self.received;
+            match self.stream.try_io(Interest::READABLE, || receive(&self.stream, &mut block, received)) {
                 Ok(0) => return Poll::Ready(None),
                 Ok(read) => self.buffer.extend_from_slice(&block[..read]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -103,13 +113,48 @@ impl Channel {
             }
         }
     }
+
+    /// The descriptor that came along with a message; those of several come in their order.
+    pub(crate) fn take_descriptor(&mut self) -> Option<OwnedFd> {
+        self.received.pop_front()
+    }
+
+    /// Says nothing more, and goes on listening.
+    pub(crate) fn fall_silent(&self) {
+        // It fails where the other side is gone: that is as good.
+        let _ = shutdown(&self.stream, Shutdown::Write);
+    }
 }
+
+/// Reads what is there, into `block`, and keeps the descriptors that came along.
+fn receive(stream: &UnixStream, block: &mut [u8], descriptors: &mut VecDeque<OwnedFd>) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let read = recvmsg(stream, &mut [IoSliceMut::new(block)], &mut ancillary, KEPT_FROM_CHILDREN)?.bytes;
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    Ok(read)
+}
+
+#[cfg(target_os = "linux")]
+const KEPT_FROM_CHILDREN: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+
+/// Descriptors come from fork servers, which are Linux's.
+#[cfg(not(target_os = "linux"))]
+const KEPT_FROM_CHILDREN: RecvFlags = RecvFlags::empty();
 
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::io::IoSlice;
+    use std::os::fd::AsFd;
 
-    use super::super::message::ToWorker;
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, sendmsg};
+
+    use super::super::message::{FromForkServer, ToWorker};
     use super::*;
 
     fn pair() -> (Channel, Channel) {
@@ -157,5 +202,49 @@ mod tests {
         sending.await;
         assert!(supervisor.send(&ToWorker::Drain));
         assert_eq!(reading.await.expect("no panic"), Some(ToWorker::Drain));
+    }
+
+    /// Sends a message with a descriptor along with it, as a fork server does.
+    fn send_along(stream: &StdUnixStream, message: &str, descriptor: &StdUnixStream) {
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [descriptor.as_fd()];
+        assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
+        let sent = sendmsg(stream, &[IoSlice::new(message.as_bytes())], &mut ancillary, SendFlags::empty());
+        assert_eq!(sent, Ok(message.len()));
+    }
+
+    async fn next(channel: &mut Channel) -> Option<FromForkServer> {
+        poll_fn(|context| channel.poll_receive(context)).await
+    }
+
+    #[tokio::test]
+    async fn descriptors_come_with_messages_in_their_order() {
+        let (ours, theirs) = StdUnixStream::pair().expect("a pair");
+        let mut channel = Channel::new(ours).expect("a channel");
+        let pairs = [1, 2].map(|pid| (pid, StdUnixStream::pair().expect("a pair")));
+        for (pid, (_, sent)) in &pairs {
+            send_along(&theirs, &format!("{{\"kind\":\"forked\",\"pid\":{pid}}}\n"), sent);
+        }
+        drop(theirs);
+        for (pid, (kept, _)) in &pairs {
+            assert_eq!(next(&mut channel).await, Some(FromForkServer::Forked { pid: *pid }));
+            let received = StdUnixStream::from(channel.take_descriptor().expect("one came along"));
+            rustix::io::write(&received, &[7]).expect("it is connected");
+            let mut byte = [0];
+            assert_eq!((rustix::io::read(kept, &mut byte), byte), (Ok(1), [7]));
+        }
+        assert_eq!((next(&mut channel).await, channel.take_descriptor().is_none()), (None, true));
+    }
+
+    #[tokio::test]
+    async fn one_that_has_fallen_silent_is_still_told_things() {
+        let (ours, theirs) = StdUnixStream::pair().expect("a pair");
+        let mut channel = Channel::new(ours).expect("a channel");
+        channel.fall_silent();
+        assert_eq!(rustix::io::read(&theirs, &mut [0]), Ok(0));
+        let told = b"{\"kind\":\"ended\",\"pid\":3,\"status\":-9}\n";
+        assert_eq!(rustix::io::write(&theirs, told), Ok(told.len()));
+        assert_eq!(next(&mut channel).await, Some(FromForkServer::Ended { pid: 3, status: -9 }));
     }
 }

@@ -155,6 +155,8 @@ struct Status<'a> {
     generation: u64,
     last_reload: Option<&'a LastReload>,
     workers: Vec<WorkerStatus>,
+    /// Those that workers are forked from.
+    fork_servers: Vec<ForkServerStatus>,
 }
 
 #[derive(Serialize)]
@@ -169,6 +171,16 @@ struct WorkerStatus {
     /// Resident, in bytes.
     memory: Option<u64>,
     retiring: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ForkServerStatus {
+    pid: u32,
+    generation: u64,
+    /// In seconds.
+    age: u64,
+    /// Resident, in bytes.
+    memory: Option<u64>,
 }
 
 impl Supervisor<'_> {
@@ -228,6 +240,12 @@ impl Supervisor<'_> {
             memory: memory(worker.pid),
             retiring: worker.retiring.as_ref().map(|retirement| retirement.reason.clone()),
         });
+        let fork_servers = self.fork_servers.iter().map(|(generation, server)| ForkServerStatus {
+            pid: server.pid,
+            generation: *generation,
+            age: server.born.elapsed().as_secs(),
+            memory: memory(server.pid),
+        });
         Status {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
@@ -236,6 +254,7 @@ impl Supervisor<'_> {
             generation: self.generation,
             last_reload: self.last_reload.as_ref(),
             workers: workers.collect(),
+            fork_servers: fork_servers.collect(),
         }
     }
 

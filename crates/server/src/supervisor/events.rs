@@ -5,13 +5,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use onion::{reopen_error_log, report_error};
-use rustix::process::{WaitOptions, WaitStatus, wait};
+use rustix::process::{WaitOptions, wait};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::measures::Asking;
 use super::message::{FromWorker, ToWorker};
 use super::recycle::Cause;
-use super::worker::{Stage, Worker, ending};
+use super::worker::{Ending, Stage, Worker};
 use super::{Phase, Supervisor};
 
 /// The signals that a supervisor knows.
@@ -121,19 +121,18 @@ impl Supervisor<'_> {
     fn reap(&mut self) {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             let Ok(pid) = u32::try_from(pid.as_raw_nonzero().get()) else { continue };
-            if !self.workers.contains_key(&pid) {
-                self.other_ended(pid, status);
-                continue;
-            }
+            let ending = Ending::from(status);
             self.listen_to_the_last(pid);
-            if let Some(worker) = self.workers.remove(&pid) {
-                self.ended(&worker, status);
+            match self.workers.remove(&pid) {
+                Some(worker) => self.ended(&worker, ending),
+                None if self.fork_server_ended(pid, ending) => {}
+                None => self.other_ended(pid, ending),
             }
         }
     }
 
     /// What a worker said before it ended may not have been heard yet.
-    fn listen_to_the_last(&mut self, pid: u32) {
+    pub(super) fn listen_to_the_last(&mut self, pid: u32) {
         let mut context = Context::from_waker(Waker::noop());
         while let Some(worker) = self.workers.get_mut(&pid).filter(|worker| !worker.hung_up) {
             match worker.channel.poll_receive(&mut context) {
@@ -143,8 +142,8 @@ impl Supervisor<'_> {
         }
     }
 
-    fn ended(&mut self, worker: &Worker, status: WaitStatus) {
-        let (pid, how) = (worker.pid, ending(status));
+    pub(super) fn ended(&mut self, worker: &Worker, how: Ending) {
+        let pid = worker.pid;
         self.measures.ended(worker);
         match worker.stage {
             Stage::Booting | Stage::Ready => {
@@ -167,7 +166,7 @@ impl Supervisor<'_> {
                 }
             }
             Stage::Draining => {
-                let was_cut = status.exit_status() != Some(0);
+                let was_cut = how != Ending::Status(0);
                 self.cut |= was_cut && self.phase != Phase::Serving;
             }
             Stage::Failed => {}
@@ -179,5 +178,6 @@ impl Supervisor<'_> {
         for worker in self.workers.values_mut().filter(|worker| worker.replaces == Some(pid)) {
             worker.replaces = None;
         }
+        self.forget_replaced_by_unborn(pid);
     }
 }

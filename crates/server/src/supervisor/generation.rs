@@ -1,5 +1,6 @@
 //! Generations of workers: who is started, who takes over, who drains.
 
+use std::io;
 use std::time::Instant;
 
 use onion::{logs_application, report_error};
@@ -9,7 +10,7 @@ use super::places::Places;
 use super::plan::Plan;
 use super::recycle::{Cause, Retirement, retires};
 use super::tickets::tell_tickets;
-use super::worker::{Stage, Worker};
+use super::worker::{Stage, Worker, start};
 use super::{BootFailure, Phase, Supervisor, say};
 use crate::seeing::change_error_log;
 
@@ -86,11 +87,15 @@ impl Supervisor<'_> {
         generation: u64,
         replaces: Option<u32>,
     ) -> Result<(), String> {
-        let timeout = plan.config.boot_timeout.0;
-        let spawned = Worker::spawn(&mut plan.command(), &places.all(), generation, timeout);
-        let mut worker = spawned.map_err(|error| format!("a worker could not be started: {error}"))?;
+        let refused = |error: io::Error| format!("a worker could not be started: {error}");
+        if plan.config.preload {
+            return self.ask_fork_server(plan, places, generation, replaces).map_err(refused);
+        }
+        let (pid, channel) = start(&mut plan.command(), &places.all(), false).map_err(refused)?;
+        let due = Instant::now() + plan.config.boot_timeout.0;
+        let mut worker = Worker::booting(pid, channel, generation, due);
         worker.replaces = replaces;
-        self.workers.insert(worker.pid, worker);
+        self.workers.insert(pid, worker);
         Ok(())
     }
 
@@ -140,7 +145,8 @@ impl Supervisor<'_> {
     fn take_over(&mut self) {
         let Some(coming) = &self.coming else { return };
         let own = |worker: &&Worker| worker.generation == coming.generation;
-        if !self.workers.values().filter(own).all(|worker| worker.stage == Stage::Ready) {
+        let are_ready = self.workers.values().filter(own).all(|worker| worker.stage == Stage::Ready);
+        if !are_ready || self.unborn(coming.generation) > 0 {
             return;
         }
         let pids: Vec<u32> = self.workers.values().filter(own).map(|worker| worker.pid).collect();
@@ -165,6 +171,7 @@ impl Supervisor<'_> {
                 Stage::Draining | Stage::Failed => {}
             }
         }
+        self.end_fork_servers(Some(self.generation));
         if self.predecessor.is_some() {
             // To systemd it is the other one who says so.
             self.take_over_from_predecessor();
@@ -244,6 +251,7 @@ impl Supervisor<'_> {
     /// Ends the workers of the coming generation, none of which has served.
     pub(super) fn abandon_coming(&mut self) {
         let Some(coming) = self.coming.take() else { return };
+        self.end_fork_server(coming.generation);
         for worker in self.workers.values_mut().filter(|worker| worker.generation == coming.generation) {
             worker.stage = Stage::Failed;
             worker.kill();
@@ -257,8 +265,11 @@ impl Supervisor<'_> {
         }
         let own = |worker: &&Worker| worker.generation == self.generation && worker.counts();
         let there = self.workers.values().filter(own).filter(|worker| worker.replaces.is_none()).count();
+        let there = there + self.unborn(self.generation);
         let missing = self.plan.config.workers.number().max(1).saturating_sub(there);
-        let has_successor = |pid: u32| self.workers.values().any(|worker| worker.replaces == Some(pid));
+        let has_successor = |pid: u32| {
+            self.is_to_be_replaced(pid) || self.workers.values().any(|worker| worker.replaces == Some(pid))
+        };
         let retiring = self.workers.values().filter(own).filter(|worker| {
             // A reload brings it a successor anyway.
             self.coming.is_none() && worker.retiring.is_some() && !has_successor(worker.pid)

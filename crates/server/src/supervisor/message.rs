@@ -1,4 +1,4 @@
-//! What a supervisor and a worker tell each other: each is one JSON object.
+//! What a supervisor and its processes tell each other: each is one JSON object.
 //!
 //! They may be of different versions, when the package was replaced while the server runs: what is added to a message
 //! needs a default, and a message that somebody does not know is left out.
@@ -91,6 +91,42 @@ pub(crate) enum ToWorker {
         /// The page.
         text: String,
     },
+}
+
+/// From a fork server to its supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum FromForkServer {
+    /// It has imported the application.
+    Loaded {
+        /// What of it may not be meant to be shared.
+        #[serde(default)]
+        warnings: Vec<String>,
+    },
+    /// It can't fork workers.
+    Failed {
+        reason: String,
+        #[serde(default)]
+        details: String,
+    },
+    /// As asked, a worker was forked; its channel comes along.
+    Forked { pid: u32 },
+    /// A worker has ended.
+    Ended {
+        pid: u32,
+        /// The exit status, or the number of the signal, negated.
+        status: i32,
+    },
+    /// As a worker tells it.
+    Imported { folders: Vec<PathBuf> },
+}
+
+/// From a supervisor to a fork server, which ends when the channel does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum ToForkServer {
+    /// Fork a worker.
+    Fork,
 }
 
 /// A message; `None` for one that another version sends, which this one does not know.

@@ -4,8 +4,8 @@
 //! is started, proves that it is ready, and only then serves. Nothing of the application runs here, so nothing of it
 //! can break this.
 //!
-//! `generation` decides who is started and who drains, `events` is what happens to it, `worker` is one process,
-//! `measures` adds up their numbers.
+//! `generation` decides who is started and who drains, `leaving` is its own end, `events` is what happens to it, `worker`
+//! is one process, `fork_server` one that workers are forked from, `measures` adds up the numbers of all.
 
 mod backoff;
 mod changes;
@@ -13,7 +13,9 @@ pub(crate) mod channel;
 mod control;
 mod count;
 mod events;
+mod fork_server;
 mod generation;
+mod leaving;
 mod main_process;
 mod measures;
 pub(crate) mod message;
@@ -43,15 +45,16 @@ use self::backoff::Backoff;
 use self::changes::Changes;
 use self::control::{Control, LastReload, Reply};
 use self::events::Signals;
+use self::fork_server::ForkServer;
 use self::generation::Coming;
 use self::measures::{Asking, Measures};
-use self::message::FromWorker;
+use self::message::{FromForkServer, FromWorker};
 use self::places::Places;
 use self::pulse::Pulse;
 use self::recycle::{Cause, Retirement};
 pub use self::upgrade::Estate;
 use self::upgrade::{FromSuccessor, Old, Predecessor, Successor};
-use self::worker::{Stage, Worker};
+use self::worker::{Ending, Stage, Worker};
 use crate::tls::Rotation;
 use crate::{Bind, BindError, HandedSockets, Notify, PidFile, Terminal};
 
@@ -64,6 +67,8 @@ pub struct Supervisor<'a> {
     handed: HandedSockets,
     /// By their process ids.
     workers: BTreeMap<u32, Worker>,
+    /// By the generations that they fork.
+    fork_servers: BTreeMap<u64, ForkServer>,
     /// The generation that serves; 0 before the first.
     generation: u64,
     /// The last generation that was started.
@@ -103,6 +108,8 @@ pub struct Supervisor<'a> {
 enum Told {
     Worker(u32, Option<FromWorker>),
     Successor(Option<FromSuccessor>),
+    /// That of a generation.
+    ForkServer(u64, Option<FromForkServer>),
 }
 
 /// How far the end is.
@@ -152,6 +159,7 @@ impl<'a> Supervisor<'a> {
             source,
             plan,
             workers: BTreeMap::new(),
+            fork_servers: BTreeMap::new(),
             generation: 0,
             last_generation: 0,
             coming: None,
@@ -204,7 +212,7 @@ impl<'a> Supervisor<'a> {
         self.start_generation(&plan, &places, scraped);
         loop {
             self.settle(Instant::now());
-            if self.phase == Phase::Stopping && self.workers.is_empty() {
+            if self.phase == Phase::Stopping && self.workers.is_empty() && self.fork_servers.is_empty() {
                 return Ok(self.failure.map_or(Ok(!self.cut), Err));
             }
             let place = self.control.all().pop().filter(|_| self.predecessor.is_none());
@@ -220,19 +228,28 @@ impl<'a> Supervisor<'a> {
                 told = poll_fn(|context| self.poll_told(context)) => match told {
                     Told::Worker(pid, message) => self.told(pid, message),
                     Told::Successor(message) => self.told_by_successor(message),
+                    Told::ForkServer(generation, message) => self.told_by_fork_server(generation, message),
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {}
             }
         }
     }
 
-    /// What some worker says next, or the successor.
+    /// What somebody says next.
     fn poll_told(&mut self, context: &mut Context<'_>) -> Poll<Told> {
         if let Some(successor) = self.successor.as_mut().filter(|successor| !successor.hung_up)
             && let Poll::Ready(message) = successor.channel.poll_receive(context)
         {
             successor.hung_up = message.is_none();
             return Poll::Ready(Told::Successor(message));
+        }
+        for (generation, server) in &mut self.fork_servers {
+            if !server.hung_up
+                && let Poll::Ready(message) = server.channel.poll_receive(context)
+            {
+                server.hung_up = message.is_none();
+                return Poll::Ready(Told::ForkServer(*generation, message));
+            }
         }
         for (pid, worker) in &mut self.workers {
             if worker.hung_up {
@@ -257,6 +274,7 @@ impl<'a> Supervisor<'a> {
         workers
             .chain(leaving)
             .chain(self.successor.as_ref().map(|successor| successor.due))
+            .chain(self.fork_servers_due())
             .chain(self.backoff.until(now))
             .chain(self.looks_at_memory())
             .chain(self.changes.due())
@@ -277,6 +295,7 @@ impl<'a> Supervisor<'a> {
         for pid in late {
             self.is_late(pid);
         }
+        self.look_at_fork_servers(now);
         let is_old = |worker: &Worker| worker.retires.is_some_and(|retires| retires <= now);
         for worker in self.workers.values_mut().filter(|worker| is_old(worker)) {
             worker.retires = None;
@@ -298,6 +317,12 @@ impl<'a> Supervisor<'a> {
     /// A worker did not come to its next stage in time.
     fn is_late(&mut self, pid: u32) {
         let boot_timeout = self.coming.as_ref().map_or(&self.plan, |coming| &coming.plan).config.boot_timeout;
+        let has_vanished = |worker: &Worker| worker.hung_up && worker.has_vanished();
+        if self.workers.get(&pid).is_some_and(has_vanished)
+            && let Some(worker) = self.workers.remove(&pid)
+        {
+            return self.ended(&worker, Ending::Unknown);
+        }
         let Some(worker) = self.workers.get_mut(&pid) else { return };
         let stage = worker.stage;
         worker.kill();
@@ -316,57 +341,7 @@ impl<'a> Supervisor<'a> {
             Stage::Failed => {}
         }
     }
-
-    /// Begins the stop: the first signal.
-    fn leave(&mut self) {
-        let delay = self.plan.config.drain_delay.0;
-        self.abandon_coming();
-        self.reload_again = false;
-        self.end_successor("the server stops");
-        self.notify.stopping();
-        if self.generation == 0 || delay.is_zero() {
-            return self.stop();
-        }
-        self.phase = Phase::Leaving(Instant::now() + delay);
-        for worker in self.workers.values() {
-            worker.tell(&message::ToWorker::Leave);
-        }
-    }
-
-    /// Has every worker finish.
-    fn stop(&mut self) {
-        self.phase = Phase::Stopping;
-        let due = self.drained_by();
-        for worker in self.workers.values_mut() {
-            match worker.stage {
-                Stage::Serving => worker.drain(due),
-                Stage::Booting | Stage::Ready => worker.kill(),
-                Stage::Draining | Stage::Failed => {}
-            }
-        }
-    }
-
-    /// Ends every worker: the second signal.
-    fn stop_now(&mut self) {
-        self.stop();
-        let due = Instant::now() + STOPPING_NOW;
-        for worker in self.workers.values_mut() {
-            worker.tell(&message::ToWorker::Stop);
-            worker.due = worker.due.map(|before| before.min(due));
-        }
-    }
-
-    /// When a worker that drains from now on is killed: it bounds itself, and this is for when it can't.
-    fn drained_by(&self) -> Instant {
-        Instant::now() + self.plan.config.graceful_timeout.0 + ENDING
-    }
 }
-
-/// How long a worker that has drained may take to end: the application's own cleaning up.
-const ENDING: Duration = Duration::from_secs(5);
-
-/// How long a worker may take to end that is told to do so now.
-const STOPPING_NOW: Duration = Duration::from_secs(1);
 
 /// One line in the log.
 fn say(what: &str) {

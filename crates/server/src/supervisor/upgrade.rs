@@ -10,7 +10,6 @@ use std::os::unix::net::UnixStream;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use rustix::process::WaitStatus;
 use serde::{Deserialize, Serialize};
 
 use super::changes::Changes;
@@ -20,7 +19,7 @@ use super::places::Places;
 use super::plan::{Plan, Source};
 use super::pulse::Pulse;
 use super::tickets::{self, ToSuccessor};
-use super::worker::{ending, kill, spawn_with};
+use super::worker::{Ending, kill, spawn_with};
 use super::{Phase, Supervisor, say};
 use crate::{Bind, BindError, HandedSocket, HandedSockets, Notify};
 
@@ -263,7 +262,7 @@ impl Supervisor<'_> {
     }
 
     /// A child that is no worker has ended.
-    pub(super) fn other_ended(&mut self, pid: u32, status: WaitStatus) {
+    pub(super) fn other_ended(&mut self, pid: u32, ending: Ending) {
         if self.successor.as_ref().is_none_or(|successor| successor.pid != pid) {
             return;
         }
@@ -274,7 +273,7 @@ impl Supervisor<'_> {
         {
             self.told_by_successor(Some(message));
         }
-        self.successor_failed(&format!("the new process {}", ending(status)));
+        self.successor_failed(&format!("the new process {ending}"));
     }
 
     /// Ends a successor that took too long.

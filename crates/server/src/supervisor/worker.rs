@@ -1,13 +1,14 @@
 //! One worker, as its supervisor knows it: a process, the channel to it, and how far it has come.
 
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{Pid, Signal, WaitStatus, kill_process};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
+use rustix::process::{Pid, Signal, WaitStatus, kill_process, test_kill_process};
 use serde::Serialize;
 
 use super::channel::Channel;
@@ -23,6 +24,8 @@ struct Inheritance {
     control: RawFd,
     /// The descriptors of the listening sockets, and the places that they are bound to.
     listeners: Vec<(RawFd, String)>,
+    /// Whether it is to fork workers, and be none.
+    forks: bool,
 }
 
 /// The name of the variable.
@@ -74,35 +77,15 @@ pub(crate) enum Stage {
 }
 
 impl Worker {
-    /// Starts a worker that inherits the listening sockets. Nothing else runs in this process meanwhile, so that
-    /// nobody else's child can inherit them.
-    pub(crate) fn spawn(
-        command: &mut Command,
-        listeners: &[&Listener],
-        generation: u64,
-        boot_timeout: Duration,
-    ) -> io::Result<Self> {
-        let (ours, theirs) = UnixStream::pair()?;
-        let channel = Channel::new(ours)?;
-        let inheritance = Inheritance {
-            control: theirs.as_raw_fd(),
-            listeners: listeners
-                .iter()
-                .map(|it| (it.descriptor().as_raw_fd(), it.bound().to_string()))
-                .collect(),
-        };
-        command.env(VARIABLE, serde_json::to_string(&inheritance)?);
-        let inherited: Vec<BorrowedFd<'_>> =
-            listeners.iter().map(|it| it.descriptor()).chain([theirs.as_fd()]).collect();
-        let spawned = spawn_with(command, &inherited)?;
-        let now = Instant::now();
-        Ok(Worker {
-            pid: spawned.id(),
+    /// One that was just started, and has to be ready until `due`.
+    pub(crate) fn booting(pid: u32, channel: Channel, generation: u64, due: Instant) -> Self {
+        Worker {
+            pid,
             generation,
             stage: Stage::Booting,
-            born: now,
+            born: Instant::now(),
             serving_since: None,
-            due: Some(now + boot_timeout),
+            due: Some(due),
             replaces: None,
             retiring: None,
             retires: None,
@@ -112,7 +95,7 @@ impl Worker {
             heard: None,
             channel,
             hung_up: false,
-        })
+        }
     }
 
     /// Tells it something; a worker that does not listen is ending, which is noticed elsewhere.
@@ -148,6 +131,30 @@ impl Worker {
     pub(crate) fn is_booting(&self) -> bool {
         matches!(self.stage, Stage::Booting | Stage::Ready)
     }
+
+    /// Whether there is no such process any more, and nobody has told.
+    pub(crate) fn has_vanished(&self) -> bool {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        pid.is_none_or(|pid| test_kill_process(pid) == Err(Errno::SRCH))
+    }
+}
+
+/// Starts a worker, or a fork server, that inherits the listening sockets. Nothing else runs in this process meanwhile,
+/// so that nobody else's child can inherit them.
+pub(crate) fn start(
+    command: &mut Command,
+    listeners: &[&Listener],
+    forks: bool,
+) -> io::Result<(u32, Channel)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let channel = Channel::new(ours)?;
+    let named = listeners.iter().map(|it| (it.descriptor().as_raw_fd(), it.bound().to_string()));
+    let inheritance = Inheritance { control: theirs.as_raw_fd(), listeners: named.collect(), forks };
+    command.env(VARIABLE, serde_json::to_string(&inheritance)?);
+    let inherited: Vec<BorrowedFd<'_>> =
+        listeners.iter().map(|it| it.descriptor()).chain([theirs.as_fd()]).collect();
+    let spawned = spawn_with(command, &inherited)?;
+    Ok((spawned.id(), channel))
 }
 
 /// Starts a process that inherits some descriptors.
@@ -170,11 +177,38 @@ pub(crate) fn kill(pid: u32) {
     }
 }
 
-/// How a process ended, in words.
-pub(crate) fn ending(status: WaitStatus) -> String {
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(status), _) => format!("ended with status {status}"),
-        (None, Some(signal)) => format!("was ended by signal {signal}"),
-        (None, None) => "ended".to_owned(),
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Status(i32),
+    Signal(i32),
+    /// Whoever knows is gone, too.
+    Unknown,
+}
+
+impl Ending {
+    /// As Python tells it: the exit status, or the number of the signal, negated.
+    pub(crate) fn of_return_code(code: i32) -> Self {
+        if code < 0 { Ending::Signal(-code) } else { Ending::Status(code) }
+    }
+}
+
+impl From<WaitStatus> for Ending {
+    fn from(status: WaitStatus) -> Self {
+        match (status.exit_status(), status.terminating_signal()) {
+            (Some(status), _) => Ending::Status(status),
+            (None, Some(signal)) => Ending::Signal(signal),
+            (None, None) => Ending::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ending::Status(status) => write!(formatter, "ended with status {status}"),
+            Ending::Signal(signal) => write!(formatter, "was ended by signal {signal}"),
+            Ending::Unknown => formatter.write_str("ended"),
+        }
     }
 }
