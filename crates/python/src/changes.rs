@@ -39,3 +39,35 @@ impl HeaderChanges {
         self.changed.iter().map(|(name, values)| (name, &values[..]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        fields
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn what_was_changed_is_changed_again_and_the_rest_is_left() {
+        let before = headers(&[("etag", "1"), ("vary", "accept"), ("server", "x")]);
+        let after = headers(&[("vary", "accept"), ("vary", "cookie"), ("server", "x"), ("age", "0")]);
+        let changes = HeaderChanges::between(&before, &after);
+
+        let mut other = headers(&[("etag", "2"), ("etag", "3"), ("server", "y"), ("date", "now")]);
+        changes.apply(&mut other);
+        let expected =
+            [("server", "y"), ("date", "now"), ("vary", "accept"), ("vary", "cookie"), ("age", "0")];
+        assert_eq!(other, headers(&expected));
+    }
+
+    #[test]
+    fn a_name_that_is_gone_has_no_values() {
+        let changes = HeaderChanges::between(&headers(&[("etag", "1")]), &HeaderMap::new());
+        let all: Vec<_> = changes.iter().map(|(name, values)| (name.as_str(), values.len())).collect();
+        assert_eq!(all, [("etag", 0)]);
+    }
+}

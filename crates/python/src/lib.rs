@@ -8,6 +8,8 @@ mod forks;
 mod inward;
 mod live;
 mod log;
+#[cfg(target_os = "linux")]
+mod mappings;
 mod options;
 mod outward;
 mod overdue;

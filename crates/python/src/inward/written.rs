@@ -94,3 +94,35 @@ impl http_body::Body for Written {
         SizeHint::with_exact(self.length())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_beyond_memory_comes_from_the_file_in_its_order() {
+        let mut written = Written::default();
+        let blocks: Vec<Vec<u8>> = (0..40).map(|number| vec![number; 100_000]).collect();
+        for block in &blocks[..30] {
+            written.push(block).expect("there is room");
+        }
+        assert!(written.in_memory().is_none());
+        let mut taken = written.next_block().expect("it can be read").expect("there is some").to_vec();
+        for block in &blocks[30..] {
+            written.push(block).expect("there is room");
+        }
+        while let Some(block) = written.next_block().expect("it can be read") {
+            taken.extend_from_slice(&block);
+        }
+        assert!(taken == blocks.concat());
+        assert!(written.is_empty());
+    }
+
+    #[test]
+    fn a_little_is_in_memory() {
+        let mut written = Written::default();
+        written.push(b"one").expect("no file is needed");
+        written.push(b"two").expect("no file is needed");
+        assert_eq!(written.in_memory().as_deref(), Some(&b"onetwo"[..]));
+    }
+}

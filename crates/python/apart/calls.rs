@@ -1,0 +1,134 @@
+//! How many calls run at once, and who waits: the promises of `permits`, tick by tick.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use server::Loaded;
+
+use crate::permits::{Acquire, Crowded, Permit, Permits, Queue};
+
+const PATIENT: Duration = Duration::from_secs(3600);
+
+fn permits(threads: usize, most: usize, patience: Duration) -> Arc<Permits> {
+    Permits::new(threads, Queue { most, patience })
+}
+
+fn poll(acquire: &mut Acquire) -> Poll<Result<Permit, Crowded>> {
+    Pin::new(acquire).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn granted(permits: &Arc<Permits>) -> Permit {
+    match poll(&mut Arc::clone(permits).acquire()) {
+        Poll::Ready(Ok(permit)) => permit,
+        _ => panic!("a call may begin"),
+    }
+}
+
+#[test]
+fn a_second_call_begins_when_the_first_has_ended_or_has_grown_old() {
+    let permits = permits(4, 10, PATIENT);
+    let first = granted(&permits);
+    let mut second = Arc::clone(&permits).acquire();
+    assert!(poll(&mut second).is_pending());
+    permits.tick();
+    assert!(poll(&mut second).is_pending(), "it has not lived through a whole tick");
+    permits.tick();
+    let Poll::Ready(Ok(second)) = poll(&mut second) else { panic!("the first is old") };
+
+    // One grew old while another waited: two may be young from now on.
+    let third = granted(&permits);
+    let mut fourth = Arc::clone(&permits).acquire();
+    assert!(poll(&mut fourth).is_pending());
+    drop(first);
+    assert!(poll(&mut fourth).is_pending(), "the old one held nobody up");
+    drop(second);
+    assert!(poll(&mut fourth).is_ready());
+    drop(third);
+}
+
+#[test]
+fn calls_that_sleep_all_sleep_at_once_and_no_more_than_threads() {
+    let permits = permits(8, 100, PATIENT);
+    let mut waiting: Vec<_> = (0..20).map(|_| Arc::clone(&permits).acquire()).collect();
+    let mut running = Vec::new();
+    for _ in 0..20 {
+        waiting.retain_mut(|acquire| match poll(acquire) {
+            Poll::Ready(Ok(permit)) => {
+                running.push(permit);
+                false
+            }
+            _ => true,
+        });
+        permits.tick();
+    }
+    assert_eq!((running.len(), permits.load().calls, permits.load().waiting), (8, 8, 12));
+    assert_eq!(permits.tick().blocked, 8);
+}
+
+#[test]
+fn once_short_calls_come_again_they_run_one_by_one() {
+    let permits = permits(8, 100, PATIENT);
+    let slow = [granted(&permits), {
+        permits.tick();
+        permits.tick();
+        granted(&permits)
+    }];
+    drop(slow);
+    for _ in 0..5 {
+        drop(granted(&permits));
+        permits.tick();
+    }
+    let _only = granted(&permits);
+    assert!(poll(&mut Arc::clone(&permits).acquire()).is_pending());
+}
+
+#[test]
+fn the_queue_has_a_bound_once_every_thread_is_taken() {
+    let permits = permits(1, 1, PATIENT);
+    let running = granted(&permits);
+    let mut queued = Arc::clone(&permits).acquire();
+    assert!(poll(&mut queued).is_pending());
+    assert!(matches!(poll(&mut Arc::clone(&permits).acquire()), Poll::Ready(Err(Crowded))));
+    drop(running);
+    assert!(matches!(poll(&mut queued), Poll::Ready(Ok(_))));
+}
+
+#[test]
+fn while_threads_are_free_the_bound_does_not_count() {
+    let permits = permits(4, 0, PATIENT);
+    let _running = granted(&permits);
+    assert!(poll(&mut Arc::clone(&permits).acquire()).is_pending());
+}
+
+#[test]
+fn nobody_waits_for_longer_than_it_may() {
+    let permits = permits(1, 10, Duration::ZERO);
+    let _running = granted(&permits);
+    let mut queued = Arc::clone(&permits).acquire();
+    assert!(poll(&mut queued).is_pending());
+    permits.tick();
+    assert!(matches!(poll(&mut queued), Poll::Ready(Err(Crowded))));
+    assert_eq!(permits.load().waiting, 0);
+}
+
+#[test]
+fn who_goes_away_leaves_its_place_and_its_permit_to_others() {
+    let permits = permits(1, 10, PATIENT);
+    let running = granted(&permits);
+    let mut gone = Arc::clone(&permits).acquire();
+    let mut granted_and_gone = Arc::clone(&permits).acquire();
+    let mut last = Arc::clone(&permits).acquire();
+    for acquire in [&mut gone, &mut granted_and_gone, &mut last] {
+        assert!(poll(acquire).is_pending());
+    }
+    drop(gone);
+    assert_eq!(permits.load().waiting, 2);
+    drop(running);
+    // Its permit is there, but it never asks for it.
+    drop(granted_and_gone);
+    assert!(matches!(poll(&mut last), Poll::Ready(Ok(_))));
+    assert_eq!(permits.load().waiting, 0);
+}
