@@ -277,7 +277,7 @@ def run_reload(parsed: argparse.Namespace) -> int:
     answer = control.ask(control_of(parsed), "reload")
     if has_failed(answer, "not reloaded"):
         return 1
-    print(f"onionskin: generation {answer['generation']} serves", file=sys.stderr)
+    print(f"onionskin: generation {answer.get('generation', '-')} serves", file=sys.stderr)
     return 0
 
 
@@ -288,13 +288,14 @@ def run_upgrade(parsed: argparse.Namespace) -> int:
     answer = control.ask(control_of(parsed), "upgrade")
     if has_failed(answer, "not upgraded"):
         return 1
-    print(f"onionskin: process {answer['pid']} serves, generation {answer['generation']}", file=sys.stderr)
+    pid, generation = answer.get("pid", "-"), answer.get("generation", "-")
+    print(f"onionskin: process {pid} serves, generation {generation}", file=sys.stderr)
     return 0
 
 
 def has_failed(answer: dict[str, Any], what: str) -> bool:
     """Whether the server did not do what it was asked for; if so, that is said, with its reason."""
-    wrong = answer.get("error") or answer["failed"]
+    wrong = answer.get("error") or answer.get("failed")
     if wrong is not None:
         print(f"onionskin: {what}: {wrong}", file=sys.stderr)
     return wrong is not None

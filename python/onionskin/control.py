@@ -1,4 +1,7 @@
-"""Reaching a running server over its control socket: its status, and a reload."""
+"""Reaching a running server over its control socket: its status, and a reload.
+
+The server may be of another version, before an upgrade or after it: what it does not tell is left out.
+"""
 
 from __future__ import annotations
 
@@ -30,27 +33,36 @@ def ask(path: str, what: str) -> dict[str, Any]:
 
 def described(status: dict[str, Any]) -> str:
     """A status as people read it."""
-    places = ", ".join(status["places"])
+    places = ", ".join(status.get("places", ()))
+    told = {name: status.get(name, "-") for name in ("version", "pid", "state", "generation")}
     lines = [
-        f"onionskin {status['version']}, pid {status['pid']}: {status['state']} on {places}",
-        f"generation {status['generation']}{reloaded(status['last_reload'])}",
+        f"onionskin {told['version']}, pid {told['pid']}: {told['state']} on {places}",
+        f"generation {told['generation']}{reloaded(status.get('last_reload'))}",
         "",
         "     pid  generation  state        age    requests    open    calls  queue    memory",
     ]
-    for worker in status["workers"]:
-        calls = f"{worker['calls']}/{worker['threads']}"
+    lines += map(worker_described, status.get("workers", ()))
+    for server in status.get("fork_servers", ()):
+        told = {name: server.get(name, "-") for name in ("pid", "generation")}
         lines.append(
-            f"{worker['pid']:>8}  {worker['generation']:>10}  {worker['stage']:8}  {age(worker['age']):>6}  "
-            f"{worker['requests']:>10}  {worker['connections']:>6}  "
-            f"{calls:>7}  {worker['waiting']:>5}  {size(worker['memory']):>8}"
-        )
-    # A server of an older version knows none.
-    for server in status.get("fork_servers", []):
-        lines.append(
-            f"{server['pid']:>8}  {server['generation']:>10}  {'forks':8}  {age(server['age']):>6}"
-            f"{size(server['memory']):>46}"
+            f"{told['pid']:>8}  {told['generation']:>10}  {'forks':8}  {age(server.get('age')):>6}"
+            f"{size(server.get('memory')):>46}"
         )
     return "\n".join(lines)
+
+
+def worker_described(worker: dict[str, Any]) -> str:
+    """The line of a worker."""
+
+    def told(name: str) -> Any:
+        return worker.get(name, "-")
+
+    calls = f"{told('calls')}/{told('threads')}"
+    return (
+        f"{told('pid'):>8}  {told('generation'):>10}  {told('stage'):8}  {age(worker.get('age')):>6}  "
+        f"{told('requests'):>10}  {told('connections'):>6}  {calls:>7}  {told('waiting'):>5}  "
+        f"{size(worker.get('memory')):>8}"
+    )
 
 
 def size(memory: int | None) -> str:
@@ -63,11 +75,14 @@ def reloaded(last: dict[str, Any] | None) -> str:
     if last is None:
         return ", never reloaded"
     when = f"{age(max(0, int(time.time()) - last['at']))} ago"
-    return f", reloaded {when}" if last["failed"] is None else f", a reload failed {when}: {last['failed']}"
+    failed = last.get("failed")
+    return f", reloaded {when}" if failed is None else f", a reload failed {when}: {failed}"
 
 
-def age(seconds: int) -> str:
-    """A length of time in its largest unit."""
+def age(seconds: int | None) -> str:
+    """A length of time in its largest unit; where it is not known, a dash."""
+    if seconds is None:
+        return "-"
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= length:
             return f"{seconds // length}{unit}"

@@ -84,7 +84,7 @@ def supervise(
         supervisor = _core.Supervisor(plan, handed=handed, notify=notify, watchdog=watchdog)
     else:
         told = json.loads(estate)
-        handed = [(number, name) for number, name, _ in told["handed"]]
+        handed = [(number, name) for number, name, _ in told.get("handed", ())]
         keep_from_children(told)
         supervisor = _core.Supervisor(plan, estate=estate, notify=notify, watchdog=watchdog)
         # From here on it can tell by itself what is wrong.
@@ -119,8 +119,8 @@ def leave_to_predecessor(reason: str) -> None:
 
 def keep_from_children(estate: dict[str, Any]) -> None:
     """See to it that no program of ours inherits what another supervisor hands over."""
-    places = [place for kind in ("places", "scraped", "control") for place in estate[kind]]
-    handed = [descriptor for *_, descriptor in estate["handed"]]
+    places = [place for kind in ("places", "scraped", "control") for place in estate.get(kind, ())]
+    handed = [descriptor for *_, descriptor in estate.get("handed", ())]
     for descriptor in (estate["channel"], *handed, *(one for _, sockets in places for one in sockets)):
         os.set_inheritable(descriptor, False)
 

@@ -44,27 +44,29 @@ impl Places {
         Ok(Places { places })
     }
 
-    /// The places of another supervisor's. The files of its sockets stay that one's.
-    pub(crate) fn inherited(places: Vec<(Bind, Vec<OwnedFd>)>) -> io::Result<Self> {
+    /// The places of another supervisor's. The files of its sockets stay that one's, and a socket is closed that is bound
+    /// to a place of which only a version of that one knows.
+    pub(crate) fn inherited(places: Vec<(String, Vec<OwnedFd>)>) -> io::Result<Self> {
+        let known = |(name, sockets): (String, Vec<OwnedFd>)| Some((name.parse::<Bind>().ok()?, sockets));
         let inherit = |(bind, sockets): (Bind, Vec<OwnedFd>)| {
             let listeners = sockets.into_iter().map(|socket| Listener::succeed(socket, &bind));
             let listeners = Rc::new(listeners.collect::<io::Result<Vec<_>>>()?);
             Ok((bind, listeners))
         };
-        Ok(Places { places: places.into_iter().map(inherit).collect::<io::Result<_>>()? })
+        Ok(Places { places: places.into_iter().filter_map(known).map(inherit).collect::<io::Result<_>>()? })
     }
 
     /// The places as they are written, with their sockets.
-    pub(crate) fn with_descriptors(&self) -> Vec<(Bind, Vec<BorrowedFd<'_>>)> {
+    pub(crate) fn with_descriptors(&self) -> Vec<(String, Vec<BorrowedFd<'_>>)> {
         self.places
             .iter()
-            .map(|(bind, listeners)| (bind.clone(), listeners.iter().map(Listener::descriptor).collect()))
+            .map(|(bind, listeners)| (bind.to_string(), listeners.iter().map(Listener::descriptor).collect()))
             .collect()
     }
 
     /// The places as they are written.
-    pub(crate) fn names(&self) -> Vec<Bind> {
-        self.places.iter().map(|(bind, _)| bind.clone()).collect()
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.places.iter().map(|(bind, _)| bind.to_string()).collect()
     }
 
     /// Whether the files of some sockets end with these.

@@ -21,31 +21,36 @@ use super::pulse::Pulse;
 use super::tickets::{self, ToSuccessor};
 use super::worker::{Ending, kill, spawn_with};
 use super::{Phase, Supervisor, say};
-use crate::{Bind, BindError, HandedSocket, HandedSockets, Notify};
+use crate::{BindError, HandedSocket, HandedSockets, Notify};
 
 /// What a successor finds in its environment, as JSON; `D` is a number there, and a descriptor of its own later.
 ///
-/// It may be of another version: what is added here needs a default.
+/// It may be of another version: what is added here needs a default, as everything has but the channel.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Estate<D> {
     /// Its end of the channel.
     pub channel: D,
-    /// Places as they are written, with their sockets.
-    pub places: Vec<(Bind, Vec<D>)>,
+    /// Places as they are written, with their sockets. Texts: another version may know other kinds of places.
+    #[serde(default = "Vec::new")]
+    pub places: Vec<(String, Vec<D>)>,
     /// Those that scrapers ask at.
-    pub scraped: Vec<(Bind, Vec<D>)>,
+    #[serde(default = "Vec::new")]
+    pub scraped: Vec<(String, Vec<D>)>,
     /// The control socket.
-    pub control: Vec<(Bind, Vec<D>)>,
+    #[serde(default = "Vec::new")]
+    pub control: Vec<(String, Vec<D>)>,
     /// What the first of all supervisors was started with: number, name and socket.
+    #[serde(default = "Vec::new")]
     pub handed: Vec<(RawFd, String, D)>,
     /// The generation that serves.
+    #[serde(default)]
     pub generation: u64,
 }
 
 impl<D> Estate<D> {
     /// The same with other descriptors.
     pub fn map<O>(self, mut change: impl FnMut(D) -> O) -> Estate<O> {
-        let mut all = |places: Vec<(Bind, Vec<D>)>| {
+        let mut all = |places: Vec<(String, Vec<D>)>| {
             let each = places.into_iter().map(|(bind, sockets)| {
                 let sockets: Vec<O> = sockets.into_iter().map(&mut change).collect();
                 (bind, sockets)
@@ -77,12 +82,17 @@ const VARIABLE: &str = "_ONIONSKIN_UPGRADE";
 pub(crate) enum FromSuccessor {
     /// Its workers serve.
     Serving {
-        /// The places that it has taken over.
-        kept: Vec<Bind>,
+        /// The places that it has taken over, as they were told to it.
+        #[serde(default)]
+        kept: Vec<String>,
+        #[serde(default)]
         generation: u64,
     },
     /// It won't.
-    Failed { reason: String },
+    Failed {
+        #[serde(default)]
+        reason: String,
+    },
 }
 
 /// The one that is to come, as the old one knows it.
@@ -102,7 +112,7 @@ pub(crate) struct Successor {
 pub(crate) struct Predecessor {
     channel: UnixStream,
     /// The places that it hands over.
-    handed: Vec<Bind>,
+    handed: Vec<String>,
     /// Where scrapers will ask.
     pub(crate) scraped: Places,
 }
@@ -221,14 +231,14 @@ impl Supervisor<'_> {
     }
 
     /// The successor serves: nothing is left to do here but to drain.
-    fn succeeded(&mut self, kept: &[Bind], generation: u64) {
+    fn succeeded(&mut self, kept: &[String], generation: u64) {
         let Some(successor) = self.successor.take() else { return };
         say(&format!("upgraded: process {} serves, this one drains", successor.pid));
         self.notify.succeeded(successor.pid, &format!("generation {generation} serves"));
         self.notify = Notify::default();
         self.pulse = Pulse::default();
         for places in [&self.places, &self.measures.places, &self.control] {
-            places.own_files(false, |bind| kept.contains(bind));
+            places.own_files(false, |bind| kept.contains(&bind.to_string()));
         }
         // Nobody is answered here any more.
         self.control = Places::default();
@@ -287,10 +297,10 @@ impl Supervisor<'_> {
     pub(super) fn take_over_from_predecessor(&mut self) {
         let Some(predecessor) = self.predecessor.take() else { return };
         self.take_over_pid_file();
-        let is_kept = |bind: &Bind| predecessor.handed.contains(bind);
+        let is_kept = |name: &String| predecessor.handed.contains(name);
         let all = [&self.places, &self.measures.places, &self.control];
         for places in all {
-            places.own_files(true, is_kept);
+            places.own_files(true, |bind| is_kept(&bind.to_string()));
         }
         let mut kept = all.map(Places::names).concat();
         kept.retain(is_kept);
@@ -319,12 +329,12 @@ mod tests {
 
     #[test]
     fn an_estate_is_the_same_behind_its_way_through_the_environment() {
-        let place: Bind = "127.0.0.1:8000".parse().expect("a place");
+        let place = "127.0.0.1:8000".to_owned();
         let estate = Estate {
             channel: 3,
             places: vec![(place.clone(), vec![4, 5])],
             scraped: Vec::new(),
-            control: vec![("unix:/run/control".parse().expect("a place"), vec![6])],
+            control: vec![("unix:/run/control".to_owned(), vec![6])],
             handed: vec![(3, "web".to_owned(), 7)],
             generation: 2,
         };
@@ -333,5 +343,34 @@ mod tests {
         let read = read.map(|descriptor| descriptor + 10);
         assert_eq!((read.channel, read.places, read.generation), (13, vec![(place, vec![14, 15])], 2));
         assert_eq!((&read.control[0].1, read.handed[0].2), (&vec![16], 17));
+    }
+
+    #[test]
+    fn an_estate_of_another_version_may_have_less_and_more() {
+        let text = r#"{"channel": 3, "places": [["127.0.0.1:8000", [4]]], "treasure": [5]}"#;
+        let read: Estate<RawFd> = serde_json::from_str(text).expect("the rest has a default");
+        assert_eq!((read.channel, read.places[0].1.as_slice(), read.generation), (3, &[4][..], 0));
+        assert!(read.scraped.is_empty() && read.control.is_empty() && read.handed.is_empty());
+    }
+
+    #[test]
+    fn a_place_that_only_another_version_knows_is_closed() {
+        let (_ours, theirs) = UnixStream::pair().expect("a pair");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let places = vec![
+            ("quic://127.0.0.1:8000".to_owned(), vec![OwnedFd::from(theirs)]),
+            ("127.0.0.1:8000".to_owned(), vec![OwnedFd::from(listener)]),
+        ];
+        let places = Places::inherited(places).expect("the other one is a socket that listens");
+        assert_eq!(places.names(), ["127.0.0.1:8000"]);
+    }
+
+    #[test]
+    fn what_a_successor_of_another_version_tells_may_be_less_and_more() {
+        let serving = r#"{"kind": "serving", "generation": 3, "mood": "good"}"#;
+        let read: FromSuccessor = serde_json::from_str(serving).expect("the rest has a default");
+        assert!(matches!(read, FromSuccessor::Serving { kept, generation: 3 } if kept.is_empty()));
+        let read = serde_json::from_str(r#"{"kind": "failed"}"#).expect("the rest has a default");
+        assert!(matches!(read, FromSuccessor::Failed { reason } if reason.is_empty()));
     }
 }
