@@ -48,7 +48,19 @@ def described(status: dict[str, Any]) -> str:
             f"{told['pid']:>8}  {told['generation']:>10}  {'forks':8}  {age(server.get('age')):>6}"
             f"{size(server.get('memory')):>46}"
         )
-    return "\n".join(lines)
+    amiss = what_is_amiss(status["workers"])
+    return "\n".join([*lines, *([""] if amiss else []), *amiss])
+
+
+def what_is_amiss(workers: list[dict[str, Any]]) -> list[str]:
+    """What did not go as it should since these workers began, with the option that has to do with it."""
+    told = (
+        ("shed", "idle connections closed to make room (connections)"),
+        ("accept_failures", "times no connection could be accepted: no descriptors or memory"),
+        ("turned_away", "requests turned away by the queue (queue, queue_timeout)"),
+    )
+    sums = ((sum(worker.get(name, 0) for worker in workers), what) for name, what in told)
+    return [f"{number:>8}  {what}" for number, what in sums if number]
 
 
 def worker_described(worker: dict[str, Any]) -> str:

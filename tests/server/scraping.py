@@ -10,6 +10,8 @@ from server.client import Client
 from server.process import PATIENCE
 
 if TYPE_CHECKING:
+    from prometheus_client import Metric
+
     from server.client import Response
 
 Numbers = dict[str, float]
@@ -17,17 +19,27 @@ Numbers = dict[str, float]
 
 def scrape(place: str, path: str = "/metrics") -> Numbers:
     """All samples at ``place``."""
+    return numbers_of(page(place, path))
+
+
+def page(place: str, path: str = "/metrics") -> Response:
+    """The page at ``place``."""
     with Client(place, PATIENCE) as client:
-        return numbers_of(client.get(path))
+        return client.get(path)
+
+
+def families_of(response: Response) -> list[Metric]:
+    """The families of a page."""
+    assert response.status == 200, response
+    assert response.header("Content-Type") == "text/plain; version=0.0.4; charset=utf-8"
+    assert response.header("Cache-Control") == "no-store"
+    return list(text_string_to_metric_families(response.body.decode()))
 
 
 def numbers_of(response: Response) -> Numbers:
     """All samples of a page: their names without the prefix, with their labels."""
-    assert response.status == 200, response
-    assert response.header("Content-Type") == "text/plain; version=0.0.4; charset=utf-8"
-    assert response.header("Cache-Control") == "no-store"
     numbers: Numbers = {}
-    for family in text_string_to_metric_families(response.body.decode()):
+    for family in families_of(response):
         assert family.documentation
         assert family.type in ("counter", "gauge", "histogram"), family
         for sample in family.samples:

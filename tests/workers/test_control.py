@@ -53,6 +53,29 @@ def test_the_status_tells_of_calls_and_of_who_waits_for_a_turn(site, serve, path
         assert (first.response().status, second.response().status) == (200, 200)
 
 
+def test_the_status_tells_what_was_turned_away(site, serve, path):
+    site.write("1", slow=1)
+    server = serve(
+        "--control", str(path), "--threads", "1", "--queue-timeout", "200ms", "--connections", "2", workers=1
+    )
+    assert "closed to make room" not in run("status", "--control", str(path)).stdout
+    with server.client() as idle, server.client() as busy:
+        assert idle.get("/").status == 200
+        busy.request("GET", "/slow")
+        server.wait_for_line("event: slow")
+        with server.client() as third:
+            assert third.get("/").status == 503
+        assert idle.is_ended()
+        assert busy.response().status == 200
+    (worker,) = json.loads(run("status", "--control", str(path), "--json").stdout)["workers"]
+    assert (worker["shed"], worker["turned_away"], worker["accept_failures"]) == (1, 1, 0)
+    told = run("status", "--control", str(path)).stdout.splitlines()[-2:]
+    assert told == [
+        "       1  idle connections closed to make room (connections)",
+        "       1  requests turned away by the queue (queue, queue_timeout)",
+    ]
+
+
 def test_the_socket_is_for_its_user_alone_and_goes_with_the_server(serve, path):
     server = serve("--control", str(path))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

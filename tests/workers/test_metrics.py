@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 
 import pytest
 
 from server.process import wait_until
-from server.scraping import Numbers, counters, scrape
+from server.scraping import Numbers, counters, families_of, page, scrape
+
+PAGE = Path(__file__).parents[2] / "docs/how-to/metrics.md"
 
 
 @pytest.fixture
@@ -32,7 +35,8 @@ def test_the_numbers_of_all_workers_are_added_up(serve, place):
     assert told["request_duration_seconds_count"] == asked
     assert told['workers{state="serving"}'] == 2
     assert told["generation"] == 1
-    assert told["workers_memory_bytes"] > 1 << 20
+    assert told["memory_bytes"] > 2 << 20
+    assert told["connections_limit"] > 200
 
 
 def test_no_counter_goes_back_when_workers_are_killed_under_load(serve, place, load):
@@ -133,3 +137,21 @@ def test_the_place_of_the_metrics_can_change_by_a_reload(site, serve, tmp_path):
     server.wait_for_line("generation 2 serves")
     assert scrape(second)["generation"] == 2
     assert not (tmp_path / "first.sock").exists()
+
+
+def test_the_documentation_tells_of_every_metric_and_of_no_other(site, serve, place):
+    server = serve("--metrics-bind", place)
+    server.get("/")
+    site.write("2", more="raise ValueError('broken')")
+    server.signal(signal.SIGHUP)
+    server.wait_for_line("reload failed")
+    wait_until(lambda: "last_reload_successful" in scrape(place))
+    shown: dict[str, tuple[str, set[str]]] = {}
+    for family in families_of(page(place)):
+        name = family.name + ("_total" if family.type == "counter" else "")
+        labels = {label for sample in family.samples for label in sample.labels}
+        shown[name] = (family.type, labels - {"le"})
+    table = re.findall(r"^\| `(\w+)(?:\{(.*?)\})?` \| (\w+) \|", PAGE.read_text(), re.MULTILINE)
+    told = {name: (kind, set(filter(None, labels.split(",")))) for name, labels, kind in table}
+    assert len(told) == len(table)
+    assert told == shown

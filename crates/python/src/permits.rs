@@ -54,6 +54,9 @@ struct Gate {
     quiet: u32,
     /// Something else than a call blocks a thread.
     alarmed: bool,
+    /// Those who were sent away: at once, and when they had waited for too long.
+    refused: u64,
+    expired: u64,
 }
 
 /// What the watchdog does.
@@ -103,6 +106,8 @@ impl Permits {
             watchdog: Watch::Closed,
             quiet: 0,
             alarmed: false,
+            refused: 0,
+            expired: 0,
         };
         Arc::new(Permits { threads, queue, gate: Mutex::new(gate), watch: Condvar::new() })
     }
@@ -217,6 +222,7 @@ impl Permits {
                     return;
                 }
                 gate.queued -= 1;
+                gate.expired += 1;
                 place.permit = Some(Err(Crowded));
                 place.waker.wake_by_ref();
             }
@@ -229,6 +235,7 @@ impl Permits {
         // While calls are short most threads are kept free: who waits then has a turn in no time.
         let taken = gate.young.iter().sum::<usize>() + gate.old;
         if gate.queued >= self.queue.most && taken >= self.threads {
+            gate.refused += 1;
             return Err(Crowded);
         }
         if gate.waiting.len() > 2 * gate.queued + ABANDONED_MOST {
@@ -267,6 +274,8 @@ impl Loaded for Permits {
             threads: self.threads,
             waiting: gate.queued,
             queue: self.queue.most,
+            refused: gate.refused,
+            expired: gate.expired,
         }
     }
 }

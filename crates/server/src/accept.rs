@@ -18,7 +18,7 @@ use crate::connection::{Connection, Shared};
 use crate::handed::HandedSockets;
 use crate::health::{Health, Loaded};
 use crate::listen::{Listener, ListenerSocket, Manner, Speaks};
-use crate::metrics::{Metrics, MetricsOnSite, Numbers, Scraping};
+use crate::metrics::{Incidents, Metrics, MetricsOnSite, Numbers, Others, Scraping};
 use crate::outbox::Flusher;
 use crate::prelude::{Prelude, Stream, end};
 use crate::redirect::Redirect;
@@ -38,6 +38,7 @@ pub struct Server {
     /// Those that scrapers ask at.
     scraped: Vec<Listener>,
     metrics: Option<Arc<Metrics>>,
+    incidents: Arc<Incidents>,
     /// Whose numbers are told, if not this process's.
     numbers: Option<Numbers>,
     stop: StopHandle,
@@ -86,6 +87,7 @@ impl Server {
             listeners,
             scraped,
             metrics: None,
+            incidents: Arc::default(),
             numbers: None,
             stop: StopHandle::default(),
             given: None,
@@ -115,6 +117,11 @@ impl Server {
 
     pub(crate) fn access_log(&self) -> Option<Arc<AccessLog>> {
         self.access_log.clone()
+    }
+
+    /// What befell connections.
+    pub(crate) fn incidents(&self) -> Arc<Incidents> {
+        Arc::clone(&self.incidents)
     }
 
     pub(crate) fn who_is_loaded(&self) -> Option<Arc<dyn Loaded>> {
@@ -188,8 +195,13 @@ impl Server {
         if !self.config.is_measured() {
             return None;
         }
-        let make = || Arc::new(Metrics::new(self.loaded.clone(), self.access_log.clone()));
-        Some(Arc::clone(self.metrics.get_or_insert_with(make)))
+        let others = Others {
+            loaded: self.loaded.clone(),
+            access_log: self.access_log.clone(),
+            incidents: Arc::clone(&self.incidents),
+            most: self.config.connections.number(),
+        };
+        Some(Arc::clone(self.metrics.get_or_insert_with(|| Arc::new(Metrics::new(others)))))
     }
 
     /// Stops the server, from anywhere.
@@ -201,7 +213,7 @@ impl Server {
     /// Tells whether all were answered.
     pub async fn serve(mut self, handler: Arc<dyn Handler>) -> io::Result<bool> {
         let metrics = self.metrics();
-        let admission = Admission::new(self.config.connections.number());
+        let admission = Admission::new(self.config.connections.number(), Arc::clone(&self.incidents));
         let shared = self.shared(handler, &admission, false);
         let mut accepting = Vec::new();
         let scraping = metrics.map(|metrics| {
@@ -240,7 +252,8 @@ impl Server {
 
     /// Serves one connection's first request.
     pub async fn serve_one(&self, handler: Arc<dyn Handler>) -> io::Result<()> {
-        let shared = self.shared(handler, &Admission::new(usize::MAX), true);
+        let admission = Admission::new(usize::MAX, Arc::clone(&self.incidents));
+        let shared = self.shared(handler, &admission, true);
         let listeners =
             self.listeners.iter().map(|listener| self.accepting(listener)).collect::<io::Result<Vec<_>>>()?;
         let accepted = poll_fn(|context| {
@@ -272,6 +285,7 @@ impl Server {
             config: self.config.clone(),
             stop: self.stop.clone(),
             admission: Arc::clone(admission),
+            incidents: Arc::clone(&self.incidents),
             once,
             flusher: Flusher::default(),
             room: self.room.clone(),

@@ -22,7 +22,7 @@ use crate::deadline::Deadline;
 use crate::health::Health;
 use crate::http2;
 use crate::incoming::{Exchange, Incoming, Reader};
-use crate::metrics::{Counted, MetricsOnSite};
+use crate::metrics::{Counted, Incidents, MetricsOnSite};
 use crate::outbox::Flusher;
 use crate::pace::Pace;
 use crate::respond::{Asked, Broken, Responder, Responding};
@@ -39,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) stop: StopHandle,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) incidents: Arc<Incidents>,
     /// Whether a connection ends after its first response.
     pub(crate) once: bool,
     pub(crate) flusher: Flusher,

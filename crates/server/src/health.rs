@@ -27,6 +27,10 @@ pub struct Load {
     pub waiting: usize,
     /// The most that may wait.
     pub queue: usize,
+    /// Requests that were turned away since so many waited.
+    pub refused: u64,
+    /// Requests that were turned away since they had waited for too long.
+    pub expired: u64,
 }
 
 impl Load {
@@ -170,7 +174,7 @@ impl Health {
         } else {
             (StatusCode::OK, "ready")
         };
-        let Load { calls, threads, waiting, queue } = load;
+        let Load { calls, threads, waiting, queue, .. } = load;
         let facts =
             format!("\"calls\":{calls},\"threads\":{threads},\"waiting\":{waiting},\"queue\":{queue}");
         told(status, format!("{{\"status\":\"{word}\",{facts}}}\n"))
@@ -223,7 +227,7 @@ mod tests {
     #[tokio::test]
     async fn it_is_ready_while_a_further_request_would_be_taken() {
         let ready = async |health: &Health| health.answer(&request("/-/ready", "::1")).await.status();
-        let full = Load { calls: 4, threads: 4, waiting: 8, queue: 8 };
+        let full = Load { calls: 4, threads: 4, waiting: 8, queue: 8, ..Load::default() };
         let (busy, stop) = health(Load { waiting: 7, ..full });
         assert_eq!(ready(&busy).await, 200);
         assert_eq!(ready(&health(full).0).await, 503);

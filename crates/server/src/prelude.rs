@@ -10,12 +10,14 @@ use std::task::Poll;
 
 use bytes::{Buf, BytesMut};
 use onion::{Peer, Scheme, report};
+use rustls::HandshakeKind;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
 use crate::admission::Seat;
 use crate::connection::{Connection, Shared};
+use crate::metrics::Incident;
 use crate::proxy_protocol::{Header, Parsed, parse};
 use crate::stream::{split_tcp, split_tls, split_unix};
 use crate::tls::{H2, Session, Tls, secured};
@@ -46,7 +48,11 @@ impl Prelude {
             // One that says nothing in its time has nobody to be told.
             let seat = Arc::clone(&self.seat);
             let introduced = unless_over(&seat, timeout_at(due, self.introduce(&mut early))).await;
-            let Some(Ok(introduced)) = introduced else { return };
+            let Some(introduced) = introduced else { return };
+            if !matches!(introduced, Ok(Ok(()))) {
+                self.shared.incidents.count(Incident::NotIntroduced);
+            }
+            let Ok(introduced) = introduced else { return };
             if let Err(Refused(why)) = introduced {
                 let peer =
                     self.facts.peer.address.map_or("a Unix socket".to_owned(), |peer| peer.to_string());
@@ -60,7 +66,10 @@ impl Prelude {
                 let _ = stream.set_nodelay(true);
                 // A scanner's garbage or a client that is gone: nobody is there to be told.
                 let agreed = unless_over(&self.seat, timeout_at(due, agree(&stream, &tls, early))).await;
-                let Some(Ok(Ok(session))) = agreed else { return };
+                let Some(agreed) = agreed else { return };
+                let agreed = agreed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+                self.shared.incidents.count(of_handshake(&agreed));
+                let Ok(session) = agreed else { return };
                 secure(self.shared, self.seat, self.facts, stream, session, &tls).await;
             }
             (Stream::Tcp(stream), None) => {
@@ -123,6 +132,18 @@ async fn agree(stream: &TcpStream, tls: &Tls, early: BytesMut) -> io::Result<Ses
     poll_fn(|context| session.poll_handshake(stream, context)).await?;
     session.look(|state| tls.recheck(state)).map_err(io::Error::other)?;
     Ok(session)
+}
+
+/// What a handshake that has ended counts as.
+fn of_handshake(agreed: &io::Result<Session>) -> Incident {
+    let resumed = Some(HandshakeKind::Resumed);
+    match agreed.as_ref().map_err(io::Error::kind) {
+        Ok(session) if session.look(|state| state.handshake_kind()) == resumed => Incident::HandshakeResumed,
+        Ok(_) => Incident::HandshakeDone,
+        Err(io::ErrorKind::TimedOut) => Incident::HandshakeLate,
+        Err(io::ErrorKind::InvalidData) => Incident::HandshakeRefused,
+        Err(_) => Incident::HandshakeLeft,
+    }
 }
 
 /// Waits for `work`, unless the place is needed before: who is told to leave is woken for it.

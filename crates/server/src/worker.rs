@@ -19,6 +19,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::accept::{Given, Server};
+use crate::metrics::{Incident, Incidents};
 use crate::stay::Stay;
 use crate::stop::StopHandle;
 use crate::supervisor::channel::Channel;
@@ -39,6 +40,7 @@ pub struct WorkerEnd {
     imported: Option<Imported>,
     tls: Option<Arc<Tls>>,
     scrapers: Scrapers,
+    incidents: Arc<Incidents>,
 }
 
 /// Tells the folders that modules were imported from since it was asked last.
@@ -57,8 +59,15 @@ impl WorkerEnd {
     /// Within a runtime.
     pub fn new(stream: UnixStream) -> io::Result<Self> {
         let channel = Channel::new(stream)?;
-        let scrapers = Scrapers::default();
-        Ok(WorkerEnd { channel, loaded: None, stuck: None, imported: None, tls: None, scrapers })
+        Ok(WorkerEnd {
+            channel,
+            loaded: None,
+            stuck: None,
+            imported: None,
+            tls: None,
+            scrapers: Scrapers::default(),
+            incidents: Arc::default(),
+        })
     }
 
     /// Has the supervisor told what is imported, so that it can watch it.
@@ -112,6 +121,7 @@ impl WorkerEnd {
         let stop = server.stop_handle();
         let metrics = server.metrics();
         self.loaded = server.who_is_loaded();
+        self.incidents = server.incidents();
         let server = server.counting(Arc::clone(&tally)).telling(self.scrapers.numbers());
         let serving = server.serve(handler);
         let outcome = self
@@ -178,16 +188,7 @@ impl WorkerEnd {
                     self.ask_metrics(&mut scrapers);
                 }
                 Some(ToWorker::Count) => {
-                    let connections = stop.open_connections() as u64;
-                    let load = self.loaded.as_ref().map(|loaded| loaded.load()).unwrap_or_default();
-                    let counters = Counters {
-                        requests: tally.requests(),
-                        connections,
-                        calls: load.calls as u64,
-                        threads: load.threads as u64,
-                        waiting: load.waiting as u64,
-                    };
-                    self.channel.send(&FromWorker::Counters(counters));
+                    self.channel.send(&FromWorker::Counters(self.counters(stop, tally)));
                 }
             }
         }
@@ -215,6 +216,20 @@ impl WorkerEnd {
     fn tell_measured(&self, metrics: Option<&Metrics>) {
         let measured = metrics.map(Metrics::snapshot).unwrap_or_default();
         self.channel.send(&FromWorker::Measured(Box::new(measured)));
+    }
+
+    fn counters(&self, stop: &StopHandle, tally: &Tally) -> Counters {
+        let load = self.loaded.as_ref().map(|loaded| loaded.load()).unwrap_or_default();
+        Counters {
+            requests: tally.requests(),
+            connections: stop.open_connections() as u64,
+            calls: load.calls as u64,
+            threads: load.threads as u64,
+            waiting: load.waiting as u64,
+            turned_away: load.refused + load.expired,
+            shed: self.incidents.get(Incident::Shed),
+            accept_failures: self.incidents.get(Incident::NotAccepted),
+        }
     }
 
     /// Asks for the metrics of all workers, if somebody waits for them.

@@ -31,6 +31,7 @@ use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::metrics::{Incident, Incidents};
 use crate::stop::StopHandle;
 pub use number::Connections;
 
@@ -48,11 +49,12 @@ pub(crate) struct Admission {
     candidates: Mutex<VecDeque<(u64, u64)>>,
     crowded: Trouble,
     exhausted: Trouble,
+    incidents: Arc<Incidents>,
 }
 
 impl Admission {
     /// For `most` connections.
-    pub(crate) fn new(most: usize) -> Arc<Self> {
+    pub(crate) fn new(most: usize, incidents: Arc<Incidents>) -> Arc<Self> {
         Arc::new(Admission {
             most,
             epoch: Instant::now(),
@@ -62,6 +64,7 @@ impl Admission {
             candidates: Mutex::default(),
             crowded: Trouble::new(),
             exhausted: Trouble::new(),
+            incidents,
         })
     }
 
@@ -118,6 +121,7 @@ impl Admission {
 
     /// The system gives out no further sockets: makes room, and waits for it.
     pub(crate) async fn exhausted(&self, stop: &StopHandle, error: &io::Error) {
+        self.incidents.count(Incident::NotAccepted);
         self.exhausted.report(|| format!("no connection can be accepted for now: {error}"));
         let freed = self.freed.notified();
         tokio::pin!(freed);
@@ -136,6 +140,7 @@ impl Admission {
     fn send_away(&self, stop: &StopHandle) {
         if let Some((key, since)) = self.longest_idle(stop) {
             lock(&self.candidates).pop_front();
+            self.incidents.count(Incident::Shed);
             stop.send_away(key, since);
         }
     }

@@ -33,6 +33,7 @@ use crate::config::{LINGER, LINGER_MOST, LINGER_PAUSE};
 use crate::connection::Shared;
 use crate::deadline::Deadline;
 use crate::incoming::{Exchange, Reader};
+use crate::metrics::Incident;
 
 /// What a client that speaks HTTP/2 begins with, as far as a parser of HTTP/1 reads it (RFC 9113 section 3.4).
 pub(crate) const PREFACE_LINE: &[u8] = b"PRI * HTTP/2.0\r\n";
@@ -118,6 +119,7 @@ impl Course<'_> {
         mut connection: Pin<&mut C>,
     ) -> Poll<bool> {
         if self.tally.is_too_much() {
+            self.shared.incidents.count(Incident::Overdone);
             report("a client took back more requests than it let be answered: its connection is closed");
             return Poll::Ready(false);
         }

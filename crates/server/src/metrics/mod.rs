@@ -5,27 +5,34 @@
 
 mod exposition;
 mod histogram;
+mod incidents;
 mod on_site;
 mod page;
 mod path;
 mod scraping;
 mod snapshot;
+mod told;
 mod workers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 
 use crate::health::Loaded;
 use crate::seeing::{AccessLog, End, Entry};
+use crate::supervisor::recycle::memory;
 use histogram::Histogram;
+pub(crate) use incidents::{Incident, Incidents};
 pub(crate) use on_site::MetricsOnSite;
 pub(crate) use page::{ASKING, Numbers, PATIENCE, Scraper};
 pub use path::MetricsPath;
 pub(crate) use scraping::Scraping;
 pub use snapshot::{Buckets, Snapshot};
+pub(crate) use told::Told;
 pub(crate) use workers::WorkersTold;
 
 /// What is counted in a process that serves.
@@ -43,8 +50,18 @@ pub struct Metrics {
     queued: Histogram,
     interpreter: Histogram,
     size: Histogram,
-    loaded: Option<Arc<dyn Loaded>>,
-    access_log: Option<Arc<AccessLog>>,
+    since: SystemTime,
+    others: Others,
+}
+
+/// What counts by itself, and is asked when the numbers are told.
+#[derive(Clone, Default)]
+pub(crate) struct Others {
+    pub(crate) loaded: Option<Arc<dyn Loaded>>,
+    pub(crate) access_log: Option<Arc<AccessLog>>,
+    pub(crate) incidents: Arc<Incidents>,
+    /// The most connections that there may be.
+    pub(crate) most: usize,
 }
 
 /// The methods that are told apart; others are the client's to make up, and so are one.
@@ -69,7 +86,7 @@ const WAITS: &[u64] =
 const SIZES: &[u64] = &[128, 1_024, 8_192, 65_536, 1 << 20, 8 << 20, 64 << 20, 512 << 20];
 
 impl Metrics {
-    pub(crate) fn new(loaded: Option<Arc<dyn Loaded>>, access_log: Option<Arc<AccessLog>>) -> Self {
+    pub(crate) fn new(others: Others) -> Self {
         Metrics {
             requests: (0..METHODS.len() * STATUSES).map(|_| AtomicU64::new(0)).collect(),
             aborted: Default::default(),
@@ -82,8 +99,8 @@ impl Metrics {
             queued: Histogram::new(WAITS),
             interpreter: Histogram::new(WAITS),
             size: Histogram::new(SIZES),
-            loaded,
-            access_log,
+            since: SystemTime::now(),
+            others,
         }
     }
 
@@ -114,6 +131,11 @@ impl Metrics {
         }
     }
 
+    /// All that there is to tell of this process.
+    pub(crate) fn told(&self) -> Told {
+        Told { since: self.since, numbers: self.snapshot(), workers: None }
+    }
+
     /// The numbers as they are now.
     pub fn snapshot(&self) -> Snapshot {
         let mut requests = Vec::new();
@@ -128,7 +150,8 @@ impl Metrics {
             .iter()
             .zip(&self.aborted)
             .map(|(end, count)| (end.cause().unwrap_or_default().to_owned(), count.load(Relaxed)));
-        let load = self.loaded.as_ref().map(|loaded| loaded.load()).unwrap_or_default();
+        let others = &self.others;
+        let load = others.loaded.as_ref().map(|loaded| loaded.load()).unwrap_or_default();
         let (in_flight, connections) = (self.in_flight.load(Relaxed), self.connections.load(Relaxed));
         Snapshot {
             requests,
@@ -142,7 +165,13 @@ impl Metrics {
             calls: load.calls as u64,
             threads: load.threads as u64,
             waiting: load.waiting as u64,
-            log_lost: self.access_log.as_ref().map_or(0, |log| log.lost()),
+            refused: load.refused,
+            expired: load.expired,
+            log_lost: others.access_log.as_ref().map_or(0, |log| log.lost()),
+            incidents: others.incidents.told(),
+            most: others.most as u64,
+            cpu: cpu_time(),
+            memory: memory(std::process::id()).unwrap_or_default(),
             duration: self.duration.buckets(),
             first_byte: self.first_byte.buckets(),
             queued: self.queued.buckets(),
@@ -150,6 +179,14 @@ impl Metrics {
             size: self.size.buckets(),
         }
     }
+}
+
+/// The time that this process has computed, in microseconds.
+fn cpu_time() -> u64 {
+    getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| {
+        let time = usage.user_time() + usage.system_time();
+        u64::try_from(time.num_microseconds()).unwrap_or_default()
+    })
 }
 
 fn place(method: Option<&Method>, status: StatusCode) -> usize {

@@ -36,7 +36,7 @@ impl Numbers {
     /// The text; or why there is none.
     async fn text(&self) -> Result<Bytes, &'static str> {
         match self {
-            Numbers::Own(metrics) => Ok(metrics.snapshot().to_string().into()),
+            Numbers::Own(metrics) => Ok(metrics.told().to_string().into()),
             Numbers::OfWorkers(asked) => {
                 let (scraper, answer) = oneshot::channel();
                 let told = timeout(PATIENCE, async {

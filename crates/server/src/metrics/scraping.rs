@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::task::{JoinHandle, unconstrained};
 
+use super::incidents::Incidents;
 use super::page::{MetricsPage, Numbers};
 use crate::Config;
 use crate::accept::{Accepting, accept_all};
@@ -36,12 +37,14 @@ impl Scraping {
         // Scrapers come by themselves, not through the balancers.
         let config = Config { proxy_protocol_from: Vec::new(), ..config.clone() };
         // What is no part of the site is neither logged nor counted.
+        let incidents = Arc::<Incidents>::default();
         let shared = Arc::new(Shared {
             handler: Arc::new(MetricsPage(numbers)),
             room: config.room(),
             config,
             stop: stop.clone(),
-            admission: Admission::new(MOST),
+            admission: Admission::new(MOST, Arc::clone(&incidents)),
+            incidents,
             once: false,
             flusher: Flusher::default(),
             health: None,

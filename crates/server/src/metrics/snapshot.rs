@@ -6,6 +6,7 @@ use std::ops::AddAssign;
 use serde::{Deserialize, Serialize};
 
 use super::exposition::Exposition;
+use super::incidents;
 
 /// The numbers of a process, or of several.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,8 +32,20 @@ pub struct Snapshot {
     pub threads: u64,
     /// Requests that wait for their turn.
     pub waiting: u64,
+    /// Requests that were turned away since too many waited, and since they had waited for too long.
+    pub refused: u64,
+    /// The latter.
+    pub expired: u64,
     /// Lines that did not get into the access log.
     pub log_lost: u64,
+    /// What befell connections, by its name.
+    pub incidents: Vec<(String, u64)>,
+    /// The most connections that there may be.
+    pub most: u64,
+    /// The time that was computed, in microseconds.
+    pub cpu: u64,
+    /// What is resident in memory, in bytes.
+    pub memory: u64,
     /// From the end of a request's head to the end of its answer, in microseconds.
     pub duration: Buckets,
     /// From the end of a request's head to the first byte of its answer, in microseconds.
@@ -61,7 +74,17 @@ impl Snapshot {
     /// What is left of it when its process has ended: counters stay, and nothing is in flight any more.
     #[must_use]
     pub(crate) fn of_the_ended(self) -> Self {
-        Snapshot { in_flight: 0, connections: 0, active: 0, calls: 0, threads: 0, waiting: 0, ..self }
+        Snapshot {
+            in_flight: 0,
+            connections: 0,
+            active: 0,
+            calls: 0,
+            threads: 0,
+            waiting: 0,
+            most: 0,
+            memory: 0,
+            ..self
+        }
     }
 }
 
@@ -73,12 +96,8 @@ impl AddAssign<&Snapshot> for Snapshot {
                 None => self.requests.push((method.clone(), *status, *count)),
             }
         }
-        for (reason, count) in &other.aborted {
-            match self.aborted.iter_mut().find(|(name, _)| name == reason) {
-                Some(mine) => mine.1 += count,
-                None => self.aborted.push((reason.clone(), *count)),
-            }
-        }
+        add_named(&mut self.aborted, &other.aborted);
+        add_named(&mut self.incidents, &other.incidents);
         self.in_flight += other.in_flight;
         self.connections += other.connections;
         self.active += other.active;
@@ -87,12 +106,26 @@ impl AddAssign<&Snapshot> for Snapshot {
         self.calls += other.calls;
         self.threads += other.threads;
         self.waiting += other.waiting;
+        self.refused += other.refused;
+        self.expired += other.expired;
         self.log_lost += other.log_lost;
+        self.most += other.most;
+        self.cpu += other.cpu;
+        self.memory += other.memory;
         self.duration += &other.duration;
         self.first_byte += &other.first_byte;
         self.queued += &other.queued;
         self.interpreter += &other.interpreter;
         self.size += &other.size;
+    }
+}
+
+fn add_named(mine: &mut Vec<(String, u64)>, others: &[(String, u64)]) {
+    for (name, count) in others {
+        match mine.iter_mut().find(|(each, _)| each == name) {
+            Some((_, sum)) => *sum += count,
+            None => mine.push((name.clone(), *count)),
+        }
     }
 }
 
@@ -128,10 +161,20 @@ impl fmt::Display for Snapshot {
         out.line("connections", format_args!("{{state=\"active\"}}"), &self.active)?;
         let idle = self.connections.saturating_sub(self.active);
         out.line("connections", format_args!("{{state=\"idle\"}}"), &idle)?;
+        out.number("connections_limit", "gauge", "The most connections that there may be.", self.most)?;
+        incidents::show(&self.incidents, out)?;
         out.number("sent_bytes_total", "counter", "Bytes that were sent, heads included.", self.sent)?;
         out.number("application_calls", "gauge", "Calls into the application that run.", self.calls)?;
         out.number("application_threads", "gauge", "The most calls that may run at once.", self.threads)?;
         out.number("application_queue", "gauge", "Requests that wait for their turn.", self.waiting)?;
+        out.family("queue_refused_total", "counter", "Requests that were turned away from the queue.")?;
+        out.labelled("queue_refused_total", "reason", "full", self.refused)?;
+        out.labelled("queue_refused_total", "reason", "timeout", self.expired)?;
+        #[expect(clippy::cast_precision_loss, reason = "what is shown has fifteen digits")]
+        let cpu = self.cpu as f64 / 1e6;
+        out.family("cpu_seconds_total", "counter", "The time that was computed.")?;
+        out.line("cpu_seconds_total", format_args!(""), &cpu)?;
+        out.number("memory_bytes", "gauge", "The resident memory.", self.memory)?;
         out.number(
             "access_log_lost_lines_total",
             "counter",

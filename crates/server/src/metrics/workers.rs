@@ -16,8 +16,6 @@ pub(crate) struct WorkersTold {
     pub(crate) reloads_failed: u64,
     /// When the last reload was over, in seconds since 1970, and why it failed if it did.
     pub(crate) last_reload: Option<(u64, Option<String>)>,
-    /// All that they have resident, in bytes.
-    pub(crate) memory: u64,
 }
 
 /// So much is told of a reason.
@@ -30,7 +28,6 @@ impl fmt::Display for WorkersTold {
         for (state, number) in &self.workers {
             out.labelled("workers", "state", state, *number)?;
         }
-        out.number("workers_memory_bytes", "gauge", "The resident memory of all workers.", self.memory)?;
         out.family("worker_restarts_total", "counter", "Workers that were replaced, reloads apart.")?;
         for (reason, number) in &self.restarts {
             out.labelled("worker_restarts_total", "reason", reason, *number)?;

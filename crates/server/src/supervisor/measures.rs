@@ -5,7 +5,7 @@
 //! once a second, besides whenever somebody scrapes.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use onion::report;
@@ -14,10 +14,10 @@ use tokio::sync::mpsc;
 use super::Supervisor;
 use super::message::ToWorker;
 use super::places::Places;
-use super::recycle::{Cause, memory};
+use super::recycle::Cause;
 use super::worker::{Stage, Worker};
 use crate::Config;
-use crate::metrics::{ASKING, Numbers, Scraper, Scraping, Snapshot, WorkersTold};
+use crate::metrics::{ASKING, Numbers, Scraper, Scraping, Snapshot, Told, WorkersTold};
 use crate::tls::Tls;
 
 /// What is known of the workers, and who asks.
@@ -30,6 +30,7 @@ pub(crate) struct Measures {
     waiting: Vec<(Instant, Asking)>,
     /// When workers are asked next.
     next: Instant,
+    since: SystemTime,
     /// What workers have counted that are no more.
     ended: Snapshot,
     restarts: Vec<(Cause, u64)>,
@@ -59,6 +60,7 @@ impl Measures {
             sender: None,
             waiting: Vec::new(),
             next: Instant::now(),
+            since: SystemTime::now(),
             ended: Snapshot::default(),
             restarts: Cause::NAMES.map(|(cause, _)| (cause, 0)).to_vec(),
             reloaded: 0,
@@ -146,7 +148,12 @@ impl Supervisor<'_> {
         if waiting.is_empty() || !(is_known || waiting.iter().any(|(due, _)| *due <= now)) {
             return;
         }
-        let text = format!("{}{}", self.measured(), self.told_of_workers());
+        let told = Told {
+            since: self.measures.since,
+            numbers: self.measured(),
+            workers: Some(self.told_of_workers()),
+        };
+        let text = told.to_string();
         let bytes = Bytes::from(text.clone());
         for (_, asking) in self.measures.waiting.drain(..) {
             match asking {
@@ -187,7 +194,6 @@ impl Supervisor<'_> {
             reloaded: measures.reloaded,
             reloads_failed: measures.reloads_failed,
             last_reload: self.last_reload.as_ref().map(|last| (last.at, last.failed.clone())),
-            memory: self.workers.values().filter_map(|worker| memory(worker.pid)).sum(),
         }
     }
 }

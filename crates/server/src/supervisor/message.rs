@@ -62,6 +62,12 @@ pub(crate) struct Counters {
     pub threads: u64,
     /// Requests that wait for their turn.
     pub waiting: u64,
+    /// Requests that were turned away since too many waited, or since they had waited for too long.
+    pub turned_away: u64,
+    /// Idle connections that were closed to make room.
+    pub shed: u64,
+    /// How often no connection could be accepted.
+    pub accept_failures: u64,
 }
 
 /// From a supervisor to a worker.
