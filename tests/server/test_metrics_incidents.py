@@ -170,3 +170,33 @@ def test_the_time_that_is_computed_is_counted(metered: Metered) -> None:
     spent = numbers()["cpu_seconds_total"] - before
     assert abs(server.cpu_time() - numbers()["cpu_seconds_total"]) < 0.1 + 2 / os.sysconf("SC_CLK_TCK")
     assert spent > 0.01
+
+
+def test_bodies_in_temporary_files_are_measured(metered: Metered, tmp_path: Path) -> None:
+    server, numbers = metered("--spool-memory", "1KiB", threads=1)
+    held = 'spool_bytes{kind="request"}'
+    with server.client() as first, server.client() as second:
+        first.request("GET", f"/hold?file={tmp_path / 'go'}")
+        server.wait_for_line("event: holding")
+        second.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + b"x" * 60_000)
+        wait_until(lambda: numbers()[held] == 60_000)
+        second.send(b"x" * 40_000)
+        wait_until(lambda: numbers()[held] == 100_000)
+        (tmp_path / "go").touch()
+        assert first.response().status == 200
+        assert second.response().body.startswith(b"100000 ")
+    wait_until(lambda: numbers()[held] == 0)
+
+
+@pytest.mark.parametrize("is_taken", [True, False], ids=["taken", "cut"])
+def test_responses_in_temporary_files_are_measured(metered: Metered, is_taken: bool) -> None:
+    server, numbers = metered("--write-timeout", "1s")
+    held = 'spool_bytes{kind="response"}'
+    with server.client() as client:
+        client.request("GET", "/large?blocks=256&name=slow")
+        server.wait_for_line("event: closed slow on")
+        assert numbers()[held] > 1 << 20
+        if is_taken:
+            assert len(client.response().body) == 256 * 65536
+        wait_until(lambda: numbers()[held] == 0)
+    wait_until(lambda: numbers()['requests_aborted_total{reason="write timeout"}'] == (not is_taken))

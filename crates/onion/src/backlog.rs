@@ -45,19 +45,25 @@ pub struct Room {
 /// What all backlogs of a process share.
 #[derive(Debug)]
 struct Shared {
-    /// What their files may still grow by, in bytes.
+    /// What their files may have, and what they may still grow by, in bytes.
+    total: u64,
     left: AtomicU64,
 }
 
 impl Room {
     /// For one backlog, `memory` bytes and a file of `file` bytes; the files of all may have `total` bytes.
     pub fn new(memory: u64, file: u64, total: u64) -> Self {
-        Room { memory, file, shared: Arc::new(Shared { left: AtomicU64::new(total) }) }
+        Room { memory, file, shared: Arc::new(Shared { total, left: AtomicU64::new(total) }) }
     }
 
     /// Whether there are files, so that it is worth while to be ahead.
     pub fn has_files(&self) -> bool {
         self.file > 0
+    }
+
+    /// How much the files of all backlogs have.
+    pub fn in_files(&self) -> u64 {
+        self.shared.total.saturating_sub(self.shared.left.load(Relaxed))
     }
 
     /// Takes up to `wanted` bytes of what all may use.

@@ -2,12 +2,9 @@
 //!
 //! So a slow client costs a little memory and no Python thread.
 
-use std::fs::File;
-use std::io::{Seek, Write};
-
 use bytes::{Bytes, BytesMut};
 
-use crate::{Body, BodyError, give_way};
+use crate::{Body, BodyError, Held, TemporaryFile, give_way};
 
 /// How much of a body is kept where.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +21,7 @@ pub enum Spooled {
     /// In memory.
     Memory(Bytes),
     /// In an unnamed temporary file, which is at its beginning.
-    File(File),
+    File(TemporaryFile),
 }
 
 /// After so many bytes at a stretch others get their turn.
@@ -39,7 +36,7 @@ pub async fn spool(mut body: Body, limits: SpoolLimits) -> Result<Spooled, BodyE
         return Ok(Spooled::Memory(bytes));
     }
     let mut memory = BytesMut::new();
-    let mut file: Option<File> = None;
+    let mut file: Option<TemporaryFile> = None;
     let mut total = 0;
     let mut since_turn = 0;
     while let Some(block) = body.next_block().await {
@@ -54,11 +51,11 @@ pub async fn spool(mut body: Body, limits: SpoolLimits) -> Result<Spooled, BodyE
             return Err(BodyError::TooLarge(limits.total));
         }
         if let Some(file) = &mut file {
-            file.write_all(&block).map_err(BodyError::Storage)?;
+            file.write(&block).map_err(BodyError::Storage)?;
         } else if total > limits.memory {
-            let mut started = tempfile::tempfile().map_err(BodyError::Storage)?;
-            started.write_all(&memory).map_err(BodyError::Storage)?;
-            started.write_all(&block).map_err(BodyError::Storage)?;
+            let mut started = TemporaryFile::new(Held::Requests).map_err(BodyError::Storage)?;
+            started.write(&memory).map_err(BodyError::Storage)?;
+            started.write(&block).map_err(BodyError::Storage)?;
             memory = BytesMut::new();
             file = Some(started);
         } else {

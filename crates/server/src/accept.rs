@@ -200,6 +200,7 @@ impl Server {
             access_log: self.access_log.clone(),
             incidents: Arc::clone(&self.incidents),
             most: self.config.connections.number(),
+            room: self.room.clone(),
         };
         Some(Arc::clone(self.metrics.get_or_insert_with(|| Arc::new(Metrics::new(others)))))
     }

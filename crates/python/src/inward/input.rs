@@ -1,11 +1,10 @@
 //! `wsgi.input`: a request body as a Python file (PEP 3333, "Input and Error Streams").
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf, Bytes};
-use onion::{Body, BodyError};
+use onion::{Body, BodyError, TemporaryFile};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -36,7 +35,7 @@ impl Input {
     }
 
     /// A body in a temporary file.
-    pub(crate) fn file(file: File) -> Self {
+    pub(crate) fn file(file: TemporaryFile) -> Self {
         Input { source: Mutex::new(Source::Slow(Box::new(BufReader::with_capacity(FILE_BUFFER, file)))) }
     }
 

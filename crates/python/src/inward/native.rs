@@ -1,6 +1,5 @@
 //! The application called by our server: inline, on the thread of the runtime that parsed the request.
 
-use std::fs::File;
 use std::io;
 use std::mem;
 use std::sync::Arc;
@@ -10,8 +9,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, EXPECT, HeaderValue, RETRY_AFTER};
 use onion::{
-    Answer, Body, BodyError, Context, Request, RequestExt, Response, Room, SpoolLimits, Spooled, ThreadBound,
-    Trouble, plain, reuse, spool,
+    Answer, Body, BodyError, Context, Request, RequestExt, Response, Room, SpoolLimits, Spooled,
+    TemporaryFile, ThreadBound, Trouble, plain, reuse, spool,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
@@ -47,7 +46,7 @@ impl Native {
 pub(super) enum Arrived {
     Nothing,
     Memory(Bytes),
-    File(File, u64),
+    File(TemporaryFile),
     /// The client waits for `100 Continue`: the application may refuse without ever reading.
     Live(Body),
 }
@@ -99,10 +98,7 @@ pub(super) fn call(application: &WsgiApplication, mut request: Request) -> Answe
 async fn arrive(body: Body, limits: SpoolLimits) -> Result<Arrived, BodyError> {
     Ok(match spool(body, limits).await? {
         Spooled::Memory(bytes) => Arrived::Memory(bytes),
-        Spooled::File(file) => {
-            let length = file.metadata().map_err(BodyError::Storage)?.len();
-            Arrived::File(file, length)
-        }
+        Spooled::File(file) => Arrived::File(file),
     })
 }
 
@@ -168,7 +164,11 @@ pub(super) fn environ<'py>(
             let length = bytes.len() as u64;
             Some((Bound::new(py, Input::memory(bytes))?, Some(length)))
         }
-        Arrived::File(file, length) => Some((Bound::new(py, Input::file(file))?, Some(length))),
+        Arrived::File(file) => {
+            let length = file.length();
+            Some((Bound::new(py, Input::file(file))?, Some(length)))
+        }
+
         Arrived::Live(body) => Some((Bound::new(py, Input::live(body))?, None)),
     };
     server.environ.build(py, request, context, input)

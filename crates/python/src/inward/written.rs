@@ -1,20 +1,18 @@
 //! What an application has written with `write()` and can't go out yet: in memory, then in a temporary file.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::mem;
-use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
-use onion::{Body, BodyError};
+use onion::{Body, BodyError, Held, TemporaryFile};
 
 /// Written data, in its order: what the file has, then what memory has.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
-    file: Option<File>,
+    file: Option<TemporaryFile>,
     /// The part of the file that is not taken yet.
     from: u64,
     to: u64,
@@ -34,9 +32,9 @@ impl Written {
         if self.memory.len() > MEMORY {
             let file = match &mut self.file {
                 Some(file) => file,
-                None => self.file.insert(tempfile::tempfile()?),
+                None => self.file.insert(TemporaryFile::new(Held::Responses)?),
             };
-            file.write_all(&self.memory)?;
+            file.write(&self.memory)?;
             self.to += self.memory.len() as u64;
             self.memory.clear();
         }

@@ -21,6 +21,7 @@ use std::time::{Duration, SystemTime};
 use http::{Method, StatusCode};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
+use onion::{Held, Room};
 
 use crate::health::Loaded;
 use crate::seeing::{AccessLog, End, Entry};
@@ -55,13 +56,15 @@ pub struct Metrics {
 }
 
 /// What counts by itself, and is asked when the numbers are told.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Others {
     pub(crate) loaded: Option<Arc<dyn Loaded>>,
     pub(crate) access_log: Option<Arc<AccessLog>>,
     pub(crate) incidents: Arc<Incidents>,
     /// The most connections that there may be.
     pub(crate) most: usize,
+    /// Where responses are put aside.
+    pub(crate) room: Room,
 }
 
 /// The methods that are told apart; others are the client's to make up, and so are one.
@@ -170,6 +173,8 @@ impl Metrics {
             log_lost: others.access_log.as_ref().map_or(0, |log| log.lost()),
             incidents: others.incidents.told(),
             most: others.most as u64,
+            spooled_requests: Held::Requests.bytes(),
+            spooled_responses: Held::Responses.bytes() + others.room.in_files(),
             cpu: cpu_time(),
             memory: memory(std::process::id()).unwrap_or_default(),
             duration: self.duration.buckets(),

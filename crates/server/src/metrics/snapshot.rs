@@ -32,9 +32,9 @@ pub struct Snapshot {
     pub threads: u64,
     /// Requests that wait for their turn.
     pub waiting: u64,
-    /// Requests that were turned away since too many waited, and since they had waited for too long.
+    /// Requests that were turned away since too many waited.
     pub refused: u64,
-    /// The latter.
+    /// Requests that were turned away since they had waited for too long.
     pub expired: u64,
     /// Lines that did not get into the access log.
     pub log_lost: u64,
@@ -42,6 +42,10 @@ pub struct Snapshot {
     pub incidents: Vec<(String, u64)>,
     /// The most connections that there may be.
     pub most: u64,
+    /// What temporary files hold of requests' bodies, in bytes.
+    pub spooled_requests: u64,
+    /// What they hold of responses.
+    pub spooled_responses: u64,
     /// The time that was computed, in microseconds.
     pub cpu: u64,
     /// What is resident in memory, in bytes.
@@ -83,6 +87,8 @@ impl Snapshot {
             waiting: 0,
             most: 0,
             memory: 0,
+            spooled_requests: 0,
+            spooled_responses: 0,
             ..self
         }
     }
@@ -110,6 +116,8 @@ impl AddAssign<&Snapshot> for Snapshot {
         self.expired += other.expired;
         self.log_lost += other.log_lost;
         self.most += other.most;
+        self.spooled_requests += other.spooled_requests;
+        self.spooled_responses += other.spooled_responses;
         self.cpu += other.cpu;
         self.memory += other.memory;
         self.duration += &other.duration;
@@ -170,6 +178,9 @@ impl fmt::Display for Snapshot {
         out.family("queue_refused_total", "counter", "Requests that were turned away from the queue.")?;
         out.labelled("queue_refused_total", "reason", "full", self.refused)?;
         out.labelled("queue_refused_total", "reason", "timeout", self.expired)?;
+        out.family("spool_bytes", "gauge", "What temporary files hold.")?;
+        out.labelled("spool_bytes", "kind", "request", self.spooled_requests)?;
+        out.labelled("spool_bytes", "kind", "response", self.spooled_responses)?;
         #[expect(clippy::cast_precision_loss, reason = "what is shown has fifteen digits")]
         let cpu = self.cpu as f64 / 1e6;
         out.family("cpu_seconds_total", "counter", "The time that was computed.")?;
