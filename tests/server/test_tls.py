@@ -341,6 +341,11 @@ def test_what_cannot_be_served_by_is_refused_at_start_up(authority: Authority, t
         (bind, "needs tls_certificate and tls_key; give both"),
         (("--bind", "127.0.0.1:0", *pair.options), "no place speaks TLS; bind one, such as https://"),
         ((*bind, *pair.options, "--tls-client-ca", str(empty)), "tls_client_ca"),
+        (
+            (*bind, *pair.options, "--tls-ticket-key", str(empty)),
+            "has 0 bytes; give one that `openssl rand 80`",
+        ),
+        (("--bind", "127.0.0.1:0", "--tls-ticket-key", str(empty)), "tls_ticket_key: no place speaks TLS"),
         ((*bind, *pair.options, "--tls-min-version", "1.1"), '"1.2" or "1.3"'),
     ]:
         assert said in refusal(*options), options

@@ -170,6 +170,37 @@ def test_certificates_for_other_names_begin_new_sessions(site, serve_by_tls, aut
     assert not visitor.visit(server).resumed
 
 
+def test_machines_with_the_same_files_resume_each_others_sessions(
+    site, serve_by_tls, authority, visitor, monkeypatch
+):
+    files = [authority.folder / name for name in ("today.key", "before.key")]
+    for file in files:
+        file.write_bytes(os.urandom(80))
+    pair = authority.pair("localhost").options
+    # Both show the same certificate, as machines behind one balancer do.
+    monkeypatch.setattr(authority, "pair", lambda *_: Pair(Path(pair[1]), Path(pair[3]), None))
+    options = [option for file in files for option in ("--tls-ticket-key", str(file))]
+    one, other = serve_by_tls(*options), serve_by_tls(*options)
+    assert not visitor.visit(one).resumed
+    assert visitor.visit(other).resumed
+
+    # What sealed before opens as the second, as long as it is there.
+    content = files[0].read_bytes()
+    files[0].write_bytes(os.urandom(80))
+    files[1].write_bytes(content)
+    site.write("2")
+    for server in (one, other):
+        server.signal(signal.SIGHUP)
+        server.wait_for_version("2")
+    assert visitor.visit(one, keeps=False).resumed
+    assert visitor.visit(other, keeps=False).resumed
+    files[1].write_bytes(os.urandom(80))
+    site.write("3")
+    one.signal(signal.SIGHUP)
+    one.wait_for_version("3")
+    assert not visitor.visit(one, keeps=False).resumed
+
+
 @pytest.mark.parametrize("tls", ["tls1_2", "tls1_3"])
 def test_the_session_of_a_client_with_a_certificate_is_resumed_as_long_as_its_authority_is_believed(
     site, serve_by_tls, authority, tls

@@ -157,6 +157,9 @@ pub struct Config {
     pub tls_client_auth: ClientAuth,
     /// The oldest version of TLS that is spoken.
     pub tls_min_version: TlsVersion,
+    /// A file of 80 bytes of chance that is the same on several machines, so that sessions are resumed on each of them. Of
+    /// several, the first seals tickets, and all of them open what they have sealed. Without one, the keys are made here.
+    pub tls_ticket_key: Vec<PathBuf>,
     /// How long a client may take for the TLS handshake, from when it was accepted.
     pub tls_handshake_timeout: Span,
     /// Whether HTTP/2 is spoken: where TLS settles on it, and without TLS by prior knowledge.
@@ -233,6 +236,7 @@ impl Default for Config {
             tls_client_ca: None,
             tls_client_auth: ClientAuth::default(),
             tls_min_version: TlsVersion::default(),
+            tls_ticket_key: Vec::new(),
             tls_handshake_timeout: Span::seconds(10),
             http2: true,
             http2_streams: 100,

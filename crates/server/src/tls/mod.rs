@@ -84,6 +84,7 @@ struct Options {
     client_auth: ClientAuth,
     versions: &'static [&'static SupportedProtocolVersion],
     http2: bool,
+    ticket_keys: Vec<PathBuf>,
 }
 
 impl Tls {
@@ -96,6 +97,7 @@ impl Tls {
                 "tls_certificate: no keys for tickets: the system has no randomness; try again".to_owned(),
             )
         })?;
+        tickets.share(&TicketKeys::read(&options.ticket_keys)?);
         let current = RwLock::new(Arc::new(options.build(&tickets, None)?));
         Ok(Some(Tls { options, tickets, current, read: Mutex::new(read) }))
     }
@@ -105,7 +107,9 @@ impl Tls {
         let read = self.options.changed();
         *self.read.lock().unwrap_or_else(PoisonError::into_inner) = read;
         let before = self.current();
+        let keys = TicketKeys::read(&self.options.ticket_keys)?;
         let renewed = Arc::new(self.options.build(&self.tickets, Some(&before))?);
+        self.tickets.share(&keys);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = renewed;
         Ok(())
     }
@@ -125,9 +129,11 @@ impl Tls {
         }
     }
 
-    /// Seals and opens tickets with these keys from now on, as other processes do.
+    /// Seals and opens tickets with these keys from now on, as other processes do; unless files name others.
     pub(crate) fn share(&self, keys: &TicketKeys) {
-        self.tickets.share(keys);
+        if self.options.ticket_keys.is_empty() {
+            self.tickets.share(keys);
+        }
     }
 
     /// What a new connection begins with.
@@ -190,6 +196,10 @@ impl Options {
                 let message = "tls_certificate: no place speaks TLS; bind one, such as https://0.0.0.0:443";
                 return Err(OptionError(message.to_owned()));
             }
+            (None, true) if !config.tls_ticket_key.is_empty() => {
+                let message = "tls_ticket_key: no place speaks TLS; bind one, such as https://0.0.0.0:443";
+                return Err(OptionError(message.to_owned()));
+            }
             (None, true) if config.tls_client_ca.is_some() => {
                 let message = "tls_client_ca: no place speaks TLS; bind one, such as https://0.0.0.0:443";
                 return Err(OptionError(message.to_owned()));
@@ -213,6 +223,7 @@ impl Options {
                 TlsVersion::Tls13 => &TLS13_ALONE,
             },
             http2: config.http2,
+            ticket_keys: config.tls_ticket_key.clone(),
         }))
     }
 
@@ -254,6 +265,7 @@ impl Options {
     fn changed(&self) -> Vec<Option<SystemTime>> {
         let files =
             self.pairs.iter().flat_map(|(certificate, key)| [certificate, key]).chain(&self.client_ca);
+        let files = files.chain(&self.ticket_keys);
         files.map(|file| fs::metadata(file).and_then(|metadata| metadata.modified()).ok()).collect()
     }
 }

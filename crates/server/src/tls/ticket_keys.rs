@@ -2,12 +2,17 @@
 //!
 //! Whoever owns them, a supervisor or a server without workers, turns them every six hours. The key that will seal next
 //! is given out a whole turn before it does, so a worker that hears of a turn late opens what the others seal meanwhile.
+//! Keys in files are whose they are: somebody changes them on several machines.
 
 use std::fmt;
+use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use onion::OptionError;
+use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::{Zeroize, Zeroizing};
@@ -30,13 +35,36 @@ pub(crate) const SECRET: usize = 32;
 /// How long a key seals. For as long again it opens only.
 const TURN: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// A client need not keep a ticket for longer.
+/// For how long a ticket is good at the most.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(2 * TURN.as_secs());
 
 /// When a turn is tried again for which there was no randomness.
 const TRY_AGAIN: Duration = Duration::from_secs(60);
 
+/// The lengths of a file of chance, in bytes: as nginx takes them.
+const LENGTHS: [usize; 2] = [80, 48];
+
 impl TicketKeys {
+    /// Keys in files, the sealing one first.
+    pub(crate) fn read(files: &[PathBuf]) -> Result<Self, OptionError> {
+        let read = |file: &PathBuf| {
+            let refused = |why: &str| {
+                let file = file.display();
+                OptionError(format!(
+                    "tls_ticket_key: {file}: {why}; give one that `openssl rand 80` has made"
+                ))
+            };
+            let chance = fs::read(file).map(Zeroizing::new);
+            let chance = chance.map_err(|error| refused(&format!("cannot be read: {error}")))?;
+            if LENGTHS.contains(&chance.len()) {
+                Ok(TicketKey::derived(&chance))
+            } else {
+                Err(refused(&format!("has {} bytes", chance.len())))
+            }
+        };
+        files.iter().map(read).collect::<Result<_, _>>().map(TicketKeys)
+    }
+
     /// Those that seal and open, the sealing one first.
     pub(crate) fn all(&self) -> &[TicketKey] {
         &self.0
@@ -49,6 +77,16 @@ impl TicketKey {
         let mut bytes = Zeroizing::new([0; NAME + SECRET]);
         SystemRandom::new().fill(&mut *bytes).ok()?;
         Some(TicketKey(bytes))
+    }
+
+    /// Name and secret by some bytes that nobody else knows.
+    fn derived(chance: &[u8]) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, chance);
+        let mut bytes = Zeroizing::new([0; NAME + SECRET]);
+        let (name, secret) = bytes.split_at_mut(NAME);
+        name.copy_from_slice(&hmac::sign(&key, b"onionskin ticket name").as_ref()[..NAME]);
+        secret.copy_from_slice(hmac::sign(&key, b"onionskin ticket secret").as_ref());
+        TicketKey(bytes)
     }
 
     /// The name, and what is secret.
@@ -178,6 +216,33 @@ mod tests {
         let late = Rotation::inherited(rotation.keys(), u64::MAX, now).expect("there are keys");
         assert_eq!(late.due(), now + TURN);
         assert!(Rotation::inherited(TicketKeys(Vec::new()), 60, now).is_none());
+    }
+
+    #[test]
+    fn keys_in_files_are_the_same_wherever_they_are_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = [folder.path().join("first"), folder.path().join("second")];
+        fs::write(&files[0], [1; 80]).expect("a file");
+        fs::write(&files[1], [2; 48]).expect("a file");
+
+        let keys = TicketKeys::read(&files).expect("they can be read");
+        assert_eq!(keys, TicketKeys::read(&files).expect("they can be read"));
+        assert_ne!(keys.all()[0], keys.all()[1]);
+        assert!(keys.all().iter().all(|key| key.parts().0 != key.parts().1));
+    }
+
+    #[test]
+    fn a_file_that_is_no_key_is_refused_with_the_way_out() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("key");
+        for (content, why) in [(None, "cannot be read"), (Some(vec![1; 32]), "has 32 bytes")] {
+            if let Some(content) = content {
+                fs::write(&file, content).expect("a file");
+            }
+            let refused =
+                TicketKeys::read(std::slice::from_ref(&file)).expect_err("it is no key").to_string();
+            assert!(refused.contains(why) && refused.contains("openssl rand 80"), "{refused}");
+        }
     }
 
     #[test]

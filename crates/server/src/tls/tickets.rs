@@ -1,11 +1,12 @@
 //! Session tickets: what a client brings back to resume its session, sealed by keys that all workers share.
 //!
 //! Promises: a ticket is opened by whichever process has its key, and only for the sites and the client authorities
-//! that it was sealed for: with others, the client makes a full handshake.
+//! that it was sealed for: with others, the client makes a full handshake. It is good for twelve hours at the most, even
+//! if its key lives longer.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::digest::{Context, SHA256};
@@ -31,6 +32,24 @@ struct Key {
     name: [u8; NAME],
     key: LessSafeKey,
 }
+
+/// A time, by both clocks: keys are turned by the one that is never set, and other machines know only the other.
+#[derive(Clone, Copy, Debug)]
+struct Now {
+    steady: Instant,
+    /// Seconds since 1970.
+    seconds: u64,
+}
+
+impl Now {
+    fn read() -> Self {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Now { steady: Instant::now(), seconds }
+    }
+}
+
+/// The length of the time that stands before a session, in bytes.
+const TIME: usize = 8;
 
 impl Tickets {
     /// Keys of this process alone. `None` if the system has no randomness.
@@ -70,15 +89,17 @@ impl Tickets {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn seal(&self, session: &[u8], purpose: &Purpose, now: Instant) -> Option<Vec<u8>> {
+    fn seal(&self, session: &[u8], purpose: &Purpose, now: Now) -> Option<Vec<u8>> {
         // By chance: a counter would tell how many there are, and would have to be shared.
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).ok()?;
-        let keys = self.at(now);
+        let keys = self.at(now.steady);
         let key = keys.usable.first()?;
-        let mut ticket = Vec::with_capacity(NAME + NONCE_LEN + session.len() + CHACHA20_POLY1305.tag_len());
+        let mut ticket =
+            Vec::with_capacity(NAME + NONCE_LEN + TIME + session.len() + CHACHA20_POLY1305.tag_len());
         ticket.extend_from_slice(&key.name);
         ticket.extend_from_slice(&nonce);
+        ticket.extend_from_slice(&now.seconds.to_be_bytes());
         ticket.extend_from_slice(session);
         let nonce = Nonce::assume_unique_for_key(nonce);
         let sealed = &mut ticket[NAME + NONCE_LEN..];
@@ -87,17 +108,18 @@ impl Tickets {
         Some(ticket)
     }
 
-    fn open(&self, ticket: &[u8], purpose: &Purpose, now: Instant) -> Option<Vec<u8>> {
+    fn open(&self, ticket: &[u8], purpose: &Purpose, now: Now) -> Option<Vec<u8>> {
         let (name, rest) = ticket.split_at_checked(NAME)?;
         let (nonce, sealed) = rest.split_at_checked(NONCE_LEN)?;
-        let keys = self.at(now);
+        let keys = self.at(now.steady);
         // A name is no secret.
         let key = keys.usable.iter().find(|key| key.name == name)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let mut session = sealed.to_vec();
-        let length = key.key.open_in_place(nonce, purpose.with(&key.name), &mut session).ok()?.len();
-        session.truncate(length);
-        Some(session)
+        let mut opened = sealed.to_vec();
+        let opened = key.key.open_in_place(nonce, purpose.with(&key.name), &mut opened).ok()?;
+        let (time, session) = opened.split_first_chunk::<TIME>()?;
+        let age = now.seconds.saturating_sub(u64::from_be_bytes(*time));
+        (age < LIFETIME.as_secs()).then(|| session.to_vec())
     }
 }
 
@@ -153,11 +175,11 @@ impl ProducesTickets for Ticketer {
     }
 
     fn encrypt(&self, session: &[u8]) -> Option<Vec<u8>> {
-        self.tickets.seal(session, &self.purpose, Instant::now())
+        self.tickets.seal(session, &self.purpose, Now::read())
     }
 
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
-        self.tickets.open(ticket, &self.purpose, Instant::now())
+        self.tickets.open(ticket, &self.purpose, Now::read())
     }
 }
 
@@ -179,35 +201,43 @@ mod tests {
         Purpose::of([name])
     }
 
-    fn rotation(now: Instant) -> Rotation {
-        Rotation::begin(now).expect("there is randomness")
+    fn later(now: Now, by: Duration) -> Now {
+        Now { steady: now.steady + by, seconds: now.seconds + by.as_secs() }
     }
 
-    fn worker(rotation: &Rotation, now: Instant) -> Arc<Tickets> {
-        let tickets = Tickets::own(now).expect("there is randomness");
+    fn own(now: Now) -> Arc<Tickets> {
+        Tickets::own(now.steady).expect("there is randomness")
+    }
+
+    fn rotation(now: Now) -> Rotation {
+        Rotation::begin(now.steady).expect("there is randomness")
+    }
+
+    fn worker(rotation: &Rotation, now: Now) -> Arc<Tickets> {
+        let tickets = own(now);
         tickets.share(&rotation.keys());
         tickets
     }
 
     #[test]
     fn a_ticket_of_one_worker_is_opened_by_another() {
-        let now = Instant::now();
+        let now = Now::read();
         let rotation = rotation(now);
         let (one, other) = (worker(&rotation, now), worker(&rotation, now));
         let ticket = one.seal(b"session", &purpose("site"), now).expect("it is sealed");
 
         assert_eq!(other.open(&ticket, &purpose("site"), now).as_deref(), Some(&b"session"[..]));
-        let stranger = Tickets::own(now).expect("there is randomness");
+        let stranger = own(now);
         assert_eq!(stranger.open(&ticket, &purpose("site"), now), None);
     }
 
     #[test]
     fn a_worker_that_hears_of_a_turn_late_opens_what_the_others_seal() {
-        let now = Instant::now();
+        let now = Now::read();
         let mut rotation = rotation(now);
         let (late, prompt) = (worker(&rotation, now), worker(&rotation, now));
         let before = late.seal(b"before", &purpose("site"), now).expect("it is sealed");
-        assert!(rotation.turn(now + TURN));
+        assert!(rotation.turn(now.steady + TURN));
         prompt.share(&rotation.keys());
         let after = prompt.seal(b"after", &purpose("site"), now).expect("it is sealed");
 
@@ -218,19 +248,34 @@ mod tests {
 
     #[test]
     fn a_ticket_is_good_for_one_turn_at_least_and_for_two_at_most() {
-        let now = Instant::now();
-        let tickets = Tickets::own(now).expect("there is randomness");
-        let last = now + TURN.saturating_sub(Duration::from_secs(1));
+        let now = Now::read();
+        let tickets = own(now);
+        let last = later(now, TURN.saturating_sub(Duration::from_secs(1)));
         let ticket = tickets.seal(b"session", &purpose("site"), last).expect("it is sealed");
 
-        assert!(tickets.open(&ticket, &purpose("site"), last + TURN).is_some());
-        assert!(tickets.open(&ticket, &purpose("site"), now + 2 * TURN).is_none());
+        assert!(tickets.open(&ticket, &purpose("site"), later(last, TURN)).is_some());
+        assert!(tickets.open(&ticket, &purpose("site"), later(now, 2 * TURN)).is_none());
+    }
+
+    #[test]
+    fn a_ticket_is_not_good_for_longer_because_its_key_is() {
+        let now = Now::read();
+        let tickets = worker(&rotation(now), now);
+        let ticket = tickets.seal(b"session", &purpose("site"), now).expect("it is sealed");
+
+        let end = later(now, LIFETIME);
+        assert!(tickets.open(&ticket, &purpose("site"), later(now, TURN)).is_some());
+        assert!(tickets.open(&ticket, &purpose("site"), end).is_none());
+        let new = tickets.seal(b"session", &purpose("site"), end).expect("it is sealed");
+        assert!(tickets.open(&new, &purpose("site"), end).is_some());
+        // By the clock of another machine that is behind.
+        assert!(tickets.open(&new, &purpose("site"), now).is_some());
     }
 
     #[test]
     fn a_ticket_for_other_sites_or_other_authorities_is_none() {
-        let now = Instant::now();
-        let tickets = Tickets::own(now).expect("there is randomness");
+        let now = Now::read();
+        let tickets = own(now);
         let ticket = tickets.seal(b"session", &Purpose::of(["a", "b"]), now).expect("it is sealed");
 
         assert!(tickets.open(&ticket, &Purpose::of(["a", "b"]), now).is_some());
@@ -241,8 +286,8 @@ mod tests {
 
     #[test]
     fn what_is_no_ticket_or_was_changed_is_none() {
-        let now = Instant::now();
-        let tickets = Tickets::own(now).expect("there is randomness");
+        let now = Now::read();
+        let tickets = own(now);
         let ticket = tickets.seal(b"session", &purpose("site"), now).expect("it is sealed");
 
         for place in 0..ticket.len() {
@@ -255,8 +300,8 @@ mod tests {
 
     #[test]
     fn two_tickets_for_one_session_differ() {
-        let now = Instant::now();
-        let tickets = Tickets::own(now).expect("there is randomness");
+        let now = Now::read();
+        let tickets = own(now);
         let seal = || tickets.seal(b"session", &purpose("site"), now);
 
         assert_ne!(seal(), seal());
