@@ -180,12 +180,13 @@ def test_tracebacks_wait_for_no_reader(piped):
 
 
 def test_without_a_standard_error_what_is_said_is_lost(tmp_path):
-    place = tmp_path / "site.sock"
+    place, bound = tmp_path / "site.sock", tmp_path / "pid"
     command = [*ONIONSKIN, "serve", "applications.py:application", "--bind", f"unix:{place}"]
+    command += ["--pid-file", str(bound)]
     closed = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
     with subprocess.Popen(closed, cwd=HERE, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as server:
         try:
-            wait_until(place.exists)
+            wait_until(bound.exists)
             with Client(f"unix:{place}", PATIENCE) as client:
                 assert client.get("/complain").status == 200
                 assert client.get("/raises").status == 500
