@@ -93,6 +93,8 @@ def supervise(
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         return supervisor.run()
+    except _core.ConfigurationError as error:
+        raise placed(read(arguments), error) from None
     finally:
         signal.signal(signal.SIGINT, before)
 

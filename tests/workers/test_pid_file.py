@@ -31,6 +31,13 @@ def test_a_second_supervisor_starts_no_worker(site, serve, tmp_path):
     assert file.read_text() == f"{server.popen.pid}\n"
 
 
+def test_the_place_of_the_option_is_told(site, tmp_path):
+    (tmp_path / "site.pid").write_text(f"{os.getpid()}\n")
+    (tmp_path / "onion.toml").write_text('pid_file = "site.pid"\n')
+    told = start_in_vain(site).log
+    assert told.startswith(f"onionskin: onion.toml:1: pid_file: process {os.getpid()}, which")
+
+
 def test_a_start_that_fails_leaves_none(site, tmp_path):
     site.write("1", more="raise ValueError('broken on purpose')")
     start_in_vain(site, "--pid-file", "site.pid")
