@@ -219,6 +219,7 @@ def configured(parsed: argparse.Namespace) -> _core.Configuration:
 
 def run_serve(parsed: argparse.Namespace) -> int:
     """``onionskin serve``."""
+    have_standard_streams()
     outlive_early_signals()
     data = configured(parsed).data
     if INHERITED_BY in os.environ:
@@ -233,6 +234,18 @@ def run_serve(parsed: argparse.Namespace) -> int:
     handed, systemd = handed_over(data), told_by_systemd()
     graceful = serve_onion(build(data, find=load_or_tell), data, handed, systemd)
     return 0 if graceful else 1
+
+
+def have_standard_streams() -> None:
+    """Have no socket of ours take the number of a standard stream that was closed: lines would go there."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free.
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 (until the end)
 
 
 def outlive_early_signals() -> None:

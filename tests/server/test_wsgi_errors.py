@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -184,14 +185,17 @@ def test_without_a_standard_error_what_is_said_is_lost(tmp_path):
     command = [*ONIONSKIN, "serve", "applications.py:application", "--bind", f"unix:{place}"]
     command += ["--pid-file", str(bound)]
     closed = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
-    with subprocess.Popen(closed, cwd=HERE, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as server:
+    with subprocess.Popen(closed, cwd=HERE, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as server:
         try:
             wait_until(bound.exists)
+            # No socket has its number: what is said would go to a client.
+            assert str(Path(f"/proc/{server.pid}/fd/2").readlink()) == os.devnull
             with Client(f"unix:{place}", PATIENCE) as client:
                 assert client.get("/complain").status == 200
                 assert client.get("/raises").status == 500
             server.terminate()
-            assert server.wait(PATIENCE) == 0
+            assert server.communicate(timeout=PATIENCE) == (b"", None)
+            assert server.returncode == 0
         finally:
             server.kill()
 
