@@ -48,7 +48,7 @@ def described(status: dict[str, Any]) -> str:
             f"{told['pid']:>8}  {told['generation']:>10}  {'forks':8}  {age(server.get('age')):>6}"
             f"{size(server.get('memory')):>46}"
         )
-    amiss = what_is_amiss(status["workers"])
+    amiss = what_is_amiss(status.get("workers", []))
     return "\n".join([*lines, *([""] if amiss else []), *amiss])
 
 
