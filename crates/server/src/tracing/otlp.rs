@@ -4,7 +4,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::{Method, Version};
-use onion::hexadecimal;
+use onion::{Host, hexadecimal};
 use serde_json::{Value, json};
 
 use super::Ended;
@@ -67,17 +67,22 @@ fn attributes(ended: &Ended, method: Option<&Method>) -> Vec<Value> {
     let field = |value: &Option<http::HeaderValue>| -> Option<String> {
         value.as_ref().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
+    let host = field(&ended.span.host).and_then(|host| Host::parse(&host));
     let original = ended.method.as_ref().filter(|_| method.is_none()).map(ToString::to_string);
     let error = ended.cause.map(str::to_owned).or((ended.status >= 500).then(|| ended.status.to_string()));
     let known = [
         ("http.request.method_original", original),
-        ("server.address", field(&ended.span.host)),
+        ("server.address", host.as_ref().map(|host| host.name.trim_matches(['[', ']']).to_owned())),
         ("user_agent.original", field(&ended.span.agent)),
         ("client.address", ended.client.map(|client| client.to_string())),
         ("error.type", error),
         ("onionskin.request_id", ended.request_id.clone()),
     ];
     attributes.extend(known.iter().filter_map(|(key, value)| Some(text(key, value.as_deref()?))));
+    if let Some(host) = host {
+        let own = if ended.scheme == "https" { 443 } else { 80 };
+        attributes.push(number("server.port", host.port.unwrap_or(own).into()));
+    }
     let times = [("onionskin.time_to_first_byte", ended.first_byte), ("onionskin.queue_time", ended.queued)];
     attributes.extend(times.iter().filter_map(|(key, time)| Some(seconds(key, (*time)?))));
     attributes
