@@ -127,6 +127,21 @@ def test_a_worker_that_does_not_answer_delays_no_scraper_for_long(serve, place):
         os.kill(stopped, signal.SIGCONT)
 
 
+def test_connections_that_no_worker_accepts_are_told_of(serve, place):
+    server = serve("--metrics-bind", place, workers=1)
+    queue = f'listen_queue{{place="127.0.0.1:{server.port}"}}'
+    assert scrape(place)[queue] == 0
+    (worker,) = server.workers()
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        clients = [server.client() for _ in range(3)]
+        assert scrape(place)[queue] == 3
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    assert [client.get("/").status for client in clients] == [200] * 3
+    assert scrape(place)[queue] == 0
+
+
 def test_the_place_of_the_metrics_can_change_by_a_reload(site, serve, tmp_path):
     first, second = (f"unix:{tmp_path / name}" for name in ("first.sock", "second.sock"))
     (tmp_path / "onion.toml").write_text(f'metrics_bind = ["{first}"]\n')

@@ -18,7 +18,7 @@ use crate::connection::{Connection, Shared};
 use crate::handed::HandedSockets;
 use crate::health::{Health, Loaded};
 use crate::listen::{Listener, ListenerSocket, Manner, Speaks};
-use crate::metrics::{Incidents, Metrics, MetricsOnSite, Numbers, Others, Scraping};
+use crate::metrics::{Incidents, ListenQueues, Metrics, MetricsOnSite, Numbers, Others, Scraping};
 use crate::outbox::Flusher;
 use crate::prelude::{Prelude, Stream, end};
 use crate::redirect::Redirect;
@@ -200,6 +200,7 @@ impl Server {
             access_log: self.access_log.clone(),
             incidents: Arc::clone(&self.incidents),
             most: self.config.connections.number(),
+            queues: ListenQueues::of(&self.listeners),
             room: self.room.clone(),
         };
         Some(Arc::clone(self.metrics.get_or_insert_with(|| Arc::new(Metrics::new(others)))))

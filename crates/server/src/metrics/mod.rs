@@ -6,6 +6,7 @@
 mod exposition;
 mod histogram;
 mod incidents;
+mod listen_queue;
 mod on_site;
 mod page;
 mod path;
@@ -28,6 +29,7 @@ use crate::seeing::{AccessLog, End, Entry};
 use crate::supervisor::recycle::memory;
 use histogram::Histogram;
 pub(crate) use incidents::{Incident, Incidents};
+pub(crate) use listen_queue::ListenQueues;
 pub(crate) use on_site::MetricsOnSite;
 pub(crate) use page::{ASKING, Numbers, PATIENCE, Scraper};
 pub use path::MetricsPath;
@@ -63,6 +65,7 @@ pub(crate) struct Others {
     pub(crate) incidents: Arc<Incidents>,
     /// The most connections that there may be.
     pub(crate) most: usize,
+    pub(crate) queues: ListenQueues,
     /// Where responses are put aside.
     pub(crate) room: Room,
 }
@@ -136,7 +139,8 @@ impl Metrics {
 
     /// All that there is to tell of this process.
     pub(crate) fn told(&self) -> Told {
-        Told { since: self.since, numbers: self.snapshot(), workers: None }
+        let (numbers, queues) = (self.snapshot(), self.others.queues.lengths());
+        Told { since: self.since, numbers, queues, workers: None }
     }
 
     /// The numbers as they are now.

@@ -17,7 +17,7 @@ use super::places::Places;
 use super::recycle::Cause;
 use super::worker::{Stage, Worker};
 use crate::Config;
-use crate::metrics::{ASKING, Numbers, Scraper, Scraping, Snapshot, Told, WorkersTold};
+use crate::metrics::{ASKING, ListenQueues, Numbers, Scraper, Scraping, Snapshot, Told, WorkersTold};
 use crate::tls::Tls;
 
 /// What is known of the workers, and who asks.
@@ -151,6 +151,7 @@ impl Supervisor<'_> {
         let told = Told {
             since: self.measures.since,
             numbers: self.measured(),
+            queues: ListenQueues::of(self.places.all()).lengths(),
             workers: Some(self.told_of_workers()),
         };
         let text = told.to_string();
