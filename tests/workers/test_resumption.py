@@ -232,6 +232,26 @@ def test_the_session_of_a_client_with_a_certificate_is_resumed_as_long_as_its_au
     assert visitor.visit(server) is None
 
 
+@pytest.mark.parametrize("tls", ["tls1_2", "tls1_3"])
+def test_without_workers_a_session_is_resumed_as_long_as_the_clients_authority_is_the_same(
+    serve_by_tls, authority, tls
+):
+    clients = authority.folder / "clients.pem"
+    clients.write_bytes(authority.file.read_bytes())
+    server = serve_by_tls("--tls-client-ca", str(clients), workers=0)
+    visitor = Visitor(authority, tls, authority.pair("ann@example.org", stem="ann"))
+    assert not visitor.visit(server).resumed
+    server.signal(signal.SIGHUP)
+    server.wait_for_line("the certificates were read again")
+    assert visitor.visit(server).resumed
+    (authority.folder / "stranger").mkdir()
+    stranger = Authority(authority.folder / "stranger")
+    clients.write_bytes(authority.file.read_bytes() + stranger.file.read_bytes())
+    server.signal(signal.SIGHUP)
+    server.wait_for_line("the certificates were read again", count=2)
+    assert not visitor.visit(server).resumed
+
+
 def test_a_session_without_a_certificate_ends_where_one_is_required(site, serve_by_tls, authority, visitor):
     (site.folder / "onion.toml").write_text('tls_client_auth = "optional"\n')
     server = serve_by_tls("--tls-client-ca", str(authority.file))

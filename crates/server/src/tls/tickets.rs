@@ -90,7 +90,8 @@ impl Tickets {
     }
 
     fn seal(&self, session: &[u8], purpose: &Purpose, now: Now) -> Option<Vec<u8>> {
-        // By chance: a counter would tell how many there are, and would have to be shared.
+        // By chance: a counter would tell how many there are, and would have to be shared. Before two tickets of a key are
+        // as likely as 1 in 2^32 to have the same one, there are 2^32 of them: 200,000 a second for all of its turn.
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).ok()?;
         let keys = self.at(now.steady);
