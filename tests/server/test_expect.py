@@ -107,6 +107,21 @@ def test_a_body_over_the_limit_is_refused_without_continue(serve):
         assert client.is_ended()
 
 
+@pytest.mark.parametrize("writes", [False, True])
+def test_a_body_that_turns_out_too_long_is_answered_413_if_nobody_catches_the_exception(serve, writes):
+    server = serve("--max-body", "1KiB")
+    with server.client() as client:
+        if writes:  # From then on a call has a thread of its own.
+            assert client.get("/quick_write").status == 200
+        client.request("POST", "/reads?name=long", "Expect: 100-continue", "Transfer-Encoding: chunked")
+        assert client.head().status == 100
+        client.send(b"800\r\n" + b"x" * 0x800 + b"\r\n0\r\n\r\n")
+        assert client.response().status == 413
+        assert client.is_ended()
+    server.wait_for_line("event: raised OSError long")
+    assert "Traceback" not in server.log
+
+
 def test_an_unknown_expectation_is_answered_417(server):
     with server.client() as client:
         client.request("POST", "/reads", "Expect: 200-ok", body=b"x")

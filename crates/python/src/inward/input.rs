@@ -1,10 +1,12 @@
 //! `wsgi.input`: a request body as a Python file (PEP 3333, "Input and Error Streams").
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::{Buf, Bytes};
-use onion::{Body, BodyError, TemporaryFile};
+use http::StatusCode;
+use onion::{Body, BodyError, Response, TemporaryFile, plain};
+use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -40,8 +42,8 @@ impl Input {
     }
 
     /// A body that is still to come: it is asked for when it is first read.
-    pub(crate) fn live(body: Body) -> Self {
-        let reader = LiveBody { body, block: Bytes::new() };
+    pub(crate) fn live(body: Body, refusal: Refusal) -> Self {
+        let reader = LiveBody { body, block: Bytes::new(), refusal };
         Input { source: Mutex::new(Source::Slow(Box::new(BufReader::with_capacity(LIVE_BUFFER, reader)))) }
     }
 
@@ -126,10 +128,29 @@ impl Input {
     }
 }
 
+/// What is wrong with a body that the application reads while it comes: the status that the client gets, unless the
+/// application catches the exception and answers something else.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Refusal(Arc<OnceLock<StatusCode>>);
+
+impl Refusal {
+    /// The answer to a request whose application has ended with `error`, if that is what reading the body has raised.
+    pub(super) fn answer_to(&self, py: Python<'_>, error: &PyErr) -> Option<Response> {
+        let status = *self.0.get()?;
+        error.is_instance_of::<PyOSError>(py).then(|| refusal(status))
+    }
+}
+
+/// The answer to a request whose body cannot be taken.
+pub(super) fn refusal(status: StatusCode) -> Response {
+    plain(status, status.canonical_reason().unwrap_or("Refused"))
+}
+
 /// A body that is read from the connection as the application asks for it.
 struct LiveBody {
     body: Body,
     block: Bytes,
+    refusal: Refusal,
 }
 
 impl Read for LiveBody {
@@ -138,7 +159,10 @@ impl Read for LiveBody {
             match wait(self.body.next_block()) {
                 None => return Ok(0),
                 Some(Ok(block)) => self.block = block,
-                Some(Err(error)) => return Err(raised_as(error)),
+                Some(Err(error)) => {
+                    let _ = self.refusal.0.set(error.status());
+                    return Err(raised_as(error));
+                }
             }
         }
         let taken = self.block.len().min(buffer.len());

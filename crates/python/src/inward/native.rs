@@ -16,6 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use super::application::{no_server, raised};
+use super::input::{Refusal, refusal};
 use super::iterable::{Keeper, share};
 use super::{AppIterable, Environ, FileWrapper, Input, StartResponse, WsgiApplication, writing};
 use crate::log::Of;
@@ -48,7 +49,14 @@ pub(super) enum Arrived {
     Memory(Bytes),
     File(TemporaryFile),
     /// The client waits for `100 Continue`: the application may refuse without ever reading.
-    Live(Body),
+    Live(Body, Refusal),
+}
+
+impl Arrived {
+    /// What may turn out to be wrong with the body while the application reads it.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        if let Arrived::Live(_, refusal) = self { Some(refusal.clone()) } else { None }
+    }
 }
 
 /// Calls `application`.
@@ -63,7 +71,7 @@ pub(super) fn call(application: &WsgiApplication, mut request: Request) -> Answe
         let arrived = match body.take_bytes() {
             Some(bytes) if bytes.is_empty() => Arrived::Nothing,
             Some(bytes) => Arrived::Memory(bytes),
-            None if request.headers().contains_key(EXPECT) => Arrived::Live(body),
+            None if request.headers().contains_key(EXPECT) => Arrived::Live(body, Refusal::default()),
             // Boxed, so that the common request doesn't carry the room for it.
             None => match Box::pin(arrive(body, limits)).await {
                 Ok(arrived) => arrived,
@@ -84,7 +92,11 @@ pub(super) fn call(application: &WsgiApplication, mut request: Request) -> Answe
             if let (Some(notes), Some(wanted)) = (&notes, wanted) {
                 notes.set_interpreter(wanted.elapsed());
             }
+            let refusal = arrived.refusal();
             begin(py, application, &request, arrived, permit).unwrap_or_else(|error| {
+                if let Some(refused) = refusal.and_then(|refusal| refusal.answer_to(py, &error)) {
+                    return refused;
+                }
                 Of::request(&request).tell(py, "the application raised", &error);
                 raised(error, None)
             })
@@ -120,8 +132,7 @@ fn refuse(error: &BodyError) -> Response {
         let cause: &io::Error = cause;
         STORAGE.report(|| format!("a request body could not be stored: {cause}"));
     }
-    let status = error.status();
-    plain(status, status.canonical_reason().unwrap_or("Refused"))
+    refusal(error.status())
 }
 
 /// The call itself, and as much of the response as is ready.
@@ -169,7 +180,7 @@ pub(super) fn environ<'py>(
             Some((Bound::new(py, Input::file(file))?, Some(length)))
         }
 
-        Arrived::Live(body) => Some((Bound::new(py, Input::live(body))?, None)),
+        Arrived::Live(body, refusal) => Some((Bound::new(py, Input::live(body, refusal))?, None)),
     };
     server.environ.build(py, request, context, input)
 }
