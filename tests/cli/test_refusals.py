@@ -70,7 +70,7 @@ def test_a_taken_port_is_told(project):
         place = f"127.0.0.1:{taken.getsockname()[1]}"
         done = run("serve", "site_module", "--bind", place, cwd=project)
     assert done.returncode == 2
-    why = "another program listens there; stop it or choose another --bind"
+    why = "another program listens there; stop it or choose another place"
     assert done.stderr == f"onionskin: cannot listen on {place}: {why}\n"
 
 
@@ -86,13 +86,14 @@ def test_a_place_that_is_none_is_told(project, place):
 
 
 @pytest.mark.parametrize(
-    "place", ["192.0.2.1:0", "no-such-host.invalid:80", "unix:/no/such/directory/socket"]
+    "place", ["192.0.2.1:0", "no-such-host.invalid:80", "unix:/no/such/directory/socket", "unix:/"]
 )
 def test_a_place_that_cannot_be_listened_on_is_told(project, place):
     done = run("serve", "site_module", "--bind", place, cwd=project)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith(f"onionskin: cannot listen on {place}: ")
+    assert ";" in done.stderr  # behind it the way out
 
 
 @pytest.mark.smoke
@@ -102,6 +103,14 @@ def test_a_place_that_cannot_be_listened_on_is_told(project, place):
         ("--header-timeout", "soon"),
         ("--header-timeout", "-1s"),
         ("--header-timeout", "10 parsecs"),
+        ("--header-timeout", "0"),
+        ("--body-timeout", "0s"),
+        ("--write-timeout", "0"),
+        ("--tls-handshake-timeout", "0"),
+        ("--max-head", "0"),
+        ("--max-request-line", "0"),
+        ("--max-headers", "0"),
+        ("--http2-streams", "0"),
         ("--keep-alive", ""),
         ("--max-body", "large"),
         ("--max-body", "10TB"),

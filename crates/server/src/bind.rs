@@ -181,14 +181,31 @@ impl fmt::Display for BindError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let BindError { bind, source } = self;
         let way_out = match source.kind() {
-            io::ErrorKind::AddrInUse => "another program listens there; stop it or choose another --bind",
+            io::ErrorKind::AddrInUse => "another program listens there; stop it or choose another place",
             io::ErrorKind::PermissionDenied => {
                 "not permitted to this user; choose a port above 1023 or another path"
             }
             io::ErrorKind::AddrNotAvailable => "this machine has no such address; choose one of its own",
-            _ => return write!(formatter, "cannot listen on {bind}: {source}"),
+            io::ErrorKind::AlreadyExists => {
+                "there is a file that is no socket; choose another path, or remove it"
+            }
+            io::ErrorKind::NotFound => "there is no such folder; make it, or choose another path",
+            _ => return write!(formatter, "cannot listen on {bind}: {source}{}", self.what_else()),
         };
         write!(formatter, "cannot listen on {bind}: {way_out}")
+    }
+}
+
+impl BindError {
+    /// What to do about that of which only the system knows what it is.
+    fn what_else(&self) -> &'static str {
+        match self.bind {
+            // Ours, which say it themselves.
+            _ if self.source.kind() == io::ErrorKind::Other => "",
+            Bind::Handed(..) => "",
+            Bind::Unix(_) => "; choose another path",
+            _ => "; give an address of this machine, such as 127.0.0.1, or its name",
+        }
     }
 }
 

@@ -204,14 +204,10 @@ fn open_address(address: SocketAddr, manner: &Manner, speaks: Speaks) -> io::Res
 
 fn open_unix(path: &Path, manner: &Manner) -> io::Result<Listener> {
     let (address, is_abstract) = unix_address(path)?;
-    let is_socket = path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket());
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    if is_socket && !is_abstract {
-        // Left behind by a server that did not stop cleanly, or still in use?
-        match socket.connect(&address) {
-            Ok(()) => return Err(io::ErrorKind::AddrInUse.into()),
-            Err(_) => std::fs::remove_file(path)?,
-        }
+    socket.set_nonblocking(true)?;
+    if !is_abstract {
+        clear_away(path, &address)?;
     }
     socket.bind(&address)?;
     if let (Some(mode), false) = (manner.mode.0, is_abstract) {
@@ -231,8 +227,25 @@ fn open_unix(path: &Path, manner: &Manner) -> io::Result<Listener> {
     };
     let file = if is_abstract { None } else { Some(identified()?) };
     socket.listen(manner.backlog.into())?;
-    socket.set_nonblocking(true)?;
     Ok(Listener { socket: ListenerSocket::Unix(socket.into()), file, speaks: Speaks::Http })
+}
+
+/// Removes a socket's file that a server has left behind which did not stop cleanly. What somebody still listens on stays,
+/// and so does what is no socket.
+fn clear_away(path: &Path, address: &SockAddr) -> io::Result<()> {
+    let Ok(metadata) = path.symlink_metadata() else { return Ok(()) };
+    if !metadata.file_type().is_socket() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let asking = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // Who has no time to accept must not hold this up: that is an answer, too.
+    asking.set_nonblocking(true)?;
+    match asking.connect(address) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
+        _ => Err(io::ErrorKind::AddrInUse.into()),
+    }
 }
 
 /// The address of a Unix socket, and whether it is an abstract one: `@name` stands for a zero byte and the name.
@@ -271,6 +284,32 @@ mod tests {
 
         assert_eq!(listener[0].bound(), place);
         assert!(open(&place).expect_err("taken").to_string().contains("another program"));
+    }
+
+    #[test]
+    fn what_is_there_already_is_removed_only_if_it_is_a_socket_that_nobody_has() {
+        use std::os::unix::net::{UnixDatagram, UnixListener};
+
+        let folder = std::env::temp_dir().join(format!("onionskin-listen-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let refused = |name: &str| open(&Bind::Unix(folder.join(name))).expect_err("taken").to_string();
+        std::fs::write(folder.join("file"), "precious").expect("a file");
+        let _datagrams = UnixDatagram::bind(folder.join("datagrams")).expect("a free path");
+        let busy = UnixListener::bind(folder.join("busy")).expect("a free path");
+        SockRef::from(&busy).listen(0).expect("a shorter queue");
+        let _waits = std::os::unix::net::UnixStream::connect(folder.join("busy")).expect("a place in it");
+        drop(UnixListener::bind(folder.join("left")).expect("a free path"));
+
+        assert!(refused("file").contains("a file that is no socket"));
+        assert!(refused("").contains("a file that is no socket"));
+        assert!(refused("datagrams").contains("another program"));
+        assert!(refused("busy").contains("another program"));
+        assert!(refused("missing/socket").contains("no such folder; make it"));
+        assert!(refused(&"x".repeat(200)).ends_with("; choose another path"));
+        assert!(open(&Bind::Unix(folder.join("left"))).is_ok());
+        assert_eq!(std::fs::read(folder.join("file")).expect("still there"), b"precious");
+
+        std::fs::remove_dir_all(&folder).expect("a folder of ours");
     }
 
     #[test]
