@@ -48,7 +48,7 @@ def diagram(app: Any, bound: Sequence[str], threads: int, workers: int = 0) -> s
         /blog (blog.app)
         (mysite.wsgi.application)))
     """
-    whole = ("unix:", "https:")
+    whole = ("unix:", "https:", "redirect:")
     places = ", ".join(place if place.startswith(whole) else f"http://{place}" for place in bound)
     calls = "1 thread" if threads == 1 else f"{threads} threads"
     if workers:

@@ -138,7 +138,7 @@ class Server(Process):
         except BaseException:
             self.kill()
             raise
-        self.places = re.findall(r"https?://\S+?(?=,)|unix:[^,]+(?=,)", announced)
+        self.places = re.findall(r"(?:https?|redirect)://\S+?(?=,)|unix:[^,]+(?=,)", announced)
 
     @property
     def port(self) -> int:

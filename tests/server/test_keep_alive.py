@@ -32,6 +32,12 @@ def test_a_request_that_comes_byte_by_byte_is_served(server):
         assert client.response().body.startswith(b"2 2 ")
 
 
+def test_without_keep_alive_each_answer_says_that_it_is_the_last(serve):
+    with serve("--keep-alive", "0").client() as client:
+        assert client.get("/hello").header("Connection") == "close"
+        assert client.is_ended()
+
+
 def test_connection_close_is_granted(server):
     with server.client() as client:
         assert client.get("/hello", "Connection: close").header("Connection") == "close"

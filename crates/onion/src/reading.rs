@@ -105,6 +105,7 @@ fn wanted(schema: Option<&Value>) -> String {
     }
     let kind = match (part("type").and_then(Value::as_str), part("minimum"), part("maximum")) {
         (Some("integer"), Some(least), Some(most)) => format!("an integer from {least} to {most}"),
+        (Some("integer"), Some(least), None) => format!("an integer from {least} on"),
         (Some("integer"), ..) => "an integer".to_owned(),
         (Some("number"), Some(least), Some(most)) => format!("a number from {least} to {most}"),
         (Some("number"), ..) => "a number".to_owned(),

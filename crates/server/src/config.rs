@@ -72,21 +72,28 @@ pub struct Config {
     /// How long in-flight requests may take to finish after SIGTERM or SIGINT.
     pub graceful_timeout: Span,
     /// How long a client may take to send a request head, from the connection's or the head's first byte.
+    #[serde(deserialize_with = "some_time")]
     pub header_timeout: Span,
-    /// How long an idle connection is kept for a further request.
+    /// How long an idle connection is kept for a further request; with 0, each answer is its connection's last.
     pub keep_alive: Span,
     /// How long a client may pause while it sends a request body.
+    #[serde(deserialize_with = "some_time")]
     pub body_timeout: Span,
     /// How many bytes a second a client must send of a request body: every one earns it time beyond the body timeout.
     /// 0 is no such bound.
     pub body_min_rate: Size,
     /// How long a client may pause while it takes a response.
+    #[serde(deserialize_with = "some_time")]
     pub write_timeout: Span,
     /// The longest request line; a longer one is answered 414.
+    #[serde(deserialize_with = "some_bytes")]
     pub max_request_line: Size,
     /// The largest request head; a larger one is answered 431.
+    #[serde(deserialize_with = "some_bytes")]
     pub max_head: Size,
     /// The most header fields in a request; more are answered 431.
+    #[serde(deserialize_with = "at_least_one")]
+    #[schemars(range(min = 1))]
     pub max_headers: u16,
     /// The largest request body; a larger one is answered 413.
     pub max_body: Size,
@@ -161,10 +168,13 @@ pub struct Config {
     /// several, the first seals tickets, and all of them open what they have sealed. Without one, the keys are made here.
     pub tls_ticket_key: Vec<PathBuf>,
     /// How long a client may take for the TLS handshake, from when it was accepted.
+    #[serde(deserialize_with = "some_time")]
     pub tls_handshake_timeout: Span,
     /// Whether HTTP/2 is spoken: where TLS settles on it, and without TLS by prior knowledge.
     pub http2: bool,
     /// How many requests a client may have open at once on a connection of HTTP/2.
+    #[serde(deserialize_with = "at_least_one")]
+    #[schemars(range(min = 1))]
     pub http2_streams: u32,
     /// How many requests more a client may take back than it lets be answered, until its connection is closed.
     pub http2_resets: u32,
@@ -302,6 +312,26 @@ fn threads<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> 
     let threads = u16::deserialize(deserializer)?;
     let fits = (1..=1024).contains(&threads);
     fits.then_some(threads).ok_or_else(|| D::Error::custom("out of range")) // what fits is told by the schema
+}
+
+/// What no request could fit into is refused: it is not what other servers take a 0 for, no bound at all.
+fn at_least_one<'de, D: Deserializer<'de>, N: Deserialize<'de> + Default + PartialEq>(
+    deserializer: D,
+) -> Result<N, D::Error> {
+    let number = N::deserialize(deserializer)?;
+    if number == N::default() { Err(D::Error::custom("out of range")) } else { Ok(number) }
+}
+
+fn some_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
+    let size = Size::deserialize(deserializer)?;
+    let refused = || D::Error::custom("a size of 0 leaves none; write 8KiB or 64KiB");
+    if size.0 == 0 { Err(refused()) } else { Ok(size) }
+}
+
+fn some_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+    let span = Span::deserialize(deserializer)?;
+    let refused = || D::Error::custom("a time of 0 leaves none; write 30s or 5m");
+    if span.0.is_zero() { Err(refused()) } else { Ok(span) }
 }
 
 fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {

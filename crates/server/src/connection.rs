@@ -322,7 +322,10 @@ impl Connection {
         let asked = Asked {
             method: head.method.clone(),
             version: head.version,
-            keep_alive: head.keep_alive && !self.shared.once && !self.shared.stop.is_stopping(),
+            keep_alive: head.keep_alive
+                && !self.shared.once
+                && !self.shared.config.keep_alive.0.is_zero()
+                && !self.shared.stop.is_stopping(),
         };
         let mut request = Request::new(body);
         *request.method_mut() = head.method;
