@@ -70,6 +70,41 @@ def test_a_response_that_goes_on_shows_it_too(serve, tmp_path):
     assert all(line.startswith(f"(request {id}) event: ") for line in lines)
 
 
+INSIDE = """
+from onionskin import RequestId
+
+def application(environ, start_response):
+    print("a complaint", file=environ["wsgi.errors"])
+    start_response("200 OK", [])
+    return []
+
+inside = RequestId()(application)
+
+def middleware(environ, start_response):
+    return inside(environ, start_response)
+"""
+
+
+def test_the_id_may_come_from_a_layer_behind_middleware_of_python(serve, tmp_path):
+    (tmp_path / "site_of_test.py").write_text(INSIDE)
+    log = tmp_path / "error.log"
+    server = serve("--error-log", str(log), target="site_of_test.py:middleware", cwd=tmp_path)
+    with server.client() as client:
+        id = client.get("/").header("X-Request-Id")
+    assert written(log, "a complaint") == f"(request {id}) a complaint"
+    outer = serve(
+        "--error-log",
+        str(log),
+        "--layer",
+        "request_id:header=x-outer",
+        target="site_of_test.py:middleware",
+        cwd=tmp_path,
+    )
+    with outer.client() as client:
+        id = client.get("/").header("X-Outer")
+    assert written(log, id) == f"(request {id}) a complaint"
+
+
 def test_where_requests_are_traced_a_line_shows_the_trace(serve, tmp_path):
     log = tmp_path / "error.log"
     server = serve("--error-log", str(log), "--otlp-endpoint", "http://127.0.0.1:9")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use crate::{Notes, Request, RequestExt, Value};
+use crate::{Context, Notes, Request, RequestExt, Value};
 
 /// The ids of one request, as far as it has any.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +29,11 @@ pub struct Told {
 impl Ids {
     /// Those that layers, or the server's own tracing, have given `request` so far.
     pub fn of(request: &Request) -> Self {
-        let Some(context) = request.context() else { return Ids::None };
+        request.context().map(Ids::told_in).unwrap_or_default()
+    }
+
+    /// The same, by the request's context.
+    pub fn told_in(context: &Context) -> Self {
         if let Some(notes) = &context.notes {
             return Ids::Noted(Arc::clone(notes));
         }

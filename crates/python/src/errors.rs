@@ -9,6 +9,7 @@ use std::thread::{self, ThreadId};
 
 use onion::Ids;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 /// The stream (PEP 3333, "Input and Error Streams").
 #[pyclass(name = "ErrorStream", frozen, module = "onionskin._core")]
@@ -63,6 +64,19 @@ impl ErrorStream {
     /// That of the request with these ids.
     pub(crate) fn of(ids: Ids) -> Self {
         ErrorStream { ids: Some(ids), begun: Mutex::default() }
+    }
+
+    /// Puts one for the request with these ids into `environ`, where there is one that has none: they were given by a
+    /// layer within the application.
+    pub(crate) fn mark(environ: &Bound<'_, PyDict>, ids: Ids) -> PyResult<()> {
+        let errors = environ.get_item("wsgi.errors")?;
+        let is_without = |errors: &Bound<'_, PyAny>| {
+            errors.cast_exact::<ErrorStream>().is_ok_and(|errors| errors.get().ids.is_none())
+        };
+        if !ids.is_empty() && errors.as_ref().is_some_and(is_without) {
+            environ.set_item("wsgi.errors", Bound::new(environ.py(), ErrorStream::of(ids))?)?;
+        }
+        Ok(())
     }
 
     fn add(&self, text: &str) {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
-use onion::{Body, Connection, Context, Request, Response, Spooled, give_way, plain, spool};
+use onion::{Body, Connection, Context, Ids, Request, Response, Spooled, give_way, plain, spool};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -16,6 +16,7 @@ use super::iterable::{CloseFault, Keeper};
 use super::templates::set_connection;
 use super::{AppIterable, Input, StartResponse, WsgiApplication};
 use crate::changes::HeaderChanges;
+use crate::errors::ErrorStream;
 use crate::log::Of;
 use crate::outward::{OuterInput, SPOOL};
 use crate::strings::{key_of, latin1};
@@ -150,6 +151,9 @@ impl Before {
         for (key, value) in &context.told {
             set_told(environ, key, value)?;
         }
-        Ok(())
+        if context.told.is_empty() {
+            return Ok(());
+        }
+        ErrorStream::mark(environ, Ids::told_in(context))
     }
 }
