@@ -155,7 +155,7 @@ def test_a_reload_imports_the_new_application(site, preload, workers, fork_serve
 
 
 def test_a_request_of_the_old_generation_outlives_its_fork_server(site, preload, fork_server):
-    server = preload("--max-lifetime", "0s")
+    server = preload()
     forks = fork_server()
     site.write("2", more=IMPORTED)
     with server.client() as client:
