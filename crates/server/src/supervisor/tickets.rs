@@ -70,13 +70,48 @@ impl Supervisor<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::io::Write;
+    use std::task::{Context, Waker};
     use std::time::Duration;
 
+    use super::super::channel::Channel;
+    use super::super::plan::Plan;
     use super::*;
+    use crate::HandedSockets;
 
     fn rotation(now: Instant) -> Rotation {
         Rotation::begin(now).expect("there is randomness")
+    }
+
+    #[tokio::test]
+    async fn a_turn_is_told_to_the_workers_that_serve() {
+        let now = Instant::now();
+        let bind = vec!["https://127.0.0.1:0".parse().expect("a place")];
+        let config = Config { bind, ..Config::default() };
+        let plan = Plan { command: Vec::new(), directory: None, files: Vec::new(), config };
+        let source = Box::new(|| Err("there is none".to_owned()));
+        let supervisor = Supervisor::bind(plan, source, HandedSockets::default());
+        let mut supervisor = supervisor.expect("there is a port");
+        let mut ends = [Stage::Serving, Stage::Booting].map(|stage| {
+            let (ours, theirs) = UnixStream::pair().expect("a pair");
+            let pid = u32::MAX - stage as u32;
+            let mut worker = Worker::booting(pid, Channel::new(ours).expect("a runtime"), 1, now);
+            worker.stage = stage;
+            supervisor.workers.insert(pid, worker);
+            Channel::new(theirs).expect("a runtime")
+        });
+        let due = supervisor.tickets.as_ref().expect("there is randomness").due();
+
+        supervisor.turn_tickets(now);
+        supervisor.turn_tickets(due);
+        let told = poll_fn(|context| ends[0].poll_receive(context)).await;
+        let keys = supervisor.tickets.as_ref().map(Rotation::keys);
+        assert_eq!(told, keys.map(|keys| ToWorker::Tickets { keys }));
+        let mut context = Context::from_waker(Waker::noop());
+        for end in &mut ends {
+            assert!(end.poll_receive::<ToWorker>(&mut context).is_pending());
+        }
     }
 
     #[test]
