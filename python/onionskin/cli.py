@@ -13,6 +13,7 @@ import sys
 from onionskin import _core
 from onionskin.building import build
 from onionskin.configuration import INHERITED_BY, UPGRADED_BY, read, server_options
+from onionskin.flags import add_configuration_options, one_line
 from onionskin.handed import handed_over
 from onionskin.serving import serve_onion
 from onionskin.systemd import told_by_systemd
@@ -141,72 +142,6 @@ def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     listing.add_argument("name", nargs="?", metavar="NAME", help="the layer to show")
     listing.set_defaults(run=run_layers)
     return top
-
-
-def add_configuration_options(command: argparse.ArgumentParser) -> None:
-    """What says what is to be served, and how; the server's options come from their declaration."""
-    command.add_argument(
-        "application",
-        nargs="?",
-        help="pkg.module:app, pkg.module, path/file.py:app, or pkg:create_app() (default: that of the file)",
-        metavar="APPLICATION",
-    )
-    file = command.add_mutually_exclusive_group()
-    file.add_argument(
-        "--config",
-        metavar="FILE",
-        help="the configuration (default: onion.toml, or [tool.onionskin] in pyproject.toml, if one is here)",
-    )
-    file.add_argument(
-        "--no-config",
-        dest="config",
-        action="store_const",
-        const=False,
-        help="do without a file, and without ONIONSKIN_... variables",
-    )
-    command.add_argument(
-        "--layer",
-        action="append",
-        metavar="NAME:OPTION=VALUE,...",
-        help="put a layer around the application; repeatable, the outermost first",
-    )
-    schema = _core.server_options()
-    for name, option in schema["properties"].items():
-        add_server_option(command, name, option)
-
-
-def add_server_option(command: argparse.ArgumentParser, name: str, option: dict[str, Any]) -> None:
-    """One option of the server's declaration as a flag. Its value stays text: the declaration reads it."""
-    default = option.get("default")
-    repeatable = isinstance(default, list)
-    shown = ", ".join(map(str, as_list(default))) or "none"
-    meaning = lower_first(one_line(option["description"])).rstrip(".").replace("%", "%%")
-    help_text = f"{meaning} (default: {shown})"
-    flag = "--" + name.replace("_", "-")
-    if repeatable:
-        command.add_argument(flag, action="append", metavar=metavar(option), help=help_text + "; repeatable")
-    elif option.get("type") == "boolean":
-        command.add_argument(flag, action=argparse.BooleanOptionalAction, help=help_text)
-    else:
-        command.add_argument(flag, metavar=metavar(option), help=help_text)
-
-
-def as_list(default: Any) -> list[Any]:
-    """An option's default in a list, as it is written."""
-    if isinstance(default, bool):
-        return ["yes" if default else "no"]
-    return default if isinstance(default, list) else [] if default is None else [default]
-
-
-def metavar(option: dict[str, Any]) -> str:
-    """What stands for an option's value in the help."""
-    described = option.get("items") or option
-    kinds = described.get("type")
-    if "integer" in ([kinds] if isinstance(kinds, str) else kinds or []):
-        return "N"
-    choices = [described, *described.get("anyOf", [])]
-    referred = next((choice["$ref"].rpartition("/")[2] for choice in choices if "$ref" in choice), "")
-    return {"Bind": "PLACE", "Span": "TIME", "Size": "SIZE"}.get(referred, "VALUE")
 
 
 def configured(parsed: argparse.Namespace) -> _core.Configuration:
@@ -400,13 +335,3 @@ def describe(declaration: dict[str, Any]) -> str:
         lines.append(f"  {name} ({default})")
         lines.append(f"      {one_line(option.get('description', ''))}")
     return "\n".join(lines)
-
-
-def one_line(text: str) -> str:
-    """A description without its line breaks."""
-    return " ".join(text.split())
-
-
-def lower_first(text: str) -> str:
-    """A sentence as part of a line."""
-    return text[:1].lower() + text[1:]
