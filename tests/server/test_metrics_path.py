@@ -81,6 +81,27 @@ def test_the_numbers_are_told_over_unix_sockets(serve: Serve, tmp_path: Path) ->
     assert scrape(place, PATH)["connections_total"] == 1
 
 
+@pytest.mark.parametrize("way", ["with its head", "after it", "chunked", "http/2"])
+def test_the_bodies_of_requests_are_measured(serve: Serve, way: str) -> None:
+    server = serve(*ON)
+    size, head = 3000, b"POST /echo HTTP/1.1\r\nHost: a\r\n"
+    if way == "http/2":
+        with RawClient(server.port) as speaking:
+            assert speaking.response(speaking.request("/echo", body=b"x" * size))[0] == 200
+    with server.client() as client:
+        if way == "with its head":
+            client.request("POST", "/echo", body=b"x" * size)
+        elif way == "after it":
+            client.request("POST", "/echo", f"Content-Length: {size}")
+            client.send(b"x" * 1000)
+            client.send(b"x" * 2000)
+        elif way == "chunked":
+            client.send(head + b"Transfer-Encoding: chunked\r\n\r\nbb8\r\n" + b"x" * size + b"\r\n0\r\n\r\n")
+        if way != "http/2":
+            assert client.response().status == 200
+    wait_until(lambda: scrape(server.places[0], PATH)["request_body_bytes_sum"] == size)
+
+
 def test_the_numbers_are_told_over_http2(serve: Serve) -> None:
     with RawClient(serve(*ON).port) as client:
         status, body = client.response(client.request(PATH))

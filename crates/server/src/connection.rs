@@ -357,6 +357,9 @@ impl Connection {
             && let Ok(Decoded::Data(bytes)) = decoder.decode(&mut reader.buffer)
         {
             self.reader = Some(reader);
+            if let Some(meter) = self.exchange.meter() {
+                meter.receive(bytes.len());
+            }
             return Ok(bytes.into());
         }
         if head.expect_continue && reader.buffer.is_empty() {

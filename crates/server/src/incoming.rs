@@ -226,6 +226,9 @@ impl Incoming {
                 Ok(Decoded::NeedMore) => {}
                 Ok(Decoded::Data(block)) => {
                     self.received += block.len() as u64;
+                    if let Some(meter) = &self.exchange.meter {
+                        meter.receive(block.len());
+                    }
                     if self.received > self.limit {
                         return Poll::Ready(Err(BodyError::TooLarge(self.limit)));
                     }

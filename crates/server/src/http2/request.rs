@@ -17,6 +17,7 @@ use onion::{Body, BodyError, Context, Request, poll_give_way};
 use crate::Config;
 use crate::deadline::Deadline;
 use crate::pace::Pace;
+use crate::seeing::Meter;
 
 /// A request whose context is not in it yet.
 pub(super) struct Head {
@@ -30,6 +31,7 @@ pub(super) fn request(
     incoming: Incoming,
     config: &Config,
     facts: &Arc<onion::Connection>,
+    meter: Option<&Arc<Meter>>,
 ) -> Result<Head, Rejection> {
     let target = parts
         .uri
@@ -52,7 +54,7 @@ pub(super) fn request(
     if let Some(secured) = &facts.secured {
         secured.dress(&mut headers);
     }
-    let mut request = Request::new(body(incoming, config, &headers)?);
+    let mut request = Request::new(body(incoming, config, &headers, meter.cloned())?);
     *request.uri_mut() =
         Uri::from_maybe_shared(target.clone()).map_err(|_| Rejection::new(BAD, "malformed path"))?;
     *request.method_mut() = parts.method;
@@ -129,7 +131,12 @@ fn leave_out_underscores(headers: &mut HeaderMap) {
     }
 }
 
-fn body(incoming: Incoming, config: &Config, headers: &HeaderMap) -> Result<Body, Rejection> {
+fn body(
+    incoming: Incoming,
+    config: &Config,
+    headers: &HeaderMap,
+    meter: Option<Arc<Meter>>,
+) -> Result<Body, Rejection> {
     if incoming.is_end_stream() {
         let length = headers.get(CONTENT_LENGTH).and_then(|length| parts::content_length(length.as_bytes()));
         return match length {
@@ -139,6 +146,7 @@ fn body(incoming: Incoming, config: &Config, headers: &HeaderMap) -> Result<Body
     }
     Ok(Body::stream(Upload {
         incoming,
+        meter,
         received: 0,
         limit: config.max_body.0,
         pace: Pace::new(config.body_timeout.0, config.body_min_rate.0),
@@ -150,6 +158,8 @@ fn body(incoming: Incoming, config: &Config, headers: &HeaderMap) -> Result<Body
 /// A request body on its way in. The client may send more as far as this was read.
 struct Upload {
     incoming: Incoming,
+    /// Where somebody looks on.
+    meter: Option<Arc<Meter>>,
     received: u64,
     limit: u64,
     pace: Pace,
@@ -184,7 +194,11 @@ impl http_body::Body for Upload {
             Some(Err(error)) => Some(Err(fault(&error))),
             Some(Ok(frame)) => {
                 self.has_given_way = false;
-                self.received += frame.data_ref().map_or(0, Bytes::len) as u64;
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                self.received += length as u64;
+                if let Some(meter) = &self.meter {
+                    meter.receive(length);
+                }
                 if self.received > self.limit {
                     return Poll::Ready(Some(Err(BodyError::TooLarge(self.limit))));
                 }

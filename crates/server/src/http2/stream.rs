@@ -204,7 +204,8 @@ impl Course {
         let (mut parts, body) = asked.into_parts();
         let method = parts.method.clone();
         self.enter(&mut parts, facts);
-        let given = match request(parts, body, &self.stream.shared.config, facts) {
+        let meter = self.entry.as_ref().map(|entry| &entry.meter);
+        let given = match request(parts, body, &self.stream.shared.config, facts, meter) {
             Err(rejection) => {
                 let mut refusal: Response = plain(rejection.status, rejection.reason);
                 *refusal.body_mut() = format!("{}\n", rejection.reason).into();

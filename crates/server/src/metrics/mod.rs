@@ -53,6 +53,7 @@ pub struct Metrics {
     queued: Histogram,
     interpreter: Histogram,
     size: Histogram,
+    received: Histogram,
     since: SystemTime,
     others: Others,
 }
@@ -105,6 +106,7 @@ impl Metrics {
             queued: Histogram::new(WAITS),
             interpreter: Histogram::new(WAITS),
             size: Histogram::new(SIZES),
+            received: Histogram::new(SIZES),
             since: SystemTime::now(),
             others,
         }
@@ -125,6 +127,7 @@ impl Metrics {
         }
         self.sent.fetch_add(entry.meter.sent(), Relaxed);
         self.size.add(entry.meter.body());
+        self.received.add(entry.meter.received());
         self.duration.add_time(duration);
         if let Some(first) = entry.first_byte() {
             self.first_byte.add_time(first);
@@ -186,6 +189,7 @@ impl Metrics {
             queued: self.queued.buckets(),
             interpreter: self.interpreter.buckets(),
             size: self.size.buckets(),
+            received: self.received.buckets(),
         }
     }
 }

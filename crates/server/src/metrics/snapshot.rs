@@ -60,6 +60,8 @@ pub struct Snapshot {
     pub interpreter: Buckets,
     /// The bytes of responses' bodies.
     pub size: Buckets,
+    /// The bytes of requests' bodies.
+    pub received: Buckets,
 }
 
 /// How often values fell into each of some ranges.
@@ -125,6 +127,7 @@ impl AddAssign<&Snapshot> for Snapshot {
         self.queued += &other.queued;
         self.interpreter += &other.interpreter;
         self.size += &other.size;
+        self.received += &other.received;
     }
 }
 
@@ -217,6 +220,8 @@ impl fmt::Display for Snapshot {
             &self.interpreter,
             seconds,
         )?;
+        let help = "The bytes of requests' bodies that were read.";
+        out.histogram("request_body_bytes", help, &self.received, 1.0)?;
         out.histogram("response_body_bytes", "The bytes of responses' bodies.", &self.size, 1.0)
     }
 }

@@ -9,6 +9,8 @@ use http::StatusCode;
 #[derive(Debug)]
 pub(crate) struct Meter {
     base: Instant,
+    /// Of the request's body, without its framing.
+    received: AtomicU64,
     sent: AtomicU64,
     /// How much was sent when the body began: interim responses, and the head.
     head: AtomicU64,
@@ -22,6 +24,7 @@ impl Meter {
     pub(crate) fn new() -> Self {
         Meter {
             base: Instant::now(),
+            received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             head: AtomicU64::new(0),
             first: AtomicU64::new(0),
@@ -31,10 +34,16 @@ impl Meter {
 
     /// Begins with a further request.
     pub(crate) fn begin(&self) {
+        self.received.store(0, Relaxed);
         self.sent.store(0, Relaxed);
         self.head.store(0, Relaxed);
         self.first.store(0, Relaxed);
         self.status.store(0, Relaxed);
+    }
+
+    /// So many bytes of the request's body were read.
+    pub(crate) fn receive(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Relaxed);
     }
 
     /// An answer begins, whose head has so many bytes.
@@ -63,6 +72,11 @@ impl Meter {
         (first != 0).then(|| self.base + Duration::from_nanos(first))
     }
 
+    /// What was read of the request's body.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Relaxed)
+    }
+
     /// All bytes, heads included.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Relaxed)
@@ -82,6 +96,7 @@ mod tests {
     fn heads_and_interim_responses_are_no_part_of_the_body() {
         let meter = Meter::new();
         meter.begin();
+        meter.receive(7);
         meter.count(25);
         assert_eq!(meter.first(), None);
         meter.answer(StatusCode::OK, 100);
@@ -90,8 +105,10 @@ mod tests {
         meter.count(53);
         assert_eq!((meter.sent(), meter.body()), (138, 13));
         assert!(meter.first().is_some());
+        assert_eq!(meter.received(), 7);
 
         meter.begin();
+        assert_eq!(meter.received(), 0);
         assert_eq!((meter.sent(), meter.status(), meter.first()), (0, None, None));
     }
 }

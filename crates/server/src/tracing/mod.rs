@@ -64,6 +64,7 @@ pub(crate) struct Ended {
     client: Option<std::net::IpAddr>,
     status: u16,
     sent: u64,
+    received: u64,
     cause: Option<&'static str>,
     request_id: Option<String>,
 }
@@ -132,6 +133,7 @@ impl Tracer {
             client: entry.facts.peer.address,
             status: entry.status().as_u16(),
             sent: entry.meter.body(),
+            received: entry.meter.received(),
             cause: entry.end.cause(),
             request_id: entry.notes.request_id().map(str::to_owned),
         });

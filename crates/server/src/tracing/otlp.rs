@@ -62,6 +62,7 @@ fn attributes(ended: &Ended, method: Option<&Method>) -> Vec<Value> {
         text("network.protocol.name", "http"),
         text("network.protocol.version", version(ended.version)),
         number("http.response.status_code", ended.status.into()),
+        number("http.request.body.size", ended.received),
         number("http.response.body.size", ended.sent),
     ];
     let field = |value: &Option<http::HeaderValue>| -> Option<String> {
