@@ -22,7 +22,7 @@ from onionskin.target import load
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+    from typing import Any, NoReturn
 
     from _typeshed.wsgi import WSGIApplication
 
@@ -37,10 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser(arguments).parse_args(arguments)
     parsed.arguments = list(arguments)
     try:
-        return int(parsed.run(parsed))
+        status = int(parsed.run(parsed))
+        if parsed.run is not run_serve:
+            sys.stdout.flush()
+        return status
     except _core.BootError as error:
         print(f"onionskin: {error}\n{error.details}".rstrip(), file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # Who reads what is told has read enough, as `head` does. The rest is not to be written at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (_core.ConfigurationError, OSError) as error:
         print(f"onionskin: {error}", file=sys.stderr)
         if UPGRADED_BY in os.environ:
@@ -62,6 +69,10 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=Help, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Say in one line what is wrong; all options with it would push that out of sight."""
+        self.exit(2, f"onionskin: {message}; see {self.prog} --help\n")
 
 
 def terminal_columns() -> int:

@@ -10,6 +10,8 @@ import socket
 import time
 from typing import Any
 
+PATIENCE = 10  # in seconds, for what a supervisor only has to look up
+
 
 def ask(path: str, what: str) -> dict[str, Any]:
     """Ask the server whose control socket is at ``path``, and wait for its answer.
@@ -18,16 +20,31 @@ def ask(path: str, what: str) -> dict[str, Any]:
         OSError: No server answers there.
     """
     with socket.socket(socket.AF_UNIX) as connection:
+        if what == "status":
+            # A reload, or an upgrade, takes as long as its workers need to become ready.
+            connection.settimeout(PATIENCE)
         try:
             connection.connect(path)
             connection.sendall(json.dumps({"ask": what}).encode() + b"\n")
             with connection.makefile("rb") as answers:
                 line = answers.readline()
+        except TimeoutError:
+            raise OSError(f"the server at {path} did not answer within {PATIENCE}s") from None
         except OSError as error:
             raise OSError(f"no server answers at {path}: {error.strerror}; check --control") from None
     if not line:
         raise OSError(f"the server at {path} ended before it answered")
-    answer: dict[str, Any] = json.loads(line)
+    return understood(line, path)
+
+
+def understood(line: bytes, path: str) -> dict[str, Any]:
+    """An answer, if it is one of ours: perhaps ``path`` is where the site is served."""
+    try:
+        answer = json.loads(line)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise OSError(f"what answers at {path} is no control socket of onionskin; check --control")
     return answer
 
 

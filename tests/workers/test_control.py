@@ -22,6 +22,18 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*ONIONSKIN, *arguments], capture_output=True, text=True, timeout=20)
 
 
+def test_what_is_no_control_socket_is_told(serve, tmp_path):
+    site = tmp_path / "site.sock"
+    serve("--bind", f"unix:{site}")
+    for command in ("status", "reload", "upgrade"):
+        told = run(command, "--control", str(site))
+        assert (told.returncode, told.stdout) == (2, "")
+        assert (
+            told.stderr
+            == f"onionskin: what answers at {site} is no control socket of onionskin; check --control\n"
+        )
+
+
 def test_the_status_is_told_to_people_and_programs(serve, path):
     server = serve("--control", str(path))
     server.get("/")
