@@ -34,6 +34,16 @@ def test_a_line_in_json_tells_of_the_call_into_python(serve, tmp_path):
     assert "abort" not in told
 
 
+def test_what_was_read_of_a_request_is_in_the_log(serve, tmp_path):
+    log = tmp_path / "access.log"
+    server = serve("--access-log", str(log), "--access-log-format", "{method} {received_bytes}")
+    with server.client() as client:
+        client.request("POST", "/echo", body=b"12345")
+        assert client.response().status == 200
+        assert client.get("/hello").status == 200
+    assert lines(log, 2) == ["POST 5", "GET 0"]
+
+
 def test_the_file_is_opened_anew_on_sigusr1(serve, tmp_path):
     log, moved = tmp_path / "access.log", tmp_path / "access.log.1"
     server = serve("--access-log", str(log), "--access-log-format", "{path}")

@@ -149,7 +149,7 @@ def test_a_stream_of_http2_is_a_request(serve, collector):
     told = attributes(span)
     assert told["network.protocol.version"] == "2"
     assert (told["server.address"], told["server.port"]) == ("127.0.0.1", str(server.port))
-    assert told["http.response.body.size"] == "5"
+    assert (told["http.request.body.size"], told["http.response.body.size"]) == ("0", "5")
 
 
 def test_what_went_wrong_is_an_error(serve, collector):
