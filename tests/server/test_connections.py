@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import resource
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from hyperframe import frame as frames
 
-from server.client import Client
+from server.client import Client, Ended
 from support.authority import Authority
 from support.http2 import RawClient
 
@@ -38,6 +40,27 @@ def test_a_server_whose_places_are_taken_waits_and_goes_on(serve):
     for client in clients:
         client.close()
     assert server.stop() == 0
+
+
+def test_in_a_crowd_connections_end_with_an_answer_that_says_so(serve):
+    server = serve("--connections", "4")
+
+    def visit() -> str:
+        with Client(server.places[0], SOON) as client:
+            for _ in range(10):
+                client.request("GET", "/hello")
+                try:
+                    if client.response().header("Connection") == "close":
+                        return "told"
+                except (Ended, ConnectionError):
+                    return "lost"
+        return "served"
+
+    with ThreadPoolExecutor(40) as visitors:
+        ends = Counter(visitors.map(lambda _: visit(), range(400)))
+    # Who pauses for long enough before the next request may be idle just then.
+    assert ends["lost"] <= 8, ends
+    assert ends["told"] > 0, ends
 
 
 def test_handshakes_that_never_begin_make_room(serve, tmp_path: Path):

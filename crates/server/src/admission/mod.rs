@@ -155,7 +155,8 @@ impl Admission {
             candidates.pop_front();
         }
         // Whoever was no candidate has been idle for less long than those who were: so the order holds until the last.
-        *candidates = stop.longest_idle(self, self.clock(Instant::now()), CANDIDATES);
+        let rested = self.clock(Instant::now()).saturating_sub(REST);
+        *candidates = stop.longest_idle(self, rested, CANDIDATES);
         candidates.front().copied()
     }
 
@@ -179,6 +180,10 @@ async fn newcomer(listener: &OwnedFd) {
 
 /// How long a connection that says nothing, or not yet a whole head, does not count as idle.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
+
+/// For how many nanoseconds a connection between two requests has to be idle before it makes room: who just got an answer
+/// may be about to ask for more, and would find the connection closed. Less than [`LOOK`], so that nobody waits longer.
+const REST: u64 = 50_000_000;
 
 /// How often somebody who waits for a place looks for idle connections. Most of those that have just become idle end
 /// by themselves then; this is for the few that were about to while it began.
