@@ -89,6 +89,15 @@ def visitor(request: pytest.FixtureRequest, authority: Authority) -> Visitor:
     return Visitor(authority, request.param)
 
 
+def reload(server: Any, site: Any, version: str) -> None:
+    """Has another version serve, and waits until the workers of the one before have ended."""
+    before = server.workers()
+    site.write(version)
+    server.signal(signal.SIGHUP)
+    wait_until(lambda: not before & server.workers())
+    server.wait_for_version(version)
+
+
 def is_stopped(pid: int) -> bool:
     """Whether none of its threads can accept a connection."""
     threads = Path(f"/proc/{pid}/task").glob("*/stat")
@@ -123,9 +132,7 @@ def test_a_session_is_resumed_after_a_reload(site, serve_by_tls, visitor):
     server = serve_by_tls()
     assert not visitor.visit(server).resumed
     for version in ("2", "3"):
-        site.write(version)
-        server.signal(signal.SIGHUP)
-        server.wait_for_version(version)
+        reload(server, site, version)
         assert visitor.visit(server)[:2] == (True, version)
 
 
@@ -154,9 +161,7 @@ def test_a_renewed_certificate_leaves_sessions_as_they_are(site, serve_by_tls, a
     server = serve_by_tls()
     assert not visitor.visit(server).resumed
     authority.pair("localhost")
-    site.write("2")
-    server.signal(signal.SIGHUP)
-    server.wait_for_version("2")
+    reload(server, site, "2")
     assert visitor.visit(server).resumed
 
 
@@ -164,9 +169,7 @@ def test_certificates_for_other_names_begin_new_sessions(site, serve_by_tls, aut
     server = serve_by_tls()
     assert not visitor.visit(server).resumed
     authority.pair("localhost", "other.example")
-    site.write("2")
-    server.signal(signal.SIGHUP)
-    server.wait_for_version("2")
+    reload(server, site, "2")
     assert not visitor.visit(server).resumed
 
 
@@ -188,16 +191,12 @@ def test_machines_with_the_same_files_resume_each_others_sessions(
     content = files[0].read_bytes()
     files[0].write_bytes(os.urandom(80))
     files[1].write_bytes(content)
-    site.write("2")
     for server in (one, other):
-        server.signal(signal.SIGHUP)
-        server.wait_for_version("2")
+        reload(server, site, "2")
     assert visitor.visit(one, keeps=False).resumed
     assert visitor.visit(other, keeps=False).resumed
     files[1].write_bytes(os.urandom(80))
-    site.write("3")
-    one.signal(signal.SIGHUP)
-    one.wait_for_version("3")
+    reload(one, site, "3")
     assert not visitor.visit(one, keeps=False).resumed
 
 
@@ -210,25 +209,19 @@ def test_the_session_of_a_client_with_a_certificate_is_resumed_as_long_as_its_au
     server = serve_by_tls("--tls-client-ca", str(clients))
     visitor = Visitor(authority, tls, authority.pair("ann@example.org", stem="ann"))
     assert not visitor.visit(server).resumed
-    site.write("2")
-    server.signal(signal.SIGHUP)
-    server.wait_for_version("2")
+    reload(server, site, "2")
     assert visitor.visit(server).resumed
 
     (site.folder / "stranger").mkdir()
     stranger = Authority(site.folder / "stranger")
     clients.write_bytes(authority.file.read_bytes() + stranger.file.read_bytes())
-    site.write("3")
-    server.signal(signal.SIGHUP)
-    server.wait_for_version("3")
+    reload(server, site, "3")
     # It is believed all the same, but has to show its certificate again.
     assert visitor.visit(server)[:2] == (False, "3")
     assert visitor.visit(server).resumed
 
     clients.write_bytes(stranger.file.read_bytes())
-    site.write("4")
-    server.signal(signal.SIGHUP)
-    server.wait_for_version("4")
+    reload(server, site, "4")
     assert visitor.visit(server) is None
 
 
@@ -258,9 +251,7 @@ def test_a_session_without_a_certificate_ends_where_one_is_required(site, serve_
     assert not visitor.visit(server).resumed
     assert visitor.visit(server).resumed
     (site.folder / "onion.toml").write_text('tls_client_auth = "required"\n')
-    site.write("2")
-    server.signal(signal.SIGHUP)
-    server.wait_for_version("2")
+    reload(server, site, "2")
     assert visitor.visit(server) is None
 
 

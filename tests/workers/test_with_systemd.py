@@ -85,7 +85,7 @@ def test_a_service_is_started_reloaded_upgraded_and_stopped(systemd, install, si
     upgrade = ["-m", "onionskin", "upgrade", "--control", str(control)]
     assert systemd.inside(sys.executable, *upgrade).returncode == 0
     wait_until(lambda: systemd.state("mysite.service")["MainPID"] != started["MainPID"])
-    assert answer(place) == "4"
+    wait_until(lambda: answer(place) == "4")
     site.write("5")
     systemd.does("reload", "mysite.service")
     wait_until(lambda: answer(place) == "5")
