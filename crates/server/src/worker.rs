@@ -18,8 +18,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use crate::accept::{Given, Server};
 use crate::metrics::{Incident, Incidents};
+use crate::serve::{Given, Server};
 use crate::stay::Stay;
 use crate::stop::StopHandle;
 use crate::supervisor::channel::Channel;
