@@ -154,7 +154,9 @@ def test_nobody_else_is_believed_or_served(serve: Callable[..., Server]) -> None
         with connected(server) as connection:
             connection.sendall(sent)
             assert answer(connection) == b""
-    server.wait_for_line("the PROXY protocol is not taken from it", count=2)
+    server.wait_for_line("the PROXY protocol is not taken from it")
+    assert server.stop() == 0
+    assert server.log.count("is closed") == 1  # Whoever knocks does not fill the log.
 
 
 def test_without_the_option_a_header_is_no_request(serve: Callable[..., Server]) -> None:

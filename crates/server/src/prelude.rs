@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::{Buf, BytesMut};
-use onion::{Peer, Scheme, report};
+use onion::{Peer, Scheme, Trouble};
 use rustls::HandshakeKind;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -38,6 +38,9 @@ pub(crate) enum Stream {
     Unix(UnixStream),
 }
 
+/// Whoever reaches the port can cause it, as often as he likes: the log is not his to fill.
+static NOT_INTRODUCED: Trouble = Trouble::new();
+
 impl Prelude {
     /// Serves the connection, if its client gets as far as HTTP.
     pub(crate) async fn run(mut self) {
@@ -54,9 +57,11 @@ impl Prelude {
             }
             let Ok(introduced) = introduced else { return };
             if let Err(Refused(why)) = introduced {
-                let peer =
-                    self.facts.peer.address.map_or("a Unix socket".to_owned(), |peer| peer.to_string());
-                return report(&format!("a connection from {peer} is closed: {why}"));
+                let peer = self.facts.peer.address;
+                return NOT_INTRODUCED.report(|| {
+                    let peer = peer.map_or("a Unix socket".to_owned(), |peer| peer.to_string());
+                    format!("a connection from {peer} is closed: {why}")
+                });
             }
         }
         match (self.stream, self.tls) {

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
-use onion::report;
+use onion::Trouble;
 use tokio::time::timeout;
 
 use self::stream::{Streams, Tally};
@@ -75,6 +75,9 @@ pub(crate) async fn serve(
     }
 }
 
+/// Any client can cause it, as often as it likes: the log is not its to fill.
+static TAKEN_BACK: Trouble = Trouble::new();
+
 /// After so many streams that the client has broken, its connection is closed.
 const FAULTS: usize = 100;
 
@@ -120,7 +123,10 @@ impl Course<'_> {
     ) -> Poll<bool> {
         if self.tally.is_too_much() {
             self.shared.incidents.count(Incident::Overdone);
-            report("a client took back more requests than it let be answered: its connection is closed");
+            TAKEN_BACK.report(|| {
+                "a client took back more requests than it let be answered: its connection is closed"
+                    .to_owned()
+            });
             return Poll::Ready(false);
         }
         let config = &self.shared.config;
