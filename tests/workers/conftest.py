@@ -70,8 +70,8 @@ class Supervised(Server):
         return version, int(pid)
 
     def wait_for_version(self, version: str) -> None:
-        """Waits until the workers of another version have gone."""
-        self.wait_until_workers(lambda: self.answer()[0] == version)
+        """Waits until it answers, and workers of another version take no more connections."""
+        self.wait_until_workers(lambda: all(self.answer()[0] == version for _ in range(8)))
 
     def wait_for_old(self) -> int:
         """The exit code of the process that was started; a successor may go on."""
