@@ -150,6 +150,17 @@ def test_a_reader_who_has_read_enough_is_no_error():
         assert (told.stderr.read(), told.wait(timeout=20)) == ("", 0)
 
 
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--access-log-format={status", "{status has no closing brace; add one"),
+        ("--access-log=", "an empty name is no file; give a file, - or off"),
+    ],
+)
+def test_what_a_text_should_have_been_is_told(project, option, told):
+    refused(project, told, "site_module", option)
+
+
 @pytest.mark.parametrize("threads", ["0", "-1", "1025"])
 def test_a_wrong_number_of_threads_is_told(project, threads):
     assert "1 to 1024" in refused(project, threads, "site_module", "--threads", threads)

@@ -36,7 +36,7 @@ impl FromStr for LogPlace {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "" => Err("give a file, - or off".to_owned()),
+            "" => Err("an empty name is no file; give a file, - or off".to_owned()),
             "off" => Ok(LogPlace::Off),
             "-" => Ok(LogPlace::Standard),
             path => Ok(LogPlace::File(path.into())),

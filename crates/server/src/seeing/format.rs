@@ -155,11 +155,11 @@ impl From<LineFormat> for String {
 impl LineFormat {
     fn read(&mut self, mut template: &str) -> Result<(), String> {
         if template.contains(char::is_control) {
-            return Err("a template is one line without control characters".to_owned());
+            return Err("a template is one line without control characters; leave them out".to_owned());
         }
         while let Some(start) = template.find('{') {
             let (text, rest) = (&template[..start], &template[start + 1..]);
-            let end = rest.find('}').ok_or_else(|| format!("{{{rest} has no closing brace"))?;
+            let end = rest.find('}').ok_or_else(|| format!("{{{rest} has no closing brace; add one"))?;
             if !text.is_empty() {
                 self.pieces.push(Piece::Text(text.to_owned()));
             }
@@ -367,7 +367,7 @@ mod tests {
         let error = "{remote} {statsu}".parse::<LineFormat>().expect_err("no such name");
         assert!(error.starts_with("{statsu} is not known; the names are time, "), "{error}");
         assert!("{request_header.a b}".parse::<LineFormat>().is_err());
-        assert!("{remote".parse::<LineFormat>().expect_err("open").contains("closing brace"));
+        assert!("{remote".parse::<LineFormat>().expect_err("open").contains("closing brace; add one"));
         assert!("common".parse::<LineFormat>().expect_err("no format").contains("combined, json"));
         assert!("{remote}\n".parse::<LineFormat>().is_err());
     }
