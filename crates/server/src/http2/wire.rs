@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -27,6 +27,8 @@ struct Shared {
     stalled: Mutex<Option<Deadline>>,
     received: AtomicU64,
     sent: AtomicU64,
+    /// Whether all that was to be sent has gone.
+    is_clear: AtomicBool,
 }
 
 impl Wire {
@@ -38,6 +40,7 @@ impl Wire {
             stalled: Mutex::new(None),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            is_clear: AtomicBool::new(false),
         };
         Wire { shared: Arc::new(shared) }
     }
@@ -50,6 +53,17 @@ impl Wire {
     /// How many bytes have gone.
     pub(super) fn sent(&self) -> u64 {
         self.shared.sent.load(Relaxed)
+    }
+
+    /// Says that no stream after `last` was taken (GOAWAY, RFC 9113 section 6.8), past hyper, who says it in three frames.
+    /// Tells whether that could be said: nothing else may be on its way.
+    pub(super) fn part(&self, last: u32) -> bool {
+        let mut frame = GOAWAY;
+        frame[9..13].copy_from_slice(&last.to_be_bytes());
+        let writer = self.shared.exchange.writer();
+        self.shared.is_clear.load(Relaxed)
+            && writer.try_write(&[IoSlice::new(&frame)]).is_ok_and(|sent| sent == frame.len())
+            && writer.try_flush().is_ok()
     }
 
     /// Reads what nobody wants.
@@ -87,6 +101,9 @@ impl Wire {
     }
 }
 
+/// The head of the frame, the last stream, and `NO_ERROR`.
+const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
 impl Read for Wire {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -107,6 +124,7 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, block: &[u8]) -> Poll<io::Result<usize>> {
+        self.shared.is_clear.store(false, Relaxed);
         self.poll_send(context, |exchange| exchange.writer().try_write(&[IoSlice::new(block)]))
     }
 
@@ -115,6 +133,7 @@ impl Write for Wire {
         context: &mut Context<'_>,
         blocks: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.shared.is_clear.store(false, Relaxed);
         self.poll_send(context, |exchange| exchange.writer().try_write(blocks))
     }
 
@@ -123,7 +142,9 @@ impl Write for Wire {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_send(context, |exchange| exchange.writer().try_flush().map(|()| 0)).map_ok(drop)
+        ready!(self.poll_send(context, |exchange| exchange.writer().try_flush().map(|()| 0)))?;
+        self.shared.is_clear.store(true, Relaxed);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
