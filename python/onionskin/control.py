@@ -52,9 +52,11 @@ def described(status: dict[str, Any]) -> str:
     """A status as people read it."""
     places = ", ".join(status.get("places", ()))
     told = {name: status.get(name, "-") for name in ("version", "pid", "state", "generation")}
+    missing = lacking(status)
     lines = [
         f"onionskin {told['version']}, pid {told['pid']}: {told['state']} on {places}",
         f"generation {told['generation']}{reloaded(status.get('last_reload'))}",
+        *([missing] if missing else []),
         "",
         "     pid  generation  state        age    requests    open    calls  queue    memory",
     ]
@@ -67,6 +69,16 @@ def described(status: dict[str, Any]) -> str:
         )
     amiss = what_is_amiss(status.get("workers", []))
     return "\n".join([*lines, *([""] if amiss else []), *amiss])
+
+
+def lacking(status: dict[str, Any]) -> str:
+    """Why there are fewer workers than there are to be; nothing if there are not."""
+    amiss = status.get("amiss")
+    if amiss is None:
+        return ""
+    serving = sum(worker.get("stage") == "serving" for worker in status.get("workers", ()))
+    when = age(max(0, int(time.time()) - amiss.get("at", 0)))
+    return f"{serving} of {status.get('wanted', '-')} workers serve: {amiss.get('reason')}, {when} ago"
 
 
 def what_is_amiss(workers: list[dict[str, Any]]) -> list[str]:

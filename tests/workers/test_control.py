@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import stat
 import subprocess
 
@@ -45,6 +47,19 @@ def test_the_status_is_told_to_people_and_programs(serve, path):
     assert sum(worker["requests"] for worker in status["workers"]) == 1
     assert all(worker["memory"] > 1 << 20 for worker in status["workers"])
     assert (status["generation"], status["last_reload"]) == (1, None)
+
+
+def test_the_status_tells_why_a_worker_is_missing(site, serve, path):
+    server = serve("--control", str(path))
+    victim = min(server.workers())
+    site.write("2", more="raise ValueError('broken')")
+    os.kill(victim, signal.SIGKILL)
+    server.wait_for_line("ValueError: broken; the next try is in")
+    told = run("status", "--control", str(path)).stdout
+    assert "\n1 of 2 workers serve: the application could not be loaded: ValueError: broken, " in told
+    site.write("3")
+    wait_until(lambda: json.loads(run("status", "--control", str(path), "--json").stdout)["amiss"] is None)
+    assert len(server.workers()) == 2
 
 
 def test_the_status_tells_of_calls_and_of_who_waits_for_a_turn(site, serve, path):

@@ -29,7 +29,12 @@ def test_a_reload_brings_the_new_application(site, serve):
     ("change", "told"),
     [
         ({"more": "raise ValueError('broken')"}, "could not be loaded: ValueError: broken"),
-        ({"more": "time.sleep(60)"}, "was not ready within 3s"),
+        ({"more": "time.sleep(60)"}, "was not ready within 3s: the application is being imported"),
+        ({"ready": "503 Later"}, "was not ready within 3s: the application answers 503 at /ready"),
+        (
+            {"more": "small = application\ndef application(environ, start_response): time.sleep(60)"},
+            "was not ready within 3s: the application has not answered at /ready yet",
+        ),
         ({"ready": "500 Broken"}, "the application answered 500 at /ready"),
         ({"more": "import os; os.abort()"}, "was ended by signal 6 before it served"),
     ],

@@ -215,13 +215,13 @@ impl Record<'_> {
     }
 
     fn text_behind(&self, before: &str) -> String {
-        let mut text = format!("{before}{}", escaped(self.what));
+        let mut text = format!("{before}{}", escaped(self.what, &[]));
         if let Some(ids) = self.ids.filter(|ids| !ids.is_empty()) {
             let _ = write!(text, " {ids}");
         }
         text.push('\n');
         if !self.details.is_empty() {
-            text.push_str(self.details.trim_end_matches('\n'));
+            text.push_str(&escaped(self.details.trim_end_matches('\n'), &['\n', '\t']));
             text.push('\n');
         }
         text
@@ -295,14 +295,15 @@ fn tell_stderr(what: &str) {
     to_stderr(record.text().as_bytes());
 }
 
-/// `text` with its control characters as Rust writes them.
-fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
+/// `text` with its control characters as Rust writes them, but for the `kept` ones.
+fn escaped<'a>(text: &'a str, kept: &[char]) -> Cow<'a, str> {
+    let is_harmful = |letter: char| letter.is_control() && !kept.contains(&letter);
+    if !text.contains(is_harmful) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
-        if letter.is_control() {
+        if is_harmful(letter) {
             escaped.extend(letter.escape_default());
         } else {
             escaped.push(letter);
@@ -321,10 +322,17 @@ mod tests {
     #[test]
     fn no_control_character_gets_into_a_line() {
         assert_eq!(
-            escaped("GET /a\r\nonionskin: forged \u{1b}[2J"),
+            escaped("GET /a\r\nonionskin: forged \u{1b}[2J", &[]),
             "GET /a\\r\\nonionskin: forged \\u{1b}[2J"
         );
-        assert_eq!(escaped("café"), "café");
+        assert_eq!(escaped("café", &[]), "café");
+    }
+
+    #[test]
+    fn a_traceback_keeps_its_lines_and_nothing_else_of_the_kind() {
+        let details = "Traceback:\n\tValueError: \u{1b}[31mred\r\n";
+        let record = Record { level: LogLevel::Error, what: "failed", ids: None, details };
+        assert_eq!(record.text(), "onionskin: failed\nTraceback:\n\tValueError: \\u{1b}[31mred\\r\n");
     }
 
     fn ids() -> Ids {

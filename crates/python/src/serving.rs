@@ -355,7 +355,7 @@ pub(crate) fn read_config(given: &Bound<'_, PyDict>) -> PyResult<Config> {
         given.extend(texts);
         reading::check_names(&schema, &given, [])?;
         let config: Config = reading::read(std::mem::take(&mut given))?;
-        config.check_paths()?;
+        config.check_metrics()?;
         if config.preload && !cfg!(target_os = "linux") {
             return Err(OptionError("preload: it needs Linux; leave it out".to_owned()));
         }

@@ -18,7 +18,9 @@ use crate::connection::Shared;
 use crate::handed::HandedSockets;
 use crate::health::{Health, Loaded};
 use crate::listen::{Listener, Manner, Speaks};
-use crate::metrics::{Incidents, ListenQueues, Metrics, MetricsOnSite, Numbers, Others, Scraping};
+use crate::metrics::{
+    Incidents, ListenQueues, Metrics, MetricsOnSite, Numbers, Others, Scraping, tell_where,
+};
 use crate::outbox::Flusher;
 use crate::redirect::Redirect;
 use crate::seeing::{AccessLog, Seeing};
@@ -182,7 +184,7 @@ impl Server {
     }
 
     /// The places that metrics are told at.
-    pub fn metrics_bound(&self) -> Vec<Bind> {
+    fn metrics_bound(&self) -> Vec<Bind> {
         self.scraped.iter().map(Listener::bound).collect()
     }
 
@@ -219,6 +221,7 @@ impl Server {
             Scraping::begin(&self.scraped, &self.config, self.tls.as_ref(), Numbers::Own(metrics))
         });
         let scraping = scraping.transpose()?;
+        tell_where(&self.metrics_bound());
         let redirecting = self.redirecting(&admission);
         for listener in &self.listeners {
             let shared = if listener.speaks == Speaks::Redirect { &redirecting } else { &shared };

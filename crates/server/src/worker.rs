@@ -1,6 +1,7 @@
 //! A worker's end of the channel to its supervisor: it says when it is ready, serves when it is told to, and drains
 //! when it is told to, or when the supervisor is gone.
 
+mod readiness;
 mod scrapers;
 
 use std::future::{Future, pending, poll_fn};
@@ -12,15 +13,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use onion::{Body, Context, Handler, Request};
+use onion::Handler;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::metrics::{Incident, Incidents};
-use crate::serve::{Given, Server};
-use crate::stay::Stay;
+use crate::serve::Server;
 use crate::stop::StopHandle;
 use crate::supervisor::channel::Channel;
 use crate::supervisor::message::{Counters, FromWorker, ToWorker};
@@ -48,12 +48,6 @@ pub type Imported = Arc<dyn Fn() -> Vec<PathBuf> + Send + Sync>;
 
 /// How often it is asked: applications import as they go.
 const ASK_IMPORTED: Duration = Duration::from_secs(1);
-
-/// How often an application is asked that says that it is not ready yet.
-const ASK_AGAIN: Duration = Duration::from_millis(250);
-
-/// As much of an answer is read.
-const MOST_OF_ANSWER: u64 = 1 << 20;
 
 impl WorkerEnd {
     /// Within a runtime.
@@ -91,16 +85,10 @@ impl WorkerEnd {
         handler: Arc<dyn Handler>,
         about: String,
     ) -> io::Result<bool> {
-        if let Some(place) = server.config().ready_path.clone() {
-            let asked = ask_until_ready(&handler, &place, server.given(), server.stop_handle());
-            let asked = tokio::select! {
-                asked = asked => asked,
-                () = self.ended() => return Ok(true),
-            };
-            if let Err(reason) = asked {
-                self.channel.send(&FromWorker::Failed { reason, details: String::new() });
-                return Ok(false);
-            }
+        if let Some(place) = server.config().ready_path.clone()
+            && let Some(outcome) = self.prove_ready(&server, &handler, &place).await
+        {
+            return Ok(outcome);
         }
         let access_log = server.access_log();
         self.tls = server.tls();
@@ -283,57 +271,6 @@ fn reopen(access_log: Option<&AccessLog>) {
     }
 }
 
-/// Asks the application at `place` until it answers 2xx; anything but that and 503 is the reason why it never will.
-async fn ask_until_ready(
-    handler: &Arc<dyn Handler>,
-    place: &str,
-    given: Option<Given>,
-    stop: StopHandle,
-) -> Result<(), String> {
-    loop {
-        let status = ask(Arc::clone(handler), place, given.clone(), &stop).await?;
-        match status {
-            200..=299 => return Ok(()),
-            503 => sleep(ASK_AGAIN).await,
-            _ => return Err(format!("the application answered {status} at {place}")),
-        }
-    }
-}
-
-/// The status with which the application answers at `place`, asked as a connection would.
-async fn ask(
-    handler: Arc<dyn Handler>,
-    place: &str,
-    given: Option<Given>,
-    stop: &StopHandle,
-) -> Result<u16, String> {
-    let (host, path) = host_and_path(place);
-    let facts = onion::Connection { shared: given, ..onion::Connection::default() };
-    let mut request = Request::new(Body::empty());
-    let refused = |_| format!("ready_path: {place:?} is no path; write /ready or http://example.org/ready");
-    *request.uri_mut() = path.parse().map_err(refused)?;
-    let host = http::HeaderValue::from_str(host).map_err(|_| format!("ready_path: {host:?} is no host"))?;
-    request.headers_mut().insert(http::header::HOST, host);
-    request.extensions_mut().insert(Context::new(Arc::new(facts), path.to_owned().into()));
-    let (sender, status) = oneshot::channel();
-    let asking = async move {
-        let response = handler.call(request).await;
-        let status = response.status().as_u16();
-        // To its end, so that the application can close what it has opened.
-        let _ = response.into_body().into_bytes(MOST_OF_ANSWER).await;
-        let _ = sender.send(status);
-    };
-    // A task like a connection's: only there may the thread be held.
-    tokio::spawn(Stay::new(stop.enter(None), asking));
-    status.await.map_err(|_| format!("the application gave no answer at {place}"))
-}
-
-/// `http://HOST/PATH` in its parts; a bare path is asked of localhost.
-fn host_and_path(place: &str) -> (&str, &str) {
-    let Some(rest) = place.strip_prefix("http://") else { return ("localhost", place) };
-    rest.find('/').map_or((rest, "/"), |slash| rest.split_at(slash))
-}
-
 /// While it boots, a worker ends with its supervisor; from then on it drains first.
 #[cfg(target_os = "linux")]
 pub fn enter_boot() {
@@ -352,15 +289,3 @@ pub fn enter_boot() {}
 
 #[cfg(not(target_os = "linux"))]
 fn leave_boot() {}
-
-#[cfg(test)]
-mod tests {
-    use super::host_and_path;
-
-    #[test]
-    fn a_readiness_path_may_name_its_host() {
-        assert_eq!(host_and_path("/ready?deep=1"), ("localhost", "/ready?deep=1"));
-        assert_eq!(host_and_path("http://example.org/ready"), ("example.org", "/ready"));
-        assert_eq!(host_and_path("http://example.org"), ("example.org", "/"));
-    }
-}

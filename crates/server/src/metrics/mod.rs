@@ -33,7 +33,7 @@ pub(crate) use listen_queue::ListenQueues;
 pub(crate) use on_site::MetricsOnSite;
 pub(crate) use page::{ASKING, Numbers, PATIENCE, Scraper};
 pub use path::MetricsPath;
-pub(crate) use scraping::Scraping;
+pub(crate) use scraping::{Scraping, tell_where};
 pub use snapshot::{Buckets, Snapshot};
 pub(crate) use told::Told;
 pub(crate) use workers::WorkersTold;

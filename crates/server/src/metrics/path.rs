@@ -6,7 +6,7 @@ use onion::OptionError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Config;
+use crate::{Config, Speaks};
 
 /// A path such as `/-/metrics`, or none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -55,8 +55,13 @@ impl Config {
         !self.metrics_bind.is_empty() || self.metrics_path.0.is_some()
     }
 
-    /// Refuses paths of the server's own that are the same.
-    pub fn check_paths(&self) -> Result<(), OptionError> {
+    /// Refuses places and paths at which no metrics can be told.
+    pub fn check_metrics(&self) -> Result<(), OptionError> {
+        if let Some(bind) = self.metrics_bind.iter().find(|bind| bind.speaks() == Speaks::Redirect) {
+            let message =
+                format!("metrics_bind: {bind} sends everybody away; give a place, such as 127.0.0.1:9100");
+            return Err(OptionError(message));
+        }
         match self.metrics_path.get() {
             Some(path) if self.health_path.tells_at(path) => Err(OptionError(format!(
                 "metrics_path: health is told at {path:?}, by health_path; give another path, such as /-/metrics"
@@ -89,10 +94,21 @@ mod tests {
         for (health, metrics) in
             [("/-/", "/-/metrics"), ("off", "/-/live"), ("/h/", "/-/ready"), ("/-/", "off")]
         {
-            assert!(config(health, metrics).check_paths().is_ok(), "{health} {metrics}");
+            assert!(config(health, metrics).check_metrics().is_ok(), "{health} {metrics}");
         }
         for (health, metrics) in [("/-/", "/-/live"), ("/h/", "/h/ready")] {
-            assert!(config(health, metrics).check_paths().is_err(), "{health} {metrics}");
+            assert!(config(health, metrics).check_metrics().is_err(), "{health} {metrics}");
         }
+    }
+
+    #[test]
+    fn a_place_that_sends_clients_away_tells_nothing() {
+        let place = "redirect://127.0.0.1:9100".parse().expect("a place");
+        let config = Config { metrics_bind: vec![place], ..Config::default() };
+        let refused = config.check_metrics().expect_err("it tells nothing").0;
+        assert!(
+            refused.starts_with("metrics_bind: redirect://127.0.0.1:9100 sends everybody away"),
+            "{refused}"
+        );
     }
 }

@@ -3,11 +3,11 @@
 use std::io;
 use std::sync::Arc;
 
+use onion::inform;
 use tokio::task::{JoinHandle, unconstrained};
 
 use super::incidents::Incidents;
 use super::page::{MetricsPage, Numbers};
-use crate::Config;
 use crate::accept::{Accepting, accept_all};
 use crate::admission::Admission;
 use crate::connection::Shared;
@@ -15,6 +15,7 @@ use crate::listen::{Listener, Speaks};
 use crate::outbox::Flusher;
 use crate::stop::StopHandle;
 use crate::tls::Tls;
+use crate::{Bind, Config};
 
 /// Answers scrapers until it is dropped.
 pub(crate) struct Scraping {
@@ -61,6 +62,18 @@ impl Scraping {
         });
         let accepting = accepting.collect::<io::Result<_>>()?;
         Ok(Scraping { stop, accepting })
+    }
+}
+
+/// Says where metrics are told: the system may have chosen the port.
+pub(crate) fn tell_where(places: &[Bind]) {
+    let told = places.iter().map(|place| match place {
+        Bind::Unix(..) => place.to_string(),
+        _ if place.speaks() == Speaks::Https => format!("{place}/metrics"),
+        _ => format!("http://{place}/metrics"),
+    });
+    if !places.is_empty() {
+        inform(&format!("metrics are told on {}", told.collect::<Vec<_>>().join(", ")));
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::message::{Counters, ToWorker};
 use super::places::Places;
 use super::recycle::memory;
-use super::worker::Stage;
+use super::worker::{Stage, Worker};
 use super::{Phase, Supervisor};
 use crate::handed::HandedSockets;
 use crate::listen::{Listener, ListenerSocket, Manner};
@@ -141,9 +141,26 @@ pub(crate) struct LastReload {
 
 impl LastReload {
     pub(crate) fn now(failed: Option<String>) -> Self {
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        LastReload { at, failed }
+        LastReload { at: seconds(), failed }
     }
+}
+
+/// What befell workers that serve, or were to.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Amiss {
+    /// Seconds since 1970.
+    at: u64,
+    reason: String,
+}
+
+impl Amiss {
+    pub(crate) fn now(reason: &str) -> Self {
+        Amiss { at: seconds(), reason: reason.to_owned() }
+    }
+}
+
+fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[derive(Serialize)]
@@ -154,6 +171,10 @@ struct Status<'a> {
     places: Vec<String>,
     generation: u64,
     last_reload: Option<&'a LastReload>,
+    /// How many workers there are to be.
+    wanted: usize,
+    /// Why there are fewer, while there are.
+    amiss: Option<&'a Amiss>,
     workers: Vec<WorkerStatus>,
     /// Those that workers are forked from.
     fork_servers: Vec<ForkServerStatus>,
@@ -246,6 +267,9 @@ impl Supervisor<'_> {
             age: server.born.elapsed().as_secs(),
             memory: memory(server.pid),
         });
+        let wanted = self.plan.config.workers.number().max(1);
+        let own = |worker: &&Worker| worker.generation == self.generation && worker.stage == Stage::Serving;
+        let serving = self.workers.values().filter(own).count();
         Status {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
@@ -253,6 +277,8 @@ impl Supervisor<'_> {
             places: self.bound().iter().map(ToString::to_string).collect(),
             generation: self.generation,
             last_reload: self.last_reload.as_ref(),
+            wanted,
+            amiss: self.amiss.as_ref().filter(|_| self.phase == Phase::Serving && serving < wanted),
             workers: workers.collect(),
             fork_servers: fork_servers.collect(),
         }

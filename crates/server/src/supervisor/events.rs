@@ -8,6 +8,7 @@ use onion::{reopen_error_log, report_error};
 use rustix::process::{WaitOptions, wait};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::control::Amiss;
 use super::measures::Asking;
 use super::message::{FromWorker, ToWorker};
 use super::recycle::Cause;
@@ -82,6 +83,11 @@ impl Supervisor<'_> {
     pub(super) fn told(&mut self, pid: u32, message: Option<FromWorker>) {
         match message {
             Some(FromWorker::Ready { about }) => self.is_ready(pid, about),
+            Some(FromWorker::Waits { reason }) => {
+                if let Some(worker) = self.workers.get_mut(&pid) {
+                    worker.waits = reason;
+                }
+            }
             Some(FromWorker::Failed { reason, details }) => {
                 let due = Instant::now() + HUNG_UP;
                 self.boot_failed(pid, &reason, &details);
@@ -159,7 +165,9 @@ impl Supervisor<'_> {
                     self.measures.replaced(Cause::Died);
                     let age = worker.serving_since.map(|since| since.elapsed());
                     let wait = self.backoff.died(age, Instant::now()).as_secs_f64();
-                    let what = format!("worker {pid} {how} while it served; another starts in {wait:.1}s");
+                    let what = format!("worker {pid} {how} while it served");
+                    self.amiss = Some(Amiss::now(&what));
+                    let what = format!("{what}; another starts in {wait:.1}s");
                     report_error(&what, "");
                 } else {
                     self.cut = true;

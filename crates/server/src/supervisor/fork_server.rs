@@ -92,6 +92,14 @@ impl ForkServer {
         self.stage = Stage::Ending(now + ENDING);
     }
 
+    /// What it waits for.
+    fn waits(&self) -> &'static str {
+        match self.stage {
+            Stage::Loading => "the application is being imported",
+            _ => "it forks no worker",
+        }
+    }
+
     fn due(&self) -> Option<Instant> {
         match self.stage {
             Stage::Ending(due) => Some(due),
@@ -226,13 +234,14 @@ impl Supervisor<'_> {
         for generation in late {
             let Some(server) = self.fork_servers.get_mut(&generation) else { continue };
             let (pid, was_ending) = (server.pid, matches!(server.stage, Stage::Ending(_)));
+            let waits = server.waits();
             kill(pid);
             server.births.clear();
             server.stage = Stage::Ending(now + ENDING);
             if !was_ending {
                 let boot_timeout =
                     self.coming.as_ref().map_or(&self.plan, |coming| &coming.plan).config.boot_timeout;
-                let reason = format!("the fork server {pid} was not ready within {boot_timeout}");
+                let reason = format!("the fork server {pid} was not ready within {boot_timeout}: {waits}");
                 self.generation_failed(generation, &reason, "");
             }
         }

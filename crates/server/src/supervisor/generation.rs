@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use onion::{logs_application, report_error};
 
+use super::control::Amiss;
 use super::message::ToWorker;
 use super::places::Places;
 use super::plan::Plan;
@@ -208,6 +209,7 @@ impl Supervisor<'_> {
             return self.coming_failed(reason, details);
         }
         self.measures.replaced(Cause::NotReady);
+        self.amiss = Some(Amiss::now(reason));
         let wait = self.backoff.died(None, Instant::now()).as_secs_f64();
         report_error(&format!("{reason}; the next try is in {wait:.1}s"), details);
     }
@@ -281,6 +283,7 @@ impl Supervisor<'_> {
             if let Err(reason) = self.start_worker(&plan, &places, self.generation, replaces) {
                 let wait = self.backoff.died(None, now);
                 let what = format!("{reason}; the next try is in {:.1}s", wait.as_secs_f64());
+                self.amiss = Some(Amiss::now(&reason));
                 return report_error(&what, "");
             }
         }

@@ -16,14 +16,18 @@ use super::message::ToWorker;
 use super::places::Places;
 use super::recycle::Cause;
 use super::worker::{Stage, Worker};
-use crate::Config;
-use crate::metrics::{ASKING, ListenQueues, Numbers, Scraper, Scraping, Snapshot, Told, WorkersTold};
+use crate::metrics::{
+    ASKING, ListenQueues, Numbers, Scraper, Scraping, Snapshot, Told, WorkersTold, tell_where,
+};
 use crate::tls::Tls;
+use crate::{Bind, Config};
 
 /// What is known of the workers, and who asks.
 pub(crate) struct Measures {
     /// Where scrapers ask.
     pub(super) places: Places,
+    /// Where it was last said that they may.
+    told: Vec<Bind>,
     scraping: Option<Scraping>,
     sender: Option<mpsc::Sender<Scraper>>,
     /// Those who have asked, and when they are answered at the latest.
@@ -56,6 +60,7 @@ impl Measures {
     pub(super) fn new(places: Places) -> Self {
         Measures {
             places,
+            told: Vec::new(),
             scraping: None,
             sender: None,
             waiting: Vec::new(),
@@ -88,7 +93,14 @@ impl Measures {
             Scraping::begin(listeners, config, tls.as_ref(), numbers).map_err(|error| error.to_string())
         });
         match begun {
-            Ok(scraping) => self.scraping = Some(scraping),
+            Ok(scraping) => {
+                self.scraping = Some(scraping);
+                let bound = self.places.bound();
+                if bound != self.told {
+                    tell_where(&bound);
+                    self.told = bound;
+                }
+            }
             // The site is served all the same.
             Err(error) => report(&format!("no metrics can be told: {error}")),
         }

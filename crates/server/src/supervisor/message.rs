@@ -22,6 +22,12 @@ pub(crate) enum FromWorker {
         #[serde(default)]
         about: String,
     },
+    /// It can't serve yet.
+    Waits {
+        /// What for.
+        #[serde(default)]
+        reason: String,
+    },
     /// It can't serve.
     Failed {
         /// Why, in one line.

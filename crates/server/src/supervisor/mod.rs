@@ -43,7 +43,7 @@ use tokio::time::sleep_until;
 
 use self::backoff::Backoff;
 use self::changes::Changes;
-use self::control::{Control, LastReload, Reply};
+use self::control::{Amiss, Control, LastReload, Reply};
 use self::events::Signals;
 use self::fork_server::ForkServer;
 use self::generation::Coming;
@@ -90,6 +90,8 @@ pub struct Supervisor<'a> {
     reload_replies: Vec<Reply>,
     next_reload_replies: Vec<Reply>,
     last_reload: Option<LastReload>,
+    /// What last befell a worker.
+    amiss: Option<Amiss>,
     /// When memory is looked at next.
     memory_due: Instant,
     changes: Changes,
@@ -175,6 +177,7 @@ impl<'a> Supervisor<'a> {
             reload_replies: Vec::new(),
             next_reload_replies: Vec::new(),
             last_reload: None,
+            amiss: None,
             memory_due: Instant::now(),
             changes: Changes::default(),
             measures: Measures::new(scraped),
@@ -324,11 +327,11 @@ impl<'a> Supervisor<'a> {
             return self.ended(&worker, Ending::Unknown);
         }
         let Some(worker) = self.workers.get_mut(&pid) else { return };
-        let stage = worker.stage;
+        let (stage, waits) = (worker.stage, std::mem::take(&mut worker.waits));
         worker.kill();
         match stage {
             Stage::Booting => {
-                let reason = format!("worker {pid} was not ready within {boot_timeout}");
+                let reason = format!("worker {pid} was not ready within {boot_timeout}: {waits}");
                 self.boot_failed(pid, &reason, "");
             }
             Stage::Draining => {

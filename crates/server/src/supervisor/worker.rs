@@ -42,6 +42,8 @@ pub(crate) struct Worker {
     pub(crate) serving_since: Option<Instant>,
     /// By when it must have come to the next stage, or it is killed.
     pub(crate) due: Option<Instant>,
+    /// What it waits for before it is ready, as far as that is known.
+    pub(crate) waits: String,
     /// The worker that drains once this one serves.
     pub(crate) replaces: Option<u32>,
     /// Why it is to have a successor.
@@ -86,6 +88,7 @@ impl Worker {
             born: Instant::now(),
             serving_since: None,
             due: Some(due),
+            waits: "the application is being imported".to_owned(),
             replaces: None,
             retiring: None,
             retires: None,
