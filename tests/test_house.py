@@ -70,6 +70,7 @@ def test_every_page_of_the_documentation_is_reached_from_its_index() -> None:
 
 
 @pytest.mark.skipif(shutil.which("cargo") is None, reason="the declarations are printed by cargo")
+@pytest.mark.timeout(900)  # Cargo may have to compile what prints them.
 def test_generated_files_are_fresh() -> None:
     command = [sys.executable, str(ROOT / "tools" / "generate.py"), "--check"]
     run = subprocess.run(command, capture_output=True, text=True)

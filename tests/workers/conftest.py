@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -89,6 +90,13 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+def halt(pid: int) -> None:
+    """Stops a process, and returns when none of its threads runs any more."""
+    os.kill(pid, signal.SIGSTOP)
+    threads = [thread / "stat" for thread in Path(f"/proc/{pid}/task").iterdir()]
+    wait_until(lambda: all(thread.read_text().rpartition(")")[2].split()[0] == "T" for thread in threads))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 
 from server.process import wait_until
 from server.scraping import Numbers, counters, families_of, page, scrape
+from workers.conftest import halt
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/metrics.md"
 
@@ -119,7 +120,7 @@ def test_a_worker_that_does_not_answer_delays_no_scraper_for_long(serve, place):
     server.get("/")
     wait_until(lambda: scrape(place)['requests_total{method="GET",status="200"}'] == 1)
     stopped = min(server.workers())
-    os.kill(stopped, signal.SIGSTOP)
+    halt(stopped)
     try:
         told = scrape(place)
         assert told['requests_total{method="GET",status="200"}'] == 1
@@ -132,7 +133,7 @@ def test_connections_that_no_worker_accepts_are_told_of(serve, place):
     queue = f'listen_queue{{place="127.0.0.1:{server.port}"}}'
     assert scrape(place)[queue] == 0
     (worker,) = server.workers()
-    os.kill(worker, signal.SIGSTOP)
+    halt(worker)
     try:
         clients = [server.client() for _ in range(3)]
         assert scrape(place)[queue] == 3

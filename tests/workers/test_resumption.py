@@ -14,7 +14,7 @@ import pytest
 
 from server.process import wait_until
 from support.authority import Authority, Pair
-from workers.conftest import is_alive
+from workers.conftest import halt, is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,12 +98,6 @@ def reload(server: Any, site: Any, version: str) -> None:
     server.wait_for_version(version)
 
 
-def is_stopped(pid: int) -> bool:
-    """Whether none of its threads can accept a connection."""
-    threads = Path(f"/proc/{pid}/task").glob("*/stat")
-    return all(thread.read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
-
-
 def visit_each(server: Any, visitor: Visitor) -> list[Met | None]:
     """One visit at each worker, while the others are stopped."""
     workers = sorted(server.workers())
@@ -111,8 +105,7 @@ def visit_each(server: Any, visitor: Visitor) -> list[Met | None]:
     for one in workers:
         others = [worker for worker in workers if worker != one]
         for other in others:
-            os.kill(other, signal.SIGSTOP)
-            wait_until(lambda other=other: is_stopped(other))
+            halt(other)
         try:
             met.append(visitor.visit(server))
         finally:
