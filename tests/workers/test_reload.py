@@ -78,6 +78,7 @@ def test_a_connection_in_use_gets_one_more_answer(serve):
 
 
 def test_a_client_that_takes_the_end_of_a_connection_for_that_of_its_answers_loses_none(site, serve):
+    site.write("1", slow=0.3)
     server = serve()
     with httpx.Client(base_url=server.places[0], http1=False, http2=True) as client:
         for version in "2345":
