@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from contextlib import ExitStack
@@ -97,6 +98,14 @@ def halt(pid: int) -> None:
     os.kill(pid, signal.SIGSTOP)
     threads = [thread / "stat" for thread in Path(f"/proc/{pid}/task").iterdir()]
     wait_until(lambda: all(thread.read_text().rpartition(")")[2].split()[0] == "T" for thread in threads))
+
+
+def end_successors(server: Server) -> None:
+    """Ends the processes that have taken over from a server, or were to."""
+    for pid in map(int, re.findall(r"process (\d+) is to take over", server.log)):
+        if is_alive(pid):
+            os.kill(pid, signal.SIGTERM)
+        wait_until(lambda pid=pid: not is_alive(pid))
 
 
 @pytest.fixture

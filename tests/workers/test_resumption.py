@@ -14,7 +14,7 @@ import pytest
 
 from server.process import wait_until
 from support.authority import Authority, Pair
-from workers.conftest import halt, is_alive
+from workers.conftest import end_successors, halt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,10 +77,7 @@ def serve_by_tls(serve: Callable[..., Any], authority: Authority) -> Iterator[Ca
 
     yield start
     for server in started:
-        for pid in map(int, re.findall(r"process (\d+) is to take over", server.log)):
-            if is_alive(pid):
-                os.kill(pid, signal.SIGTERM)
-            wait_until(lambda pid=pid: not is_alive(pid))
+        end_successors(server)
 
 
 @pytest.fixture(params=["tls1_2", "tls1_3"])

@@ -16,7 +16,7 @@ import pytest
 
 from server.client import Client
 from server.process import ONIONSKIN, PATIENCE, Process, wait_until
-from workers.conftest import is_alive
+from workers.conftest import end_successors, is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,10 +47,7 @@ def serve_on(serve, control) -> Iterator[Callable[..., Any]]:
 
     yield start
     for server in started:
-        for pid in map(int, re.findall(r"process (\d+) is to take over", server.log)):
-            if is_alive(pid):
-                os.kill(pid, signal.SIGTERM)
-            wait_until(lambda pid=pid: not is_alive(pid))
+        end_successors(server)
 
 
 def successor(server: Any) -> int:

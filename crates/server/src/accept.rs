@@ -10,9 +10,10 @@ use onion::{Peer, give_way};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 
-use crate::connection::{Connection, Shared};
+use crate::connection::Connection;
 use crate::listen::{Listener, ListenerSocket};
 use crate::prelude::{Prelude, Stream, end};
+use crate::shared::Shared;
 use crate::stay::Stay;
 use crate::stream::{split_tcp, split_unix};
 use crate::tls::Tls;

@@ -2,7 +2,6 @@
 
 mod ending;
 
-use std::any::Any;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,64 +10,21 @@ use std::task::{self, Poll, ready};
 use bytes::BytesMut;
 use http::StatusCode;
 use http1::{BodyDecoder, Decoded, Framing, HeadParser, Rejection, RequestHead};
-use onion::{
-    Answer, Body, Context, Handler, Notes, Request, Response, Room, Scheme, Substitute, Upgrade, give_way,
-};
+use onion::{Answer, Body, Context, Notes, Request, Response, Scheme, Substitute, Upgrade, give_way};
 
-use crate::Config;
-use crate::admission::{Admission, GRACE, Seat};
+use crate::admission::{GRACE, Seat};
 use crate::config::LAST_CHANCE;
 use crate::deadline::Deadline;
-use crate::health::Health;
 use crate::http2;
 use crate::incoming::{Exchange, Incoming, Reader};
-use crate::metrics::{Counted, Incidents, MetricsOnSite};
-use crate::outbox::Flusher;
+use crate::metrics::Counted;
 use crate::pace::Pace;
 use crate::respond::{Asked, Broken, Responder, Responding};
-use crate::seeing::{End, Entry, Line, Meter, Seeing};
-use crate::stop::StopHandle;
+use crate::seeing::{End, Entry, Line, Meter};
+use crate::shared::Shared;
 use crate::stream::{ReadHalf, WriteHalf};
-use crate::tally::Tally;
 use crate::tunnel;
 use crate::watch::Watch;
-
-/// What all connections of a server share.
-pub(crate) struct Shared {
-    pub(crate) handler: Arc<dyn Handler>,
-    pub(crate) config: Config,
-    pub(crate) stop: StopHandle,
-    pub(crate) admission: Arc<Admission>,
-    pub(crate) incidents: Arc<Incidents>,
-    /// Whether a connection ends after its first response.
-    pub(crate) once: bool,
-    pub(crate) flusher: Flusher,
-    /// How far applications may be ahead of their clients.
-    pub(crate) room: Room,
-    pub(crate) health: Option<Health>,
-    /// None where the site has no path for them.
-    pub(crate) metrics: Option<MetricsOnSite>,
-    /// Whether somebody looks on, or the time of requests is limited.
-    pub(crate) takes_notes: bool,
-    /// None where nobody looks on.
-    pub(crate) seeing: Option<Arc<Seeing>>,
-    /// Counts requests, in a worker.
-    pub(crate) tally: Option<Arc<Tally>>,
-    /// What handlers find in [`onion::Connection::shared`].
-    pub(crate) given: Option<Arc<dyn Any + Send + Sync>>,
-}
-
-impl Shared {
-    /// Begins the answer to `request`.
-    #[inline]
-    pub(crate) fn call(&self, request: Request) -> Answer<'_> {
-        match (&self.health, &self.metrics) {
-            (Some(health), _) if health.is_asked(&request) => health.answer(&request),
-            (_, Some(metrics)) if metrics.is_asked(&request) => metrics.answer(&request),
-            _ => self.handler.call(request),
-        }
-    }
-}
 
 /// One accepted connection.
 pub(crate) struct Connection {

@@ -39,6 +39,7 @@ mod respond;
 mod seeing;
 mod sending;
 mod serve;
+mod shared;
 mod stay;
 mod stop;
 mod stream;

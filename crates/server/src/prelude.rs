@@ -16,9 +16,10 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
 use crate::admission::Seat;
-use crate::connection::{Connection, Shared};
+use crate::connection::Connection;
 use crate::metrics::Incident;
 use crate::proxy_protocol::{Header, Parsed, parse};
+use crate::shared::Shared;
 use crate::stream::{split_tcp, split_tls, split_unix};
 use crate::tls::{H2, Session, Tls, secured};
 

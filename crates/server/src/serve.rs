@@ -14,7 +14,6 @@ use tokio::time::timeout;
 
 use crate::accept::{Accepting, accept_all};
 use crate::admission::Admission;
-use crate::connection::Shared;
 use crate::handed::HandedSockets;
 use crate::health::{Health, Loaded};
 use crate::listen::{Listener, Manner, Speaks};
@@ -24,6 +23,7 @@ use crate::metrics::{
 use crate::outbox::Flusher;
 use crate::redirect::Redirect;
 use crate::seeing::{AccessLog, Seeing};
+use crate::shared::Shared;
 use crate::stop::StopHandle;
 use crate::tally::Tally;
 use crate::tls::{self, Tls};

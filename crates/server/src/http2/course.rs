@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::stream::Tally;
 use super::wire::Wire;
-use crate::connection::Shared;
 use crate::deadline::Deadline;
 use crate::metrics::Incident;
+use crate::shared::Shared;
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

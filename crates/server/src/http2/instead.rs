@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::pump::Pump;
-use crate::connection::Shared;
+use crate::shared::Shared;
 use crate::stay::Stay;
 
 /// Word from whoever looks after the time of calls.

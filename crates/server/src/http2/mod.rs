@@ -31,9 +31,9 @@ use self::stream::{Streams, Tally};
 use self::wire::Wire;
 use crate::admission::Seat;
 use crate::config::{LINGER, LINGER_MOST, LINGER_PAUSE};
-use crate::connection::Shared;
 use crate::deadline::Deadline;
 use crate::incoming::{Exchange, Reader};
+use crate::shared::Shared;
 
 /// What a client that speaks HTTP/2 begins with, as far as a parser of HTTP/1 reads it (RFC 9113 section 3.4).
 pub(crate) const PREFACE_LINE: &[u8] = b"PRI * HTTP/2.0\r\n";

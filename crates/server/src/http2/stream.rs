@@ -18,9 +18,9 @@ use super::pump::Pump;
 use super::request::{Head, request};
 use super::response::{Outgoing, response};
 use crate::admission::Seat;
-use crate::connection::Shared;
 use crate::deadline::Deadline;
 use crate::seeing::{End, Entry, Line, Meter};
+use crate::shared::Shared;
 use crate::stay::Stay;
 
 /// Gives each stream of a connection its task.

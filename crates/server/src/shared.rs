@@ -1,0 +1,52 @@
+//! What all connections of a server share, and the first choice of who answers a request.
+
+use std::sync::Arc;
+
+use onion::{Answer, Handler, Request, Room};
+
+use crate::Config;
+use crate::admission::Admission;
+use crate::health::Health;
+use crate::metrics::{Incidents, MetricsOnSite};
+use crate::outbox::Flusher;
+use crate::seeing::Seeing;
+use crate::serve::Given;
+use crate::stop::StopHandle;
+use crate::tally::Tally;
+
+/// What all connections of a server share.
+pub(crate) struct Shared {
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) config: Config,
+    pub(crate) stop: StopHandle,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) incidents: Arc<Incidents>,
+    /// Whether a connection ends after its first response.
+    pub(crate) once: bool,
+    pub(crate) flusher: Flusher,
+    /// How far applications may be ahead of their clients.
+    pub(crate) room: Room,
+    pub(crate) health: Option<Health>,
+    /// None where the site has no path for them.
+    pub(crate) metrics: Option<MetricsOnSite>,
+    /// Whether somebody looks on, or the time of requests is limited.
+    pub(crate) takes_notes: bool,
+    /// None where nobody looks on.
+    pub(crate) seeing: Option<Arc<Seeing>>,
+    /// Counts requests, in a worker.
+    pub(crate) tally: Option<Arc<Tally>>,
+    /// What handlers find in [`onion::Connection::shared`].
+    pub(crate) given: Option<Given>,
+}
+
+impl Shared {
+    /// Begins the answer to `request`.
+    #[inline]
+    pub(crate) fn call(&self, request: Request) -> Answer<'_> {
+        match (&self.health, &self.metrics) {
+            (Some(health), _) if health.is_asked(&request) => health.answer(&request),
+            (_, Some(metrics)) if metrics.is_asked(&request) => metrics.answer(&request),
+            _ => self.handler.call(request),
+        }
+    }
+}
