@@ -42,12 +42,14 @@ def test_health_is_told_while_the_interpreter_is_held(serve):
 
 def test_a_server_that_stops_is_live_but_not_ready(serve, tmp_path):
     server = serve()
-    with server.client() as busy:
+    with server.client() as busy, server.client() as idle:
+        assert idle.get("/-/ready").status == 200
         busy.request("GET", f"/hold?file={tmp_path / 'go'}")
         server.wait_for_line("event: holding")
         # Pipelined: connections that are idle are closed by the stop.
         busy.request("GET", "/-/ready")
         server.signal(signal.SIGTERM)
+        assert idle.is_ended()
         (tmp_path / "go").touch()
         assert busy.response().body == b"held"
         assert busy.is_ended() or busy.response().status == 503

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import time
@@ -77,17 +78,37 @@ def test_a_connection_in_use_gets_one_more_answer(serve):
         assert client.is_ended()
 
 
-def test_a_client_that_takes_the_end_of_a_connection_for_that_of_its_answers_loses_none(site, serve):
-    site.write("1", slow=0.3)
+@pytest.mark.parametrize(
+    ("at_once", "path", "pause"),
+    [(1, "/", 0), (1, "/slow", 0), (1, "/slow", 0.15), (8, "/slow", 0), (20, "/", 0)],
+)
+def test_a_client_that_takes_the_end_of_a_connection_for_that_of_its_answers_loses_none(
+    site, serve, at_once, path, pause
+):
+    site.write("1", slow=0.2)
     server = serve()
-    with httpx.Client(base_url=server.places[0], http1=False, http2=True) as client:
+    seen = {"1"}
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        while "5" not in seen:
+            response = await client.get(path)
+            assert response.status_code == 200
+            seen.add(response.text[0])
+            await asyncio.sleep(pause)
+
+    async def reload() -> None:
         for version in "2345":
-            site.write(version, slow=0.3)
+            site.write(version, slow=0.2)
             server.signal(signal.SIGHUP)
-            while not (response := client.get("/slow")).text.startswith(version):
-                assert response.status_code == 200
-                # Python's h2 goes by the first GOAWAY, so it must not come while an answer does.
-                time.sleep(0.15)
+            while version not in seen:
+                await asyncio.sleep(0.01)
+
+    async def main() -> None:
+        async with httpx.AsyncClient(base_url=server.places[0], http1=False, http2=True) as client:
+            await asyncio.gather(reload(), *(ask(client) for _ in range(at_once)))
+
+    # Python's h2 goes by the first GOAWAY, so it must not come while an answer does.
+    asyncio.run(main())
 
 
 def test_a_connection_that_was_just_made_gets_its_answer(serve):

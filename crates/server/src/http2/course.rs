@@ -23,6 +23,12 @@ enum Stage {
     Leaving {
         until: Instant,
     },
+    /// No further streams are taken, which the client is told once it has read all answers, or then; and how many PINGs
+    /// ask for that.
+    Refusing {
+        until: Instant,
+        pings: u32,
+    },
     /// No further streams are taken: how much had been sent when that was last looked at, and how long no more of it may
     /// be sent, once there are no streams.
     Closing {
@@ -48,8 +54,12 @@ impl<'a> Course<'a> {
     pub(super) fn attend(&mut self, deadline: &mut Deadline) {
         let is_last = self.shared.stop.is_stopping() || self.tally.seat.is_over();
         if is_last && matches!(self.stage, Stage::Greeting | Stage::Serving) {
-            let patience = LAST_ANSWERS.min(self.shared.config.graceful_timeout.0 / 2);
-            self.stage = Stage::Leaving { until: Instant::now() + patience };
+            let bound = self.shared.config.graceful_timeout.0 / 2;
+            self.stage = if self.wire.refuse() {
+                Stage::Refusing { until: Instant::now() + REFUSED_WAIT.min(bound), pings: 0 }
+            } else {
+                Stage::Leaving { until: Instant::now() + LAST_ANSWERS.min(bound) }
+            };
             deadline.set(Duration::ZERO);
         }
     }
@@ -100,7 +110,7 @@ impl<'a> Course<'a> {
                         None => QUIET,
                     };
                     let wait = wait.min(until.saturating_duration_since(Instant::now()));
-                    if self.tally.idle().is_some_and(|idle| idle >= QUIET) && self.part() {
+                    if self.is_quiet() && self.part() {
                         return Poll::Ready(Some(FAREWELL));
                     }
                     if wait.is_zero() {
@@ -110,6 +120,10 @@ impl<'a> Course<'a> {
                     }
                     deadline.set(if wait.is_zero() { FAREWELL } else { wait });
                 }
+                Stage::Refusing { until, pings } => match self.refuse(until, pings) {
+                    Some(wait) => deadline.set(wait),
+                    None => return Poll::Ready(Some(FAREWELL)),
+                },
                 Stage::Closing { sent: before, patience } => {
                     let sent = self.wire.sent();
                     if sent == before && self.tally.idle().is_some() {
@@ -120,6 +134,33 @@ impl<'a> Course<'a> {
                 }
             }
         }
+    }
+
+    /// Waits until a client whose streams are refused can be told so without loss. How long to wait on, if at all.
+    fn refuse(&mut self, until: Instant, pings: u32) -> Option<Duration> {
+        let (refused, answered) = self.wire.refused();
+        let waits = self.tally.idle().is_none();
+        if refused == 0 {
+            return (!self.is_quiet() || !self.part()).then_some(QUIET);
+        }
+        // httpx reads for one of its requests at a time, which finds the answers of the others only after a read of its
+        // own: what each has read it shows by a PING of its own.
+        if !waits && answered > refused && self.part() {
+            return None;
+        }
+        if until <= Instant::now() && self.part() {
+            self.stage = Stage::Closing { sent: 0, patience: FAREWELL };
+            return Some(FAREWELL);
+        }
+        if !waits && answered == pings && self.wire.ping() {
+            self.stage = Stage::Refusing { until, pings: pings + 1 };
+        }
+        Some(if waits { QUIET } else { PING_WAIT })
+    }
+
+    /// Whether the client has waited for nothing for a while.
+    fn is_quiet(&self) -> bool {
+        self.tally.idle().is_some_and(|idle| idle >= QUIET)
     }
 
     fn has_greeted(&self) -> bool {
@@ -141,6 +182,13 @@ const QUIET: Duration = Duration::from_millis(50);
 
 /// How long such a moment is waited for.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// How long requests that were not taken wait until those that were are answered: less than the five seconds after which
+/// httpx gives them up.
+const REFUSED_WAIT: Duration = Duration::from_secs(3);
+
+/// How often is looked whether a PING was answered.
+const PING_WAIT: Duration = Duration::from_millis(2);
 
 /// How long a client gets to answer that it has understood the server's end, of which there are two frames.
 const FAREWELL: Duration = Duration::from_secs(1);

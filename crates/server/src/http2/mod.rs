@@ -10,6 +10,7 @@
 
 mod course;
 mod instead;
+mod intake;
 mod pump;
 mod request;
 mod response;

@@ -3,13 +3,14 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Buf;
 use hyper::rt::{Read, ReadBufCursor, Write};
 
+use super::intake::Intake;
 use crate::deadline::Deadline;
 use crate::incoming::{Exchange, Reader};
 
@@ -29,6 +30,8 @@ struct Shared {
     sent: AtomicU64,
     /// Whether all that was to be sent has gone.
     is_clear: AtomicBool,
+    /// Of a client that needs one; known when its first bytes have come.
+    intake: OnceLock<Option<Mutex<Intake>>>,
 }
 
 impl Wire {
@@ -41,6 +44,7 @@ impl Wire {
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             is_clear: AtomicBool::new(false),
+            intake: OnceLock::new(),
         };
         Wire { shared: Arc::new(shared) }
     }
@@ -55,14 +59,34 @@ impl Wire {
         self.shared.sent.load(Relaxed)
     }
 
+    /// Takes no further streams, if the client needs that when the connection is left; whether it does.
+    pub(super) fn refuse(&self) -> bool {
+        self.intake().map(|mut intake| intake.close()).is_some()
+    }
+
+    /// How many streams were not taken, and how many PINGs the client has answered since.
+    pub(super) fn refused(&self) -> (u32, u32) {
+        self.intake().map_or((0, 0), |intake| (intake.refused(), intake.answered()))
+    }
+
+    /// Sends a PING, if nothing else is on its way.
+    pub(super) fn ping(&self) -> bool {
+        self.say(&PING)
+    }
+
     /// Says that no stream after `last` was taken (GOAWAY, RFC 9113 section 6.8), past hyper, who says it in three frames.
     /// Tells whether that could be said: nothing else may be on its way.
     pub(super) fn part(&self, last: u32) -> bool {
+        let last = self.intake().map_or(last, |intake| intake.last());
         let mut frame = GOAWAY;
         frame[9..13].copy_from_slice(&last.to_be_bytes());
+        self.say(&frame)
+    }
+
+    fn say(&self, frame: &[u8; 17]) -> bool {
         let writer = self.shared.exchange.writer();
         self.shared.is_clear.load(Relaxed)
-            && writer.try_write(&[IoSlice::new(&frame)]).is_ok_and(|sent| sent == frame.len())
+            && writer.try_write(&[IoSlice::new(frame)]).is_ok_and(|sent| sent == frame.len())
             && writer.try_flush().is_ok()
     }
 
@@ -71,6 +95,10 @@ impl Wire {
         let mut reader = lock(&self.shared.reader);
         reader.buffer.clear();
         reader.poll_fill(context)
+    }
+
+    fn intake(&self) -> Option<MutexGuard<'_, Intake>> {
+        self.shared.intake.get()?.as_ref().map(lock)
     }
 
     fn poll_send(
@@ -101,6 +129,9 @@ impl Wire {
     }
 }
 
+/// The head of the frame, and eight bytes.
+const PING: [u8; 17] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
 /// The head of the frame, the last stream, and `NO_ERROR`.
 const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
@@ -111,14 +142,27 @@ impl Read for Wire {
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let mut reader = lock(&self.shared.reader);
+        let room = buffer.remaining();
         if reader.buffer.is_empty() && ready!(reader.poll_fill(context))? == 0 {
             return Poll::Ready(Ok(()));
         }
-        let count = reader.buffer.len().min(buffer.remaining());
-        buffer.put_slice(&reader.buffer[..count]);
-        reader.buffer.advance(count);
-        self.shared.received.fetch_add(count as u64, Relaxed);
-        Poll::Ready(Ok(()))
+        let for_client = || Intake::for_client(&reader.buffer).map(Mutex::new);
+        let intake = self.shared.intake.get_or_init(for_client);
+        loop {
+            if let Some(intake) = intake {
+                lock(intake).take(&mut reader.buffer, &mut buffer);
+            } else {
+                let count = reader.buffer.len().min(room);
+                buffer.put_slice(&reader.buffer[..count]);
+                reader.buffer.advance(count);
+            }
+            let count = room - buffer.remaining();
+            self.shared.received.fetch_add(count as u64, Relaxed);
+            // Nothing of that may be wanted, or too little may have come to know it.
+            if count > 0 || ready!(reader.poll_fill(context))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }
 
