@@ -1,13 +1,15 @@
 """Clients that ask until they are told to end, and note when, and on which port, a request failed.
 
 A request has failed when its connection could not be made, broke off before the whole answer, or the answer
-was not 200. Nothing is tried again. What a server has said of a connection is heeded as every client does:
-one whose answer said `Connection: close`, that was closed while it was idle, or that was told GOAWAY, is
-replaced. By TLS, a connection whose client has a session must resume it.
+was not 200. Nothing is tried again, but by httpx what it knows was not taken. What a server has said of a
+connection is heeded as every client does: one whose answer said `Connection: close`, that was closed while
+it was idle, or that was told GOAWAY, is replaced. By TLS, a connection whose client has a session must resume
+it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import threading
@@ -19,13 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hpack
+import httpx
 from hyperframe import frame as frames
 
 from trial import HOST
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 STREAMS = 4  # that a client of HTTP/2 has open at once
-KINDS = ("keep-alive", "a connection each", "HTTP/2")
+KINDS = ("keep-alive", "a connection each", "HTTP/2", "httpx")
 
 
 @dataclass(frozen=True)
@@ -256,6 +259,43 @@ class Http2(KeepAlive):
         self.open.pop(stream, None)
         if wrong:
             self.wrong.append(wrong)
+
+
+class Httpx(KeepAlive):
+    """HTTP/2 by httpx, a few requests at once.
+
+    What it waits for when GOAWAY comes it loses, and it doesn't see that an idle connection has ended.
+    """
+
+    kind = "httpx"
+    requests = STREAMS
+
+    def __init__(self, server: int, certificate: Path | None = None) -> None:
+        super().__init__(server, certificate)
+        self.loop = asyncio.new_event_loop()
+        self.base = f"{'http' if self.tls is None else 'https'}://{HOST}:{server}"
+        self.client = httpx.AsyncClient(http1=False, http2=True, verify=self.tls or False, timeout=30)
+
+    def ask(self, path: str) -> Sequence[str]:
+        """Asks a few times; what went wrong, for each that failed."""
+        return [wrong for wrong in self.loop.run_until_complete(self.ask_at_once(path)) if wrong]
+
+    async def ask_at_once(self, path: str) -> Sequence[str]:
+        """What went wrong, for each request, or nothing."""
+        return await asyncio.gather(*(self.ask_once(path) for _ in range(STREAMS)))
+
+    async def ask_once(self, path: str) -> str:
+        """What went wrong, or nothing."""
+        try:
+            answer = await self.client.get(self.base + path)
+        except httpx.HTTPError as error:
+            return repr(error)
+        return "" if answer.status_code == 200 else f"status {answer.status_code}"
+
+    def close(self) -> None:
+        """Lets go of the connection, for good."""
+        self.loop.run_until_complete(self.client.aclose())
+        self.loop.close()
 
 
 def reply(connection: socket.socket, frame: frames.Frame) -> None:

@@ -21,7 +21,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from clients import KINDS, Failure, Load
+from clients import KINDS, Failure, Httpx, KeepAlive, Load
 from trial import HOST, Findings, Server, options_of, status_of, wait_until
 
 APPLICATION = """
@@ -34,6 +34,7 @@ def application(environ, start_response):
     return [b"hello"]
 """
 OPTIONS = ("--workers", "2", "--ready-path", "/ready")
+LIBRARY = [Httpx] * 4
 BROKEN = {
     "raises at its import": {"more": "raise ValueError"},
     "hangs at its import": {"more": "time.sleep(60)"},
@@ -73,20 +74,20 @@ def main() -> int:
         certificate = certified(folder) if options.tls else None
         with Server(options.python, folder, "reloaded.py", *OPTIONS, *boot, *places(certificate)) as server:
 
-            def under_load() -> Load:
-                return Load(server.port, certificate=certificate)
+            def under_load(*more: type[KeepAlive]) -> Load:
+                return Load(server.port, more, certificate)
 
-            with under_load() as load:
+            with under_load(*LIBRARY) as load:
                 for _ in range(options.reloads):
                     reload(server, findings, "reloaded in")
             told(findings, f"{options.reloads} reloads", load)
-            with under_load() as load:
+            with under_load(*LIBRARY) as load:
                 for _ in range(options.upgrades):
                     upgrade(server)
             told(findings, f"{options.upgrades} upgrades to a new supervisor", load)
             for fault, change in BROKEN.items():
                 write(folder, **change)
-                with under_load() as load:
+                with under_load(*LIBRARY) as load:
                     time.sleep(0.5)
                     reload(server, findings, "reload failed")
                     time.sleep(0.5)
@@ -96,7 +97,7 @@ def main() -> int:
                 deaths = [kill(server) for _ in range(options.kills)]
             told(findings, f"{options.kills} times `kill -9` of a worker", load, deaths)
         with Server(options.python, folder, "reloaded.py", *OPTIONS, *boot, "--preload") as server:
-            with Load(server.port) as load:
+            with Load(server.port, LIBRARY) as load:
                 for _ in range(options.reloads):
                     reload(server, findings, "reloaded in")
             told(findings, f"{options.reloads} reloads with `--preload`", load)

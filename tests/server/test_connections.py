@@ -8,11 +8,12 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import pytest
 from hyperframe import frame as frames
 
 from server.client import Client, Ended
 from support.authority import Authority
-from support.http2 import RawClient
+from support.http2 import SETTINGS_OF_PYTHON, RawClient
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,9 +80,10 @@ def test_handshakes_that_never_begin_make_room(serve, tmp_path: Path):
     assert server.stop() == 0
 
 
-def test_an_idle_connection_of_http_2_makes_room_and_says_so(serve):
+@pytest.mark.parametrize("settings", [{}, SETTINGS_OF_PYTHON])
+def test_an_idle_connection_of_http_2_makes_room_and_says_so(serve, settings):
     server = serve("--connections", "1")
-    with RawClient(server.port) as client:
+    with RawClient(server.port, settings=settings) as client:
         assert client.response(client.request("/hello")) == (200, b"hello")
         assert server.get("/hello") == b"hello"
         farewell = client.until(frames.GoAwayFrame)

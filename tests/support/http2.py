@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 PATIENCE = 10.0
 
+# By these the clients of Python's h2 are known, which take the first GOAWAY for the end of all streams.
+SETTINGS_OF_PYTHON = {1: 4096, 4: 65535, 5: 16384}
+
 
 class Ended(Exception):
     """The connection ended before what was waited for had come."""

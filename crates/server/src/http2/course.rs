@@ -7,6 +7,7 @@ use std::time::Duration;
 use onion::Trouble;
 use tokio::time::Instant;
 
+use super::intake::Refusals;
 use super::stream::Tally;
 use super::wire::Wire;
 use crate::deadline::Deadline;
@@ -18,11 +19,9 @@ use crate::shared::Shared;
 enum Stage {
     /// The client's first frames have not come.
     Greeting,
+    /// They have not come, and others are already not taken any more.
+    LateGreeting,
     Serving,
-    /// No further streams are to be taken once the client waits for nothing, or then.
-    Leaving {
-        until: Instant,
-    },
     /// No further streams are taken, which the client is told once it has read all answers, or then; and how many PINGs
     /// ask for that.
     Refusing {
@@ -50,20 +49,6 @@ impl<'a> Course<'a> {
         Course { shared, wire, tally, stage: Stage::Greeting }
     }
 
-    /// Begins to leave once the server stops, or somebody else needs the place.
-    pub(super) fn attend(&mut self, deadline: &mut Deadline) {
-        let is_last = self.shared.stop.is_stopping() || self.tally.seat.is_over();
-        if is_last && matches!(self.stage, Stage::Greeting | Stage::Serving) {
-            let bound = self.shared.config.graceful_timeout.0 / 2;
-            self.stage = if self.wire.refuse() {
-                Stage::Refusing { until: Instant::now() + REFUSED_WAIT.min(bound), pings: 0 }
-            } else {
-                Stage::Leaving { until: Instant::now() + LAST_ANSWERS.min(bound) }
-            };
-            deadline.set(Duration::ZERO);
-        }
-    }
-
     /// Ready when the connection has to end by force; if the client should get to see what was sent last, with how long
     /// it may take nothing of that.
     pub(super) fn poll_cut<C: Close>(
@@ -80,46 +65,28 @@ impl<'a> Course<'a> {
             });
             return Poll::Ready(None);
         }
+        self.attend(context, deadline, connection.as_mut());
         let config = &self.shared.config;
         loop {
             ready!(deadline.poll(context));
             match self.stage {
-                Stage::Greeting if !self.has_greeted() => return Poll::Ready(None),
-                Stage::Greeting => {
+                Stage::Greeting | Stage::LateGreeting if !self.has_greeted() => return Poll::Ready(None),
+                Stage::Greeting | Stage::LateGreeting => {
                     self.stage = Stage::Serving;
                     deadline.set(config.keep_alive.0);
                 }
                 Stage::Serving => match self.tally.idle() {
                     Some(idle) if idle >= config.keep_alive.0 => {
-                        if self.part() {
+                        if self.wire.part() {
                             return Poll::Ready(Some(FAREWELL));
                         }
-                        self.stage =
-                            Stage::Closing { sent: self.wire.sent(), patience: config.write_timeout.0 };
-                        connection.as_mut().close();
-                        // What the connection still has to say it says when it is polled next.
-                        context.waker().wake_by_ref();
-                        deadline.set(config.write_timeout.0);
+                        let (sent, patience) = (self.wire.sent(), config.write_timeout.0);
+                        self.close(sent, patience, context, connection.as_mut());
+                        deadline.set(patience);
                     }
                     Some(idle) => deadline.set(config.keep_alive.0.saturating_sub(idle)),
                     None => deadline.set(config.keep_alive.0),
                 },
-                Stage::Leaving { until } => {
-                    let wait = match self.tally.idle() {
-                        Some(idle) => QUIET.saturating_sub(idle),
-                        None => QUIET,
-                    };
-                    let wait = wait.min(until.saturating_duration_since(Instant::now()));
-                    if self.is_quiet() && self.part() {
-                        return Poll::Ready(Some(FAREWELL));
-                    }
-                    if wait.is_zero() {
-                        self.stage = Stage::Closing { sent: 0, patience: FAREWELL };
-                        connection.as_mut().close();
-                        context.waker().wake_by_ref();
-                    }
-                    deadline.set(if wait.is_zero() { FAREWELL } else { wait });
-                }
                 Stage::Refusing { until, pings } => match self.refuse(until, pings) {
                     Some(wait) => deadline.set(wait),
                     None => return Poll::Ready(Some(FAREWELL)),
@@ -136,59 +103,90 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Waits until a client whose streams are refused can be told so without loss. How long to wait on, if at all.
-    fn refuse(&mut self, until: Instant, pings: u32) -> Option<Duration> {
-        let (refused, answered) = self.wire.refused();
-        let waits = self.tally.idle().is_none();
-        if refused == 0 {
-            return (!self.is_quiet() || !self.part()).then_some(QUIET);
+    /// Begins to leave once the server stops, or somebody else needs the place.
+    fn attend<C: Close>(&mut self, context: &Context<'_>, deadline: &mut Deadline, connection: Pin<&mut C>) {
+        let is_last = self.shared.stop.is_stopping() || self.tally.seat.is_over();
+        match self.stage {
+            Stage::Greeting if is_last && !self.has_greeted() => {
+                self.stage = Stage::LateGreeting;
+                deadline.set(LATE);
+            }
+            Stage::Greeting | Stage::LateGreeting | Stage::Serving if is_last && self.has_greeted() => {
+                if self.wire.refuse() {
+                    let patience = REFUSED_WAIT.min(self.shared.config.graceful_timeout.0 / 2);
+                    self.stage = Stage::Refusing { until: Instant::now() + patience, pings: 0 };
+                    deadline.set(Duration::ZERO);
+                } else {
+                    self.close(0, FAREWELL, context, connection);
+                    deadline.set(FAREWELL);
+                }
+            }
+            Stage::Refusing { pings, .. } if self.wire.refusals().answered == pings => {
+                deadline.set(Duration::ZERO);
+            }
+            _ => {}
         }
-        // httpx reads for one of its requests at a time, which finds the answers of the others only after a read of its
-        // own: what each has read it shows by a PING of its own.
-        if !waits && answered > refused && self.part() {
-            return None;
-        }
-        if until <= Instant::now() && self.part() {
-            self.stage = Stage::Closing { sent: 0, patience: FAREWELL };
-            return Some(FAREWELL);
-        }
-        if !waits && answered == pings && self.wire.ping() {
-            self.stage = Stage::Refusing { until, pings: pings + 1 };
-        }
-        Some(if waits { QUIET } else { PING_WAIT })
     }
 
-    /// Whether the client has waited for nothing for a while.
-    fn is_quiet(&self) -> bool {
-        self.tally.idle().is_some_and(|idle| idle >= QUIET)
+    /// Has the connection take no further streams.
+    fn close<C: Close>(
+        &mut self,
+        sent: u64,
+        patience: Duration,
+        context: &Context<'_>,
+        connection: Pin<&mut C>,
+    ) {
+        self.stage = Stage::Closing { sent, patience };
+        connection.close();
+        // What the connection still has to say it says when it is polled next.
+        context.waker().wake_by_ref();
+    }
+
+    /// Waits until a client whose streams are refused can be told so without loss. How long to wait on, if at all.
+    fn refuse(&mut self, until: Instant, pings: u32) -> Option<Duration> {
+        let Refusals { last, refused, answered } = self.wire.refusals();
+        let is_over = until <= Instant::now();
+        let Some(idle) = self.tally.idle() else {
+            if refused > 0 && is_over && self.wire.part() {
+                self.stage = Stage::Closing { sent: 0, patience: FAREWELL };
+            }
+            return Some(FAREWELL);
+        };
+        // httpx reads for one of its requests at a time, which finds the answers of the others only after a read of its
+        // own: that each has read it shows by a PING of its own. While it waits for nothing it does not read, and makes
+        // its next request unless it has been idle for long.
+        let is_shed = self.tally.seat.is_over();
+        let keeps = if is_shed { TICK } else { HTTPX_KEEPS };
+        let has_read = answered > refused || refused == 0 && idle >= keeps;
+        let is_due = if last == 0 { is_over || is_shed } else { has_read || refused > 0 && is_over };
+        if is_due && self.wire.part() {
+            return None;
+        }
+        if answered == pings && self.wire.ping() {
+            self.stage = Stage::Refusing { until, pings: pings + 1 };
+        }
+        Some(TICK)
     }
 
     fn has_greeted(&self) -> bool {
         self.wire.received() >= GREETING
-    }
-
-    /// Tells a client that waits for nothing that there are no further streams: in one frame, so that one which is just
-    /// on its way is known not to be taken. Whether it could be told.
-    fn part(&self) -> bool {
-        self.has_greeted() && self.wire.part(self.tally.last_stream())
     }
 }
 
 /// Any client can cause it, as often as it likes: the log is not its to fill.
 static TAKEN_BACK: Trouble = Trouble::new();
 
-/// So long after its last answer a client has read it: some take the server's end for that of an answer on its way.
-const QUIET: Duration = Duration::from_millis(50);
+/// How long the first frames of a client may take when others are already not taken any more.
+const LATE: Duration = Duration::from_secs(1);
 
-/// How long such a moment is waited for.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// For so long httpx uses an idle connection, unless it is told otherwise.
+const HTTPX_KEEPS: Duration = Duration::from_secs(5);
 
-/// How long requests that were not taken wait until those that were are answered: less than the five seconds after which
-/// httpx gives them up.
+/// How often is looked whether a client can be told.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How long requests that were not taken wait for the answers of those that were: httpx waits five seconds.
 const REFUSED_WAIT: Duration = Duration::from_secs(3);
-
-/// How often is looked whether a PING was answered.
-const PING_WAIT: Duration = Duration::from_millis(2);
 
 /// How long a client gets to answer that it has understood the server's end, of which there are two frames.
 const FAREWELL: Duration = Duration::from_secs(1);

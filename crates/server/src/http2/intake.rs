@@ -6,6 +6,8 @@
 //! the others are answered, it is told that they were not taken, and sends them again elsewhere. (Trailers of a request
 //! that was taken could not be unpacked by then; such clients send none.)
 
+use std::task::Poll;
+
 use bytes::{Buf, BytesMut};
 use hyper::rt::ReadBufCursor;
 
@@ -15,43 +17,45 @@ pub(super) struct Intake {
     /// How much is left of the frame that is coming, and whether it is wanted.
     left: usize,
     is_wanted: bool,
-    /// The last stream that was taken.
-    last: u32,
     is_closed: bool,
+    refusals: Refusals,
+}
+
+/// What becomes of further streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Refusals {
+    /// The last stream that was taken.
+    pub(super) last: u32,
     /// How many were not.
-    refused: u32,
-    /// How many PINGs the client has answered since.
-    answered: u32,
+    pub(super) refused: u32,
+    /// How many PINGs the client has answered meanwhile.
+    pub(super) answered: u32,
 }
 
 impl Intake {
-    /// For a client that begins with `greeting`, if it is one that needs this.
-    pub(super) fn for_client(greeting: &[u8]) -> Option<Self> {
-        let (head, rest) = greeting.get(PREFACE..)?.split_at_checked(HEAD)?;
-        let settings = rest.get(..length(head))?;
+    /// For a client that begins with `greeting`, if it is one that needs this; pending until that can be known.
+    pub(super) fn for_client(greeting: &[u8]) -> Poll<Option<Self>> {
+        let (preface, frame) = greeting.split_at(greeting.len().min(PREFACE.len()));
+        if !PREFACE.starts_with(preface) {
+            return Poll::Ready(None);
+        }
+        let Some((head, rest)) = frame.split_at_checked(HEAD) else { return Poll::Pending };
+        if head[3] != SETTINGS || length(head) > MOST_SETTINGS {
+            return Poll::Ready(None);
+        }
+        let Some(settings) = rest.get(..length(head)) else { return Poll::Pending };
         let has = |setting: &[u8; 6]| settings.chunks_exact(6).any(|given| given == setting);
-        let needs_this = head[3] == SETTINGS && SPELLED_OUT.iter().all(has);
-        needs_this.then(|| Intake { left: PREFACE, is_wanted: true, ..Intake::default() })
+        let intake = || Intake { left: PREFACE.len(), is_wanted: true, ..Intake::default() };
+        Poll::Ready(SPELLED_OUT.iter().all(has).then(intake))
     }
 
-    /// Takes no further streams.
+    /// Takes no further streams, after the first: httpx does not try again what is lost before there was one.
     pub(super) fn close(&mut self) {
         self.is_closed = true;
     }
 
-    /// The last stream that was taken.
-    pub(super) fn last(&self) -> u32 {
-        self.last
-    }
-
-    /// How many streams were not taken.
-    pub(super) fn refused(&self) -> u32 {
-        self.refused
-    }
-
-    /// How many PINGs the client has answered since.
-    pub(super) fn answered(&self) -> u32 {
-        self.answered
+    pub(super) fn refusals(&self) -> Refusals {
+        self.refusals
     }
 
     /// Moves what is wanted, as far as it has come and there is room.
@@ -77,15 +81,16 @@ impl Intake {
 
     fn admits(&mut self, head: &[u8]) -> bool {
         let stream = u32::from_be_bytes([head[5] & 0x7f, head[6], head[7], head[8]]);
-        let is_further = stream > self.last;
+        let refusals = &mut self.refusals;
+        let is_further = stream > refusals.last;
         let is_answer = head[3] == PING && head[4] & ACK != 0;
-        if self.is_closed && (is_further || is_answer) {
-            self.refused += u32::from(head[3] == HEADERS);
-            self.answered += u32::from(is_answer);
+        if self.is_closed && (is_further && refusals.last > 0 || is_answer) {
+            refusals.refused += u32::from(head[3] == HEADERS);
+            refusals.answered += u32::from(is_answer);
             return false;
         }
         if is_further && head[3] == HEADERS {
-            self.last = stream;
+            refusals.last = stream;
         }
         true
     }
@@ -96,9 +101,14 @@ fn length(head: &[u8]) -> usize {
     u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize
 }
 
-/// Lengths, in bytes: of what a client begins with, and of the head of a frame.
-const PREFACE: usize = 24;
+/// What a client begins with (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The length of the head of a frame, in bytes.
 const HEAD: usize = 9;
+
+/// No more bytes of first settings are looked at.
+const MOST_SETTINGS: usize = 240;
 
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
@@ -123,13 +133,13 @@ mod tests {
     }
 
     fn greeting(settings: &[[u8; 6]]) -> Vec<u8> {
-        [&[b'P'; PREFACE][..], &frame(SETTINGS, 0, 0, &settings.concat())].concat()
+        [PREFACE, &frame(SETTINGS, 0, 0, &settings.concat())].concat()
     }
 
     /// A intake that has seen these streams opened.
     fn intake(streams: &[u8]) -> Intake {
         let start = greeting(&SPELLED_OUT);
-        let mut intake = Intake::for_client(&start).expect("it is such a client");
+        let Poll::Ready(Some(mut intake)) = Intake::for_client(&start) else { panic!("it is such a client") };
         let opened = streams.iter().flat_map(|stream| frame(HEADERS, 4, *stream, b"fields"));
         let all = start.into_iter().chain(opened).collect::<Vec<u8>>();
         assert_eq!(taken(&mut intake, &all, 10), all);
@@ -157,9 +167,16 @@ mod tests {
     #[test]
     fn only_who_spells_all_out_needs_it() {
         let whole = greeting(&SPELLED_OUT);
-        assert!(Intake::for_client(&whole).is_some());
-        for other in [&greeting(&SPELLED_OUT[1..])[..], &greeting(&[]), &whole[..40], &whole[..24], b"PRI"] {
-            assert!(Intake::for_client(other).is_none());
+        assert!(matches!(Intake::for_client(&whole), Poll::Ready(Some(_))));
+        for length in 0..whole.len() {
+            assert!(Intake::for_client(&whole[..length]).is_pending(), "{length}");
+        }
+        let ping = [PREFACE, &frame(PING, 0, 0, &[0; 8])].concat();
+        let long = [PREFACE, &[1, 0, 0, SETTINGS, 0, 0, 0, 0, 0]].concat();
+        for other in
+            [&greeting(&SPELLED_OUT[1..])[..], &greeting(&[]), &ping, &long, b"PRI * HTTP/2.0\r\n\r\nPS"]
+        {
+            assert!(matches!(Intake::for_client(other), Poll::Ready(None)), "{other:?}");
         }
     }
 
@@ -170,14 +187,23 @@ mod tests {
             intake.close();
             let (former, connection) = (frame(0, 0, 5, b"0123456789"), frame(8, 0, 0, b"1234"));
             assert_eq!(taken(&mut intake, &former, piece), former);
-            assert_eq!((intake.refused(), intake.answered()), (0, 0));
+            assert_eq!(intake.refusals(), Refusals { last: 5, refused: 0, answered: 0 });
             let further = [frame(HEADERS, 4, 7, b"0123456789"), frame(0, 1, 7, b"body")].concat();
             let answer = frame(PING, ACK, 0, &[0; 8]);
             let after = [&further[..], &connection, &answer, &former].concat();
             assert_eq!(taken(&mut intake, &after, piece), [connection, former].concat());
             let question = frame(PING, 0, 0, &[0; 8]);
             assert_eq!(taken(&mut intake, &question, piece), question);
-            assert_eq!((intake.last(), intake.refused(), intake.answered()), (5, 1, 1));
+            assert_eq!(intake.refusals(), Refusals { last: 5, refused: 1, answered: 1 });
         }
+    }
+
+    #[test]
+    fn the_first_stream_is_always_taken() {
+        let mut intake = intake(&[]);
+        intake.close();
+        let (first, second) = (frame(HEADERS, 4, 1, b"fields"), frame(HEADERS, 4, 3, b"fields"));
+        assert_eq!(taken(&mut intake, &[&first[..], &second].concat(), 99), first);
+        assert_eq!(intake.refusals(), Refusals { last: 1, refused: 1, answered: 0 });
     }
 }

@@ -64,7 +64,6 @@ pub(crate) async fn serve(
     let mut deadline = Deadline::new(config.header_timeout.0);
     let mut connection = pin!(connection);
     let pause = poll_fn(|context| {
-        course.attend(&mut deadline);
         if let Poll::Ready(ended) = connection.as_mut().poll(context) {
             return Poll::Ready(ended.is_err().then_some(LINGER_PAUSE));
         }

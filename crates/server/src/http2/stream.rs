@@ -284,8 +284,6 @@ pub(super) struct Tally {
     /// The connection's place.
     pub(super) seat: Arc<Seat>,
     open: AtomicU32,
-    /// How many there have been.
-    opened: AtomicU32,
     /// When the last one ended.
     ended: Mutex<Instant>,
     /// How many more the client has taken back than it has let be answered.
@@ -298,7 +296,6 @@ impl Tally {
         Tally {
             seat,
             open: AtomicU32::new(0),
-            opened: AtomicU32::new(0),
             ended: Mutex::new(Instant::now()),
             taken_back: AtomicU32::new(0),
             most,
@@ -316,15 +313,8 @@ impl Tally {
         self.taken_back.load(Relaxed) > self.most
     }
 
-    /// The last stream that may have been answered, as far as that is known: clients take every second number. One that
-    /// leaves some out has had its answers, too, when there is no stream any more.
-    pub(super) fn last_stream(&self) -> u32 {
-        self.opened.load(Relaxed).saturating_mul(2).saturating_sub(1)
-    }
-
     fn open(&self) {
         self.open.fetch_add(1, Relaxed);
-        self.opened.fetch_add(1, Relaxed);
         self.seat.work();
     }
 

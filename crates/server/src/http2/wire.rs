@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Buf;
 use hyper::rt::{Read, ReadBufCursor, Write};
 
-use super::intake::Intake;
+use super::intake::{Intake, Refusals};
 use crate::deadline::Deadline;
 use crate::incoming::{Exchange, Reader};
 
@@ -64,9 +64,9 @@ impl Wire {
         self.intake().map(|mut intake| intake.close()).is_some()
     }
 
-    /// How many streams were not taken, and how many PINGs the client has answered since.
-    pub(super) fn refused(&self) -> (u32, u32) {
-        self.intake().map_or((0, 0), |intake| (intake.refused(), intake.answered()))
+    /// What became of further streams since.
+    pub(super) fn refusals(&self) -> Refusals {
+        self.intake().map_or_else(Refusals::default, |intake| intake.refusals())
     }
 
     /// Sends a PING, if nothing else is on its way.
@@ -74,10 +74,10 @@ impl Wire {
         self.say(&PING)
     }
 
-    /// Says that no stream after `last` was taken (GOAWAY, RFC 9113 section 6.8), past hyper, who says it in three frames.
-    /// Tells whether that could be said: nothing else may be on its way.
-    pub(super) fn part(&self, last: u32) -> bool {
-        let last = self.intake().map_or(last, |intake| intake.last());
+    /// Says that no further streams were taken (GOAWAY, RFC 9113 section 6.8), past hyper, who says it in three frames, to a
+    /// client that needs that. Tells whether it could be said: nothing else may be on its way.
+    pub(super) fn part(&self) -> bool {
+        let Some(last) = self.intake().map(|intake| intake.refusals().last) else { return false };
         let mut frame = GOAWAY;
         frame[9..13].copy_from_slice(&last.to_be_bytes());
         self.say(&frame)
@@ -143,22 +143,24 @@ impl Read for Wire {
     ) -> Poll<io::Result<()>> {
         let mut reader = lock(&self.shared.reader);
         let room = buffer.remaining();
-        if reader.buffer.is_empty() && ready!(reader.poll_fill(context))? == 0 {
-            return Poll::Ready(Ok(()));
-        }
-        let for_client = || Intake::for_client(&reader.buffer).map(Mutex::new);
-        let intake = self.shared.intake.get_or_init(for_client);
         loop {
-            if let Some(intake) = intake {
-                lock(intake).take(&mut reader.buffer, &mut buffer);
-            } else {
-                let count = reader.buffer.len().min(room);
-                buffer.put_slice(&reader.buffer[..count]);
-                reader.buffer.advance(count);
+            match self.shared.intake.get() {
+                Some(Some(intake)) => lock(intake).take(&mut reader.buffer, &mut buffer),
+                Some(None) => {
+                    let count = reader.buffer.len().min(room);
+                    buffer.put_slice(&reader.buffer[..count]);
+                    reader.buffer.advance(count);
+                }
+                None => {
+                    if let Poll::Ready(intake) = Intake::for_client(&reader.buffer) {
+                        self.shared.intake.get_or_init(|| intake.map(Mutex::new));
+                        continue;
+                    }
+                }
             }
             let count = room - buffer.remaining();
             self.shared.received.fetch_add(count as u64, Relaxed);
-            // Nothing of that may be wanted, or too little may have come to know it.
+            // Too little may have come to know what it is, or nothing that is wanted.
             if count > 0 || ready!(reader.poll_fill(context))? == 0 {
                 return Poll::Ready(Ok(()));
             }
