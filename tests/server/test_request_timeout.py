@@ -57,6 +57,16 @@ def test_a_call_that_waits_in_c_gets_the_exception_when_it_comes_back(timed):
     assert server.get("/hello") == b"hello"
 
 
+@pytest.mark.parametrize("kill", ["0.1s", "30s"])
+def test_a_call_beside_one_that_does_not_end_is_timed_out_too(timed, kill):
+    server = timed("--request-timeout-kill", kill)
+    with server.client() as first, server.client() as second:
+        assert duration(lambda: first.get("/sleep?seconds=2"), 504) < LIMIT + AT_ONCE
+        if kill == "0.1s":
+            server.wait_for_line("is stuck: it did not end")
+        assert LIMIT <= duration(lambda: second.get("/sleep?seconds=1"), 504) < LIMIT + AT_ONCE
+
+
 def test_a_response_that_has_begun_is_broken_off(timed):
     server = timed(threads=1)
     with server.client() as client:

@@ -267,8 +267,19 @@ def test_garbage_instead_of_a_handshake_ends_the_connection(
 ) -> None:
     server = serve(*authority.pair("localhost").options, bind=TLS)
     with socket.create_connection(("127.0.0.1", server.port), SOON) as client:
-        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert b"HTTP/1.1 200" not in b"".join(iter(lambda: client.recv(65536), b""))
+        # A handshake of TLS that is none.
+        client.sendall(b"\x16\x03\x01\x00\x05hello")
+        assert b"HTTP/1.1" not in b"".join(iter(lambda: client.recv(65536), b""))
+    assert get(server, authority, "/hello").body == b"hello"
+
+
+def test_http_where_https_is_spoken_is_told_so(serve: Callable[..., Server], authority: Authority) -> None:
+    server = serve(*authority.pair("localhost").options, bind=TLS)
+    with Client(server.places[0].replace("https:", "http:"), SOON) as client:
+        answer = client.get("/hello")
+        assert answer.status == 400
+        assert b"write https:// here" in answer.body
+        assert client.is_ended()
     assert get(server, authority, "/hello").body == b"hello"
 
 

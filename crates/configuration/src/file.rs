@@ -5,7 +5,7 @@
 //! It does not know what options there are.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{Error, ErrorKind};
 use std::path::Path;
 
 use serde_json::{Number, Value};
@@ -53,8 +53,7 @@ impl File {
     /// The file called `named`; without a name, the one in `directory`, if there is one.
     pub fn find(named: Option<&str>, directory: &Path) -> Result<Option<Self>, Refusal> {
         if let Some(name) = named {
-            let text = fs::read_to_string(directory.join(name))
-                .map_err(|why| Refusal(format!("{name}: the configuration cannot be read: {why}")))?;
+            let text = fs::read_to_string(directory.join(name)).map_err(|why| unreadable(name, &why))?;
             let file = File::new(name, &text);
             if file.is_project() && file.entries()?.is_none() {
                 return Err(Refusal(format!("{name}: there is no table [tool.onionskin]; write one")));
@@ -194,8 +193,14 @@ fn read(directory: &Path, name: &str) -> Result<Option<File>, Refusal> {
     match fs::read_to_string(directory.join(name)) {
         Ok(text) => Ok(Some(File::new(name, &text))),
         Err(why) if why.kind() == ErrorKind::NotFound => Ok(None),
-        Err(why) => Err(Refusal(format!("{name}: the configuration cannot be read: {why}"))),
+        Err(why) => Err(unreadable(name, &why)),
     }
+}
+
+fn unreadable(name: &str, why: &Error) -> Refusal {
+    Refusal(format!(
+        "{name}: the configuration cannot be read: {why}; name a file in TOML that this user may read"
+    ))
 }
 
 const PROJECT: &str = "pyproject.toml";

@@ -138,7 +138,10 @@ fn value(root: &Schema, schema: Option<&Value>, text: &str) -> Result<Value, Opt
         }
         "boolean" => (boolean(trimmed).map(Value::from), "true or false"),
         "integer" => (trimmed.parse::<i64>().ok().map(Value::from), "a whole number"),
-        "number" => (trimmed.parse::<f64>().ok().map(Value::from), "a number"),
+        "number" => {
+            let number = trimmed.parse::<f64>().ok().filter(|number| number.is_finite());
+            (number.map(Value::from), "a number")
+        }
         "object" => match schema.and_then(|schema| schema.get("additionalProperties")) {
             Some(members) if members.is_object() => return table(root, members, text),
             _ => (None, "its parts by dotted names, or a table in Python"),
@@ -308,6 +311,7 @@ mod tests {
     fn text_that_does_not_fit_is_refused_by_name() {
         assert_eq!(refusal(&[("status", "high")]), r#"status: "high" does not fit; give a whole number"#);
         assert_eq!(refusal(&[("quiet", "maybe")]), r#"quiet: "maybe" does not fit; give true or false"#);
+        assert_eq!(refusal(&[("share", "nan")]), r#"share: "nan" does not fit; give a number"#);
         assert_eq!(refusal(&[("ports", "80,x")]), r#"ports: "x" does not fit; give a whole number"#);
         assert!(
             refusal(&[("when", "x")]).ends_with("; give its parts by dotted names, or a table in Python")

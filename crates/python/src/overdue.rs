@@ -44,6 +44,8 @@ pub(crate) struct Overdue {
 #[derive(Default)]
 struct Running {
     calls: Vec<Arc<Call>>,
+    /// When the thread that looks after them does so next; none if only a call brings it to that.
+    next: Option<Instant>,
     closed: bool,
 }
 
@@ -129,7 +131,8 @@ impl Overdue {
         });
         let mut running = self.running();
         running.calls.push(Arc::clone(&call));
-        if running.calls.len() == 1 {
+        // Others may be due later, or not at all any more.
+        if running.next.is_none_or(|next| next > call.began + self.limit) {
             self.changed.notify_all();
         }
         drop(running);
@@ -142,6 +145,7 @@ impl Overdue {
         while !running.closed {
             let now = Instant::now();
             let due = running.calls.iter().filter_map(|call| call.due(self)).min();
+            running.next = due;
             running = match due {
                 None => self.changed.wait(running).unwrap_or_else(PoisonError::into_inner),
                 Some(due) if due > now => {

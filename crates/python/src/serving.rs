@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use server::{
     AccessLog, Bind, Config, HandedSocket, HandedSockets, Imported, PidFile, Server, StopHandle, Tls, Tracer,
-    WorkerEnd,
+    UnixOwner, WorkerEnd,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -127,6 +127,7 @@ impl PyServer {
         }
         let checked = server::check_logs(&config)
             .and_then(|()| config.pid_file.as_deref().map_or(Ok(()), PidFile::check))
+            .and_then(|()| config.unix_owner.as_ref().map_or(Ok(()), UnixOwner::check))
             .and_then(|()| Tls::load(&config).map(drop));
         checked.map_err(|error| ConfigurationError::new_err(error.to_string()))
     }
@@ -355,6 +356,7 @@ pub(crate) fn read_config(given: &Bound<'_, PyDict>) -> PyResult<Config> {
         given.extend(texts);
         reading::check_names(&schema, &given, [])?;
         let config: Config = reading::read(std::mem::take(&mut given))?;
+        config.check_places()?;
         config.check_metrics()?;
         if config.preload && !cfg!(target_os = "linux") {
             return Err(OptionError("preload: it needs Linux; leave it out".to_owned()));

@@ -1,19 +1,22 @@
 //! Where a server is to listen, as people write it.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use onion::OptionError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Config;
 use crate::handed::Handed;
 use crate::listen::Speaks;
 
 /// One place to listen on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
 pub enum Bind {
@@ -113,7 +116,32 @@ fn handed(text: &str) -> Option<Handed> {
     }
 }
 
+impl Config {
+    /// Refuses a place that is given twice.
+    pub fn check_places(&self) -> Result<(), OptionError> {
+        let mut taken = HashSet::new();
+        // At port 0 each gets one of its own.
+        let is_again = |bind: &&Bind| match bind.socket() {
+            Bind::Tcp(_, 0) => false,
+            socket => !taken.insert(socket),
+        };
+        match self.bind.iter().chain(&self.metrics_bind).find(is_again) {
+            Some(bind) => Err(OptionError(format!("bind: {bind} is given twice; give each place once"))),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Bind {
+    /// What is listened on, whatever is spoken there.
+    fn socket(&self) -> Bind {
+        match self {
+            Bind::Https(host, port) | Bind::Redirect(host, port) => Bind::Tcp(host.clone(), *port),
+            Bind::Handed(_, handed) => Bind::Handed(Speaks::Http, handed.clone()),
+            other => other.clone(),
+        }
+    }
+
     /// What is spoken there.
     pub fn speaks(&self) -> Speaks {
         match self {
@@ -241,6 +269,21 @@ mod tests {
             assert_eq!(place, Bind::Handed(speaks, handed));
             assert_eq!(place.to_string(), text);
         }
+    }
+
+    #[test]
+    fn no_place_is_given_twice() {
+        let check = |bind: &[&str], metrics: &[&str]| {
+            let places = |texts: &[&str]| texts.iter().map(|text| text.parse().expect("a place")).collect();
+            Config { bind: places(bind), metrics_bind: places(metrics), ..Config::default() }.check_places()
+        };
+        let four = ["127.0.0.1:80", "127.0.0.2:80", "127.0.0.1:0", "https://127.0.0.1:0"];
+        assert_eq!(check(&four, &["127.0.0.1:81", "fd://3"]), Ok(()));
+        for again in ["127.0.0.1:80", "https://127.0.0.1:80", "redirect://127.0.0.2:80"] {
+            assert!(check(&four, &[again]).is_err(), "{again}");
+        }
+        let refused = check(&["unix:/a", "unix:/a"], &[]).expect_err("it is the same");
+        assert_eq!(refused.0, "bind: unix:/a is given twice; give each place once");
     }
 
     #[test]

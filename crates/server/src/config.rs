@@ -95,7 +95,7 @@ pub struct Config {
     #[serde(deserialize_with = "at_least_one")]
     #[schemars(range(min = 1))]
     pub max_headers: u16,
-    /// The largest request body; a larger one is answered 413.
+    /// The largest request body; a larger one is answered 413. With 0, no request may have one.
     pub max_body: Size,
     /// Up to this size, a request body waits for the application in memory; beyond it, in a temporary file.
     pub spool_memory: Size,

@@ -24,7 +24,7 @@ pub struct HandedSocket {
 pub struct HandedSockets(pub Vec<HandedSocket>);
 
 /// Which of them is meant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Handed {
     /// The one with this number.
     Number(RawFd),

@@ -28,7 +28,7 @@ pub(crate) struct Listener {
 }
 
 /// What is spoken on a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Speaks {
     /// HTTP.
     Http,

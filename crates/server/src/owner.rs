@@ -7,6 +7,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::unistd::{Group, User};
+use onion::OptionError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,13 +23,8 @@ pub struct UnixOwner {
 impl UnixOwner {
     /// Makes `path` theirs.
     pub(crate) fn own(&self, path: &Path) -> io::Result<()> {
-        let user = self.user.as_deref();
-        let user =
-            user.map(|name| number(name, "user", || Ok(User::from_name(name)?.map(|it| it.uid.as_raw()))));
-        let group = self.group.as_deref();
-        let group =
-            group.map(|name| number(name, "group", || Ok(Group::from_name(name)?.map(|it| it.gid.as_raw()))));
-        chown(path, user.transpose()?, group.transpose()?).map_err(|error| match error.kind() {
+        let (user, group) = self.numbers()?;
+        chown(path, user, group).map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => io::Error::other(format!(
                 "its owner can't become {}: only root may give files away, and others to a group of their own",
                 String::from(self.clone())
@@ -36,15 +32,32 @@ impl UnixOwner {
             _ => error,
         })
     }
+
+    /// Refuses names that this machine doesn't know.
+    pub fn check(&self) -> Result<(), OptionError> {
+        self.numbers().map(drop).map_err(|unknown| OptionError(unknown.to_string()))
+    }
+
+    fn numbers(&self) -> io::Result<(Option<u32>, Option<u32>)> {
+        let user = self.user.as_deref();
+        let user =
+            user.map(|name| number(name, "user", || Ok(User::from_name(name)?.map(|it| it.uid.as_raw()))));
+        let group = self.group.as_deref();
+        let group =
+            group.map(|name| number(name, "group", || Ok(Group::from_name(name)?.map(|it| it.gid.as_raw()))));
+        Ok((user.transpose()?, group.transpose()?))
+    }
 }
 
 /// What a name stands for; what consists of digits stands for itself.
 fn number(name: &str, kind: impl Display, find: impl Fn() -> Result<Option<u32>, Errno>) -> io::Result<u32> {
     match (name.parse(), find) {
         (Ok(number), _) => Ok(number),
-        (Err(_), find) => {
-            find()?.ok_or_else(|| io::Error::other(format!("unix_owner: there is no {kind} {name:?}")))
-        }
+        (Err(_), find) => find()?.ok_or_else(|| {
+            io::Error::other(format!(
+                "unix_owner: there is no {kind} {name:?}; give one of this machine, or a number"
+            ))
+        }),
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{InvalidMessage, ServerConfig, ServerConnection};
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 
@@ -162,12 +162,22 @@ fn poll_receive(
         }
     };
     if let Err(error) = state.process_new_packets() {
-        // The alert says what was wrong.
-        let _ = flush(state, socket);
+        // Who could be told is told as far as the socket takes it: a client of HTTP in its terms, another by the alert.
+        let _ = if state.is_handshaking() && matches!(error, NO_TLS) {
+            socket.try_write(ANSWER_TO_HTTP).map(drop)
+        } else {
+            flush(state, socket)
+        };
         return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
     }
     Poll::Ready(Ok(received))
 }
+
+/// What is wrong with a first record that begins with a letter.
+const NO_TLS: rustls::Error = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
+
+const ANSWER_TO_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 51\r\nConnection: close\r\n\r\nHTTPS is spoken at this port: write https:// here.\n";
 
 fn flush(state: &mut ServerConnection, socket: &TcpStream) -> io::Result<()> {
     while state.wants_write() {
