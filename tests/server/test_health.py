@@ -97,6 +97,19 @@ def test_further_requests_are_turned_away_when_the_queue_is_full(serve, tmp_path
         assert third.get("/hello").body == b"hello"
 
 
+def test_those_who_come_all_at_once_are_turned_away_too(serve, tmp_path):
+    server = serve("--queue", "2", threads=2)
+    clients = [server.client() for _ in range(7)]
+    for client in clients:
+        client.request("GET", f"/hold?file={tmp_path / 'go'}")
+    with server.client() as asking:
+        wait_until(lambda: b'"calls":2,"threads":2,"waiting":2' in asking.get("/-/ready").body)
+    (tmp_path / "go").touch()
+    assert sorted(client.response().status for client in clients) == [200] * 4 + [503] * 3
+    for client in clients:
+        client.close()
+
+
 def test_a_request_waits_no_longer_than_the_queue_timeout(serve, tmp_path):
     server = serve("--queue-timeout", "100ms", threads=1)
     with server.client() as first, server.client() as second:

@@ -104,6 +104,21 @@ fn while_threads_are_free_the_bound_does_not_count() {
 }
 
 #[test]
+fn those_who_came_before_every_thread_was_taken_are_bounded_once_it_is() {
+    let permits = permits(2, 2, PATIENT);
+    let _running = granted(&permits);
+    let mut waiting: Vec<_> = (0..6).map(|_| Arc::clone(&permits).acquire()).collect();
+    assert!(waiting.iter_mut().all(|acquire| poll(acquire).is_pending()));
+    permits.tick();
+    assert_eq!(permits.load().waiting, 6, "a thread is free");
+    permits.tick();
+    let Poll::Ready(Ok(_second)) = poll(&mut waiting[0]) else { panic!("the first has grown old") };
+    assert!(waiting[1..3].iter_mut().all(|acquire| poll(acquire).is_pending()));
+    assert!(waiting[3..].iter_mut().all(|acquire| matches!(poll(acquire), Poll::Ready(Err(Crowded)))));
+    assert_eq!((permits.load().waiting, permits.load().refused), (2, 3));
+}
+
+#[test]
 fn nobody_waits_for_longer_than_it_may() {
     let permits = permits(1, 10, Duration::ZERO);
     let _running = granted(&permits);

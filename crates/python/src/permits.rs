@@ -93,6 +93,13 @@ pub(crate) struct Tick {
 /// After so many ticks without a young call the watchdog goes to sleep.
 const QUIET_TICKS: u32 = 100;
 
+impl Gate {
+    /// How many run.
+    fn calls(&self) -> usize {
+        self.young.iter().sum::<usize>() + self.old
+    }
+}
+
 impl Permits {
     pub(crate) fn new(threads: usize, queue: Queue) -> Arc<Self> {
         let gate = Gate {
@@ -136,6 +143,7 @@ impl Permits {
         gate.ended_young = false;
         self.expire(&mut gate);
         self.grant(&mut gate);
+        self.trim(&mut gate);
         gate.quiet = if gate.young == [0; 2] && gate.waiting.is_empty() { gate.quiet + 1 } else { 0 };
         let blocked = if gate.old == 0 { 0 } else { gate.old + gate.allowance - 1 };
         let alarmed = std::mem::take(&mut gate.alarmed) || aged > 0;
@@ -230,11 +238,24 @@ impl Permits {
         }
     }
 
+    /// Sends away those who came last, if the queue is too long: they came before every thread was taken.
+    fn trim(&self, gate: &mut Gate) {
+        while gate.queued > self.queue.most && gate.calls() >= self.threads {
+            let Some(place) = gate.waiting.pop_back() else { return };
+            let mut place = lock(&place);
+            if !place.abandoned {
+                gate.queued -= 1;
+                gate.refused += 1;
+                place.permit = Some(Err(Crowded));
+                place.waker.wake_by_ref();
+            }
+        }
+    }
+
     /// A place at the end of the queue, if there is one.
     fn queue(&self, gate: &mut Gate, waker: &Waker) -> Result<Arc<Mutex<Waiting>>, Crowded> {
         // While calls are short most threads are kept free: who waits then has a turn in no time.
-        let taken = gate.young.iter().sum::<usize>() + gate.old;
-        if gate.queued >= self.queue.most && taken >= self.threads {
+        if gate.queued >= self.queue.most && gate.calls() >= self.threads {
             gate.refused += 1;
             return Err(Crowded);
         }
@@ -270,7 +291,7 @@ impl Loaded for Permits {
     fn load(&self) -> Load {
         let gate = self.gate();
         Load {
-            calls: gate.young.iter().sum::<usize>() + gate.old,
+            calls: gate.calls(),
             threads: self.threads,
             waiting: gate.queued,
             queue: self.queue.most,
