@@ -34,7 +34,7 @@ def application(environ, start_response):
     return [b"hello"]
 """
 OPTIONS = ("--workers", "2", "--ready-path", "/ready")
-LIBRARY = [Httpx] * 4
+LIBRARY = (Httpx,) * 4
 BROKEN = {
     "raises at its import": {"more": "raise ValueError"},
     "hangs at its import": {"more": "time.sleep(60)"},
@@ -77,17 +77,18 @@ def main() -> int:
             def under_load(*more: type[KeepAlive]) -> Load:
                 return Load(server.port, more, certificate)
 
-            with under_load(*LIBRARY) as load:
-                for _ in range(options.reloads):
-                    reload(server, findings, "reloaded in")
-            told(findings, f"{options.reloads} reloads", load)
+            for case, more in {"": (), ", httpx among the clients": LIBRARY}.items():
+                with under_load(*more) as load:
+                    for _ in range(options.reloads):
+                        reload(server, findings, "reloaded in")
+                told(findings, f"{options.reloads} reloads{case}", load)
             with under_load(*LIBRARY) as load:
                 for _ in range(options.upgrades):
                     upgrade(server)
             told(findings, f"{options.upgrades} upgrades to a new supervisor", load)
             for fault, change in BROKEN.items():
                 write(folder, **change)
-                with under_load(*LIBRARY) as load:
+                with under_load() as load:
                     time.sleep(0.5)
                     reload(server, findings, "reload failed")
                     time.sleep(0.5)
@@ -97,7 +98,7 @@ def main() -> int:
                 deaths = [kill(server) for _ in range(options.kills)]
             told(findings, f"{options.kills} times `kill -9` of a worker", load, deaths)
         with Server(options.python, folder, "reloaded.py", *OPTIONS, *boot, "--preload") as server:
-            with Load(server.port, LIBRARY) as load:
+            with Load(server.port) as load:
                 for _ in range(options.reloads):
                     reload(server, findings, "reloaded in")
             told(findings, f"{options.reloads} reloads with `--preload`", load)
