@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from server.process import ONIONSKIN, PATIENCE, Process, Server, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 WAITING = """
 import pathlib, sys
@@ -79,6 +81,12 @@ def answered(place: str) -> None:
         assert client.get("/").status == 200
 
 
+def is_listened_on(file: Path) -> bool:
+    """Whether there is a server: its socket has a file before it listens."""
+    with socket.socket(socket.AF_UNIX) as visitor:
+        return visitor.connect_ex(str(file)) == 0
+
+
 def in_terminal(site, terminal: int, *options: str) -> subprocess.Popen[Any]:
     """A server whose standard input is a terminal."""
     command = [*ONIONSKIN, "serve", "site_of_test.py", "--bind", f"unix:{site.folder}/site.sock", *options]
@@ -91,7 +99,7 @@ def test_it_ends_with_its_terminal(site, workers):
     with in_terminal(site, theirs, "--workers", workers) as server:
         try:
             os.close(theirs)
-            wait_until((site.folder / "site.sock").exists)
+            wait_until(lambda: is_listened_on(site.folder / "site.sock"))
             answered(f"unix:{site.folder}/site.sock")
             # The kernel sends the signal to who has the terminal as its own; here, it is sent by hand.
             os.close(ours)
@@ -106,7 +114,7 @@ def test_a_signal_that_somebody_sends_ends_no_server_in_a_terminal(site, workers
     ours, theirs = pty.openpty()
     with in_terminal(site, theirs, "--workers", workers) as server:
         try:
-            wait_until((site.folder / "site.sock").exists)
+            wait_until(lambda: is_listened_on(site.folder / "site.sock"))
             answered(f"unix:{site.folder}/site.sock")
             server.send_signal(signal.SIGHUP)
             server.send_signal(signal.SIGUSR1)
