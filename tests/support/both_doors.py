@@ -64,6 +64,7 @@ def outward(
     """Through the outward door. ``layered`` puts the layers around the application inside."""
     environ = make_environ(path, method, REMOTE_ADDR=address)
     environ["PATH_INFO"] = unquote(environ["PATH_INFO"], "latin-1")
+    environ["REQUEST_URI"] = path
     for name, value in headers:
         key = f"HTTP_{name.upper().replace('-', '_')}"
         joined = key in environ and key != "HTTP_HOST"

@@ -48,6 +48,8 @@ impl Link {
         let meter = Arc::clone(&wire.meter);
         let mut builder = Builder::new();
         builder.max_header_size(HEAD_MOST).max_buf_size(BUFFER_MOST).title_case_headers(true);
+        // A proxy removes the blank of `Name : value` from a response, and does not reject it (RFC 9112 section 5.1).
+        builder.allow_spaces_after_header_name_in_responses(true);
         let (sender, connection) =
             builder.handshake(TokioIo::new(wire)).await.map_err(|error| malformed(&error))?;
         let (connection, deadline, since) = (Some(connection), Deadline::new(), Instant::now());

@@ -164,7 +164,7 @@ pub(crate) fn respond(
     let target = upstream.target();
     let rewriter = (upstream.options().rewrite && Rewriter::has_work(&head.headers)).then(|| {
         let host = heads.host(parts, target).to_str().unwrap_or_default();
-        Rewriter::new(target, host, heads.public_prefix(parts))
+        Rewriter::new(target, host, heads.prefixes(parts))
     });
     let (mut headers, reason) = response_head::of(&head, &incoming, parts, rewriter.as_ref());
     let switched = head.status == StatusCode::SWITCHING_PROTOCOLS;

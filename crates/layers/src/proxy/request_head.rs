@@ -15,6 +15,7 @@ use onion::{Context, OptionError, Peer, Scheme, path};
 
 use super::failure::Failure;
 use super::options::{Forward, Forwarding};
+use super::rewrite::Prefixes;
 use super::target::Target;
 
 /// Makes the heads of requests.
@@ -110,8 +111,30 @@ impl RequestHeads {
         (self.websocket && upgrade.as_bytes().eq_ignore_ascii_case(b"websocket")).then_some(upgrade)
     }
 
+    /// What the paths of a response are rewritten to.
+    pub(crate) fn prefixes(&self, parts: &Parts) -> Prefixes {
+        let own = self.public_prefix(parts);
+        let forwarded =
+            if self.forwards_prefix() { self.forwarded_prefix(parts, &own) } else { String::new() };
+        Prefixes { own, forwarded }
+    }
+
+    /// Whether targets are sent the prefix of the client's paths.
+    fn forwards_prefix(&self) -> bool {
+        matches!(self.forward, Forward::Both | Forward::XForwarded)
+    }
+
+    /// The value of `X-Forwarded-Prefix`: `own`, after the prefix of a trusted proxy in front.
+    fn forwarded_prefix(&self, parts: &Parts, own: &str) -> String {
+        let outer = if self.trust_forwarded { parts.headers.get(&X_FORWARDED_PREFIX) } else { None };
+        match outer.and_then(|outer| outer.to_str().ok()) {
+            Some(outer) => format!("{}{own}", outer.trim_end_matches('/')),
+            None => own.to_owned(),
+        }
+    }
+
     /// What the client's paths have, and those of the target's own path don't have, in front.
-    pub(crate) fn public_prefix(&self, parts: &Parts) -> String {
+    fn public_prefix(&self, parts: &Parts) -> String {
         let mut prefix = String::new();
         if !self.keep_prefix {
             prefix.push_str(&mount_point(parts));
@@ -162,17 +185,22 @@ impl RequestHeads {
         let connection = context.map_or(&default, |context| &*context.connection);
         let host = parts.headers.get(HOST).filter(|host| is_plain(host.as_bytes()));
         let address = connection.peer.address.map(written);
-        if matches!(self.forward, Forward::Both | Forward::XForwarded) {
+        if self.forwards_prefix() {
             if let Some(address) = &address {
                 append_to_list(headers, &X_FORWARDED_FOR, address);
             }
             let prefix = self.public_prefix(parts);
+            let prefix = self.forwarded_prefix(parts, &prefix);
+            if !prefix.is_empty()
+                && let Ok(prefix) = HeaderValue::try_from(prefix)
+            {
+                headers.insert(&X_FORWARDED_PREFIX, prefix);
+            }
             let port = port(host, connection.scheme);
             let told = [
                 (&X_FORWARDED_HOST, host.cloned()),
                 (&X_FORWARDED_PROTO, Some(HeaderValue::from_static(connection.scheme.as_str()))),
                 (&X_FORWARDED_PORT, host.map(|_| HeaderValue::from(port))),
-                (&X_FORWARDED_PREFIX, HeaderValue::try_from(prefix).ok().filter(|prefix| !prefix.is_empty())),
             ];
             for (name, value) in told {
                 if let Some(value) = value {

@@ -1,6 +1,8 @@
 //! The head of a response as the client gets it: checked, and without what belongs to the target's connection.
 
-use http::header::{CONTENT_LENGTH, CONTENT_LOCATION, LOCATION, SET_COOKIE, TRANSFER_ENCODING, UPGRADE, VIA};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_LOCATION, LOCATION, REFRESH, SET_COOKIE, TRANSFER_ENCODING, UPGRADE, VIA,
+};
 use http::request::Parts;
 use http::response;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -51,6 +53,7 @@ pub(crate) fn of(
         }
         let rewritten = match rewriter {
             Some(rewriter) if *name == LOCATION || *name == CONTENT_LOCATION => rewriter.location(value),
+            Some(rewriter) if *name == REFRESH => rewriter.refresh(value),
             Some(rewriter) if *name == SET_COOKIE => rewriter.cookie(value),
             _ => None,
         };

@@ -3,7 +3,7 @@
 //! Only what points at the target is touched. A redirect becomes a path without a host: it can't lead anywhere else,
 //! whatever the target or the client says.
 
-use http::header::{CONTENT_LOCATION, LOCATION, SET_COOKIE};
+use http::header::{CONTENT_LOCATION, LOCATION, REFRESH, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 
 use super::target::Target;
@@ -13,23 +13,49 @@ pub(crate) struct Rewriter<'a> {
     target: &'a Target,
     /// The Host that was sent to the target.
     host: &'a str,
-    /// What the client's paths have in place of the target's own path.
-    prefix: String,
+    prefixes: Prefixes,
+}
+
+/// What paths on the client's side begin with.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Prefixes {
+    /// The prefix that replaces the target's own path.
+    pub(crate) own: String,
+    /// The prefix that the target is sent in `X-Forwarded-Prefix`. It is longer than `own` if a trusted proxy in front
+    /// has sent one, too.
+    pub(crate) forwarded: String,
 }
 
 impl<'a> Rewriter<'a> {
-    pub(crate) fn new(target: &'a Target, host: &'a str, prefix: String) -> Self {
-        Rewriter { target, host, prefix }
+    pub(crate) fn new(target: &'a Target, host: &'a str, prefixes: Prefixes) -> Self {
+        Rewriter { target, host, prefixes }
     }
 
     /// Whether there is anything in a response that may need it.
     pub(crate) fn has_work(headers: &HeaderMap) -> bool {
-        [LOCATION, CONTENT_LOCATION, SET_COOKIE].iter().any(|name| headers.contains_key(name))
+        [LOCATION, CONTENT_LOCATION, REFRESH, SET_COOKIE].iter().any(|name| headers.contains_key(name))
     }
 
     /// A new value for `Location` or `Content-Location`, if it needs one.
     pub(crate) fn location(&self, value: &HeaderValue) -> Option<HeaderValue> {
+        HeaderValue::try_from(self.reference(value.to_str().ok()?)?).ok()
+    }
+
+    /// A new value for `Refresh` (`5; url=/path`), if it needs one.
+    pub(crate) fn refresh(&self, value: &HeaderValue) -> Option<HeaderValue> {
         let text = value.to_str().ok()?;
+        let after = text.find([';', ','])? + 1;
+        let url = text[after..].trim_start();
+        let url = url.get(..4).filter(|name| name.eq_ignore_ascii_case("url=")).map(|_| &url[4..])?;
+        let before = &text[..text.len() - url.len()];
+        let (quote, url) = match url.chars().next()? {
+            quote @ ('"' | '\'') => (&url[..1], url[1..].trim_end_matches(quote)),
+            _ => ("", url),
+        };
+        HeaderValue::try_from(format!("{before}{quote}{}{quote}", self.reference(url)?)).ok()
+    }
+
+    fn reference(&self, text: &str) -> Option<String> {
         let (path, moved) = match split_origin(text) {
             Some((scheme, authority, path)) => {
                 if !self.is_target(scheme, authority) {
@@ -40,11 +66,14 @@ impl<'a> Rewriter<'a> {
             None if text.starts_with('/') => (text, false),
             None => return None,
         };
-        if !moved && self.target.base == self.prefix {
+        let mut location = if self.is_public(path) {
+            path.to_owned()
+        } else {
+            format!("{}{}", self.prefixes.own, below(path, &self.target.base)?)
+        };
+        if !moved && location == path {
             return None;
         }
-        let path = self.below_base(path)?;
-        let mut location = format!("{}{path}", self.prefix);
         if !location.starts_with('/') {
             location.insert(0, '/');
         }
@@ -52,7 +81,22 @@ impl<'a> Rewriter<'a> {
             // Otherwise it would be the name of another host (RFC 3986 section 4.2).
             location.insert_str(0, "/.");
         }
-        HeaderValue::try_from(location).ok()
+        Some(location)
+    }
+
+    /// Whether a path begins with the client's prefix already, as applications write them that honour
+    /// `X-Forwarded-Prefix` or know their mount point.
+    fn is_public(&self, path: &str) -> bool {
+        let Prefixes { own, forwarded } = &self.prefixes;
+        if own.is_empty() && forwarded.is_empty() {
+            return false;
+        }
+        // Of two that fit, the longer one is meant: the target's own path may be /api/v1, and the mount point /api.
+        let base = &self.target.base;
+        if base.len() >= own.len() && below(path, base).is_some() && !base.is_empty() {
+            return false;
+        }
+        [own, forwarded].into_iter().any(|prefix| !prefix.is_empty() && below(path, prefix).is_some())
     }
 
     /// A new value for `Set-Cookie`, if it needs one.
@@ -77,11 +121,14 @@ impl<'a> Rewriter<'a> {
     }
 
     fn cookie_path(&self, path: &str) -> Option<String> {
-        if !path.starts_with('/') || self.target.base == self.prefix {
+        if !path.starts_with('/') || self.target.base == self.prefixes.own {
             return None;
         }
-        let rest = self.below_base(path)?;
-        let moved = format!("{}{}", self.prefix, if rest == "/" { "" } else { rest });
+        if self.is_public(path) {
+            return None;
+        }
+        let rest = below(path, &self.target.base)?;
+        let moved = format!("{}{}", self.prefixes.own, if rest == "/" { "" } else { rest });
         Some(if moved.is_empty() { "/".to_owned() } else { moved })
     }
 
@@ -97,12 +144,33 @@ impl<'a> Rewriter<'a> {
         same_origin((scheme, authority), (self.target.scheme(), own))
             || same_origin((scheme, authority), (scheme, self.host))
     }
+}
 
-    /// What follows the target's own path.
-    fn below_base<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let rest = path.strip_prefix(&*self.target.base)?;
-        (rest.is_empty() || rest.starts_with(['/', '?', '#'])).then_some(rest)
+/// What follows `prefix` in `path`, if the prefix ends where a segment of the path does. Two spellings of one path are
+/// the same (RFC 3986 section 6.2.2), but an encoded slash is not a separator.
+fn below<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
+    let (mut rest, mut expected) = (path.as_bytes(), prefix.as_bytes());
+    while !expected.is_empty() {
+        if take_letter(&mut rest)? != take_letter(&mut expected)? {
+            return None;
+        }
     }
+    matches!(rest, [] | [b'/' | b'?' | b'#', ..]).then(|| &path[path.len() - rest.len()..])
+}
+
+/// The first letter of a path, decoded, and whether it is an encoded slash.
+fn take_letter(path: &mut &[u8]) -> Option<(u8, bool)> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    if let [b'%', high, low, rest @ ..] = *path
+        && let (Some(high), Some(low)) = (digit(*high), digit(*low))
+    {
+        *path = rest;
+        let letter = high << 4 | low;
+        return Some((letter, letter == b'/'));
+    }
+    let (first, rest) = path.split_first()?;
+    *path = rest;
+    Some((*first, false))
 }
 
 /// Scheme (empty if it has none), authority and the rest of a reference that names a host.
@@ -145,16 +213,20 @@ mod tests {
 
     use super::*;
 
+    fn prefixes(prefix: &str) -> Prefixes {
+        Prefixes { own: prefix.to_owned(), forwarded: prefix.to_owned() }
+    }
+
     fn location(target: &str, prefix: &str, value: &str) -> Option<String> {
         let target = Target::parse(target).expect("a target");
-        let rewriter = Rewriter::new(&target, "client.example", prefix.to_owned());
+        let rewriter = Rewriter::new(&target, "client.example", prefixes(prefix));
         let value = HeaderValue::from_str(value).expect("a value");
         rewriter.location(&value).map(|value| value.to_str().expect("text").to_owned())
     }
 
     fn cookie(target: &str, prefix: &str, value: &str) -> Option<String> {
         let target = Target::parse(target).expect("a target");
-        let rewriter = Rewriter::new(&target, "client.example", prefix.to_owned());
+        let rewriter = Rewriter::new(&target, "client.example", prefixes(prefix));
         let value = HeaderValue::from_str(value).expect("a value");
         rewriter.cookie(&value).map(|value| value.to_str().expect("text").to_owned())
     }
@@ -198,6 +270,54 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_has_the_clients_prefix_is_left_alone() {
+        for value in ["/shop/cart?x", "/shop", "/shop?x", "/shop#x", "/%73hop/cart", "/shop/shop/x"] {
+            assert_eq!(location("http://up", "/shop", value), None, "{value}");
+        }
+        assert_eq!(location("http://up", "/caf%C3%A9", "/caf%c3%a9/x"), None);
+        assert_eq!(location("http://up", "/shop", "http://up/shop/cart").as_deref(), Some("/shop/cart"));
+        assert_eq!(location("http://up", "/shop", "http://client.example/shop").as_deref(), Some("/shop"));
+        for value in ["/shopping/cart", "/shop%2Fcart", "/sho", "/SHOP/x", "/x/shop"] {
+            let expected = format!("/shop{value}");
+            assert_eq!(location("http://up", "/shop", value).as_deref(), Some(&*expected));
+        }
+    }
+
+    #[test]
+    fn the_longer_of_two_prefixes_that_fit_is_meant() {
+        assert_eq!(location("http://up/api/v1", "/api", "/api/v1/users").as_deref(), Some("/api/users"));
+        assert_eq!(location("http://up/api/v1", "/api", "/api/users"), None);
+        assert_eq!(location("http://up/api", "/api/v1", "/api/v1/users"), None);
+        assert_eq!(location("http://up/api", "/api/v1", "/api/users").as_deref(), Some("/api/v1/users"));
+    }
+
+    #[test]
+    fn what_a_proxy_in_front_has_as_its_prefix_is_left_alone_too() {
+        let target = Target::parse("http://up").expect("a target");
+        let prefixes = Prefixes { own: "/shop".to_owned(), forwarded: "/eu/shop".to_owned() };
+        let rewriter = Rewriter::new(&target, "up", prefixes);
+        assert_eq!(rewriter.reference("/eu/shop/cart"), None);
+        assert_eq!(rewriter.reference("/shop/cart"), None);
+        assert_eq!(rewriter.reference("/eu/cart").as_deref(), Some("/shop/eu/cart"));
+    }
+
+    #[test]
+    fn a_refresh_is_a_redirect_too() {
+        let target = Target::parse("http://up").expect("a target");
+        let rewriter = Rewriter::new(&target, "up", prefixes("/shop"));
+        let refresh = |value: &'static str| {
+            let value = rewriter.refresh(&HeaderValue::from_static(value));
+            value.map(|value| value.to_str().expect("text").to_owned())
+        };
+        assert_eq!(refresh("5; url=/x").as_deref(), Some("5; url=/shop/x"));
+        assert_eq!(refresh("0;URL='http://up/x'").as_deref(), Some("0;URL='/shop/x'"));
+        for value in ["5", "5; url=/shop/x", "5; url=https://other/x", "5; url=", "5; u", "5; \"", "5; url='"]
+        {
+            assert_eq!(refresh(value), None, "{value}");
+        }
+    }
+
+    #[test]
     fn a_redirect_never_becomes_the_name_of_another_host() {
         assert_eq!(
             location("http://up", "", "http://up//evil.example/").as_deref(),
@@ -227,6 +347,8 @@ mod tests {
         assert_eq!(cookie("http://up", "", "a=b; Domain=other"), None);
         assert_eq!(cookie("http://up", "/shop", "__Host-a=b; Path=/; Secure"), None);
         assert_eq!(cookie("http://up/app", "/shop", "a=b; Path=/"), None);
+        assert_eq!(cookie("http://up", "/shop", "a=b; Path=/shop"), None);
+        assert_eq!(cookie("http://up", "/shop", "a=b; Path=/shop/cart"), None);
     }
 
     proptest! {
@@ -245,7 +367,7 @@ mod tests {
         #[test]
         fn a_cookie_of_any_shape_is_rewritten_without_harm(value in "[ -~\u{e9}]{0,40}") {
             let target = Target::parse("http://up/a").expect("a target");
-            let rewriter = Rewriter::new(&target, "up", "/b".to_owned());
+            let rewriter = Rewriter::new(&target, "up", prefixes("/b"));
             if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
                 let before = value.as_bytes().split(|byte| *byte == b';').next().map(<[u8]>::to_vec);
                 let after = rewriter.cookie(&value).unwrap_or(value);

@@ -15,22 +15,25 @@ use super::input::OuterInput;
 use crate::inward::{Before, Relayed};
 use crate::strings::bytes_of;
 
-/// The request that `environ` tells of, and what the inward door needs to give this environ to the application.
+/// The request that `environ` describes, and what the inward door needs to give this environ to the application.
 pub(super) fn read(environ: &Bound<'_, PyDict>) -> PyResult<(Request, Arc<Relayed>)> {
     let script_name = Bytes::from(value(environ, "SCRIPT_NAME")?);
+    let path_info = value(environ, "PATH_INFO")?;
+    let targets = [value(environ, "REQUEST_URI")?, value(environ, "RAW_URI")?];
     let before = Before {
         method: method(environ)?,
-        uri: uri(environ)?,
+        uri: uri(environ, &script_name, &path_info, &targets)?,
         headers: headers(environ)?,
         connection: Arc::new(connection(environ)?),
         script_name: script_name.clone(),
-        path_is_empty: value(environ, "PATH_INFO")?.is_empty(),
+        path_is_empty: path_info.is_empty(),
     };
     let mut request = Request::new(body(environ, &before.headers)?);
     *request.method_mut() = before.method.clone();
     *request.uri_mut() = before.uri.clone();
     *request.headers_mut() = before.headers.clone();
-    let context = Context::new(Arc::clone(&before.connection), target(environ, &before.uri)?);
+    let target = target(targets, &before.uri);
+    let context = Context::new(Arc::clone(&before.connection), target);
     request.extensions_mut().insert(Context { script_name, path_is_empty: before.path_is_empty, ..context });
     let relayed = Arc::new(Relayed {
         environ: environ.clone().unbind(),
@@ -58,10 +61,18 @@ fn method(environ: &Bound<'_, PyDict>) -> PyResult<Method> {
 }
 
 /// The path below the mount point, and the query.
-fn uri(environ: &Bound<'_, PyDict>) -> PyResult<Uri> {
-    let path_info = value(environ, "PATH_INFO")?;
+///
+/// The path is spelled as the client spelled it if the server shows that, since `PATH_INFO` has lost the difference
+/// between `%2F` and `/`.
+fn uri(
+    environ: &Bound<'_, PyDict>,
+    script_name: &[u8],
+    path_info: &[u8],
+    targets: &[Vec<u8>],
+) -> PyResult<Uri> {
     let query = value(environ, "QUERY_STRING")?;
-    let mut target = path::encode(&path_info).into_owned();
+    let spelled = targets.iter().find_map(|target| path::below(target, script_name, path_info));
+    let mut target = spelled.map_or_else(|| path::encode(path_info).into_owned(), str::to_owned);
     if !target.starts_with('/') && target != "*" {
         target.insert(0, '/');
     }
@@ -73,15 +84,10 @@ fn uri(environ: &Bound<'_, PyDict>) -> PyResult<Uri> {
     target.parse().map_err(|_| PyValueError::new_err(format!("environ: {target:?} is no request target")))
 }
 
-/// The request target as the client sent it, if the server tells.
-fn target(environ: &Bound<'_, PyDict>, uri: &Uri) -> PyResult<Bytes> {
-    for key in ["REQUEST_URI", "RAW_URI"] {
-        let target = value(environ, key)?;
-        if !target.is_empty() {
-            return Ok(target.into());
-        }
-    }
-    Ok(uri.to_string().into())
+/// The request target as the client sent it, if the server shows it.
+fn target(targets: [Vec<u8>; 2], uri: &Uri) -> Bytes {
+    let sent = targets.into_iter().find(|target| !target.is_empty());
+    sent.map_or_else(|| uri.to_string().into(), Bytes::from)
 }
 
 fn headers(environ: &Bound<'_, PyDict>) -> PyResult<HeaderMap> {
