@@ -2,26 +2,33 @@
 
 use std::fmt::Write;
 
-use serde_json::{Map, Value};
+use onion::masking;
+use serde_json::Value;
 
 use crate::{Application, Configuration, Given, Layer, Mount, Origin};
 
 /// The configuration without its secrets: for people to see.
 pub fn masked(mut configuration: Configuration) -> Configuration {
     for (name, given) in &mut configuration.server {
-        given.value = mask(name, &given.value);
+        given.value = masking::value(name, &given.value);
+    }
+    if let Some(target) = &mut configuration.application {
+        target.value = masking::text(&target.value).into_owned();
     }
     for application in &mut configuration.applications {
+        application.target = masking::text(&application.target).into_owned();
         for (name, value) in &mut application.environment {
-            if let Value::String(masked) = mask(name, &value.as_str().into()) {
-                *value = masked;
-            }
+            *value = masking::named(name, value).into_owned();
         }
+    }
+    for mount in &mut configuration.mounts {
+        mount.application = mount.application.take().map(|target| masking::text(&target).into_owned());
     }
     let mounted = configuration.mounts.iter_mut().flat_map(|mount| &mut mount.layers);
     let layers = configuration.layers.iter_mut().chain(&mut configuration.dispatch);
     for layer in layers.chain(mounted) {
-        layer.options = mask_all(&layer.options);
+        layer.options =
+            layer.options.iter().map(|(name, value)| (name.clone(), masking::value(name, value))).collect();
     }
     configuration
 }
@@ -134,64 +141,4 @@ fn key(name: &str) -> String {
     let is_bare =
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
     if is_bare { name.to_owned() } else { toml::Value::String(name.to_owned()).to_string() }
-}
-
-fn mask_all(options: &Map<String, Value>) -> Map<String, Value> {
-    options.iter().map(|(name, value)| (name.clone(), mask(name, value))).collect()
-}
-
-fn mask(name: &str, value: &Value) -> Value {
-    let name = name.to_ascii_lowercase();
-    let is_secret = SECRET.iter().any(|part| name.contains(part)) || SECRET_HEADERS.contains(&name.as_str());
-    match value {
-        Value::String(_) if is_secret => Value::String(MASK.to_owned()),
-        Value::String(text) => Value::String(without_password(text)),
-        Value::Array(members) => members.iter().map(|member| mask(&name, member)).collect(),
-        Value::Object(members) => Value::Object(mask_all(members)),
-        other => other.clone(),
-    }
-}
-
-/// `redis://user:***@host` for an address with a password.
-fn without_password(text: &str) -> String {
-    let parts = text.split_once("://").and_then(|(scheme, rest)| {
-        let authority = rest.find('/').unwrap_or(rest.len());
-        let at = rest[..authority].rfind('@')?;
-        let (user, _) = rest[..at].split_once(':')?;
-        Some(format!("{scheme}://{user}:{MASK}{}", &rest[at..]))
-    });
-    parts.unwrap_or_else(|| text.to_owned())
-}
-
-/// What stands in the place of a secret.
-const MASK: &str = "***";
-
-/// What the name of an option has in it whose value is secret.
-const SECRET: &[&str] = &["secret", "password", "passphrase", "token"];
-
-/// The headers whose values are.
-const SECRET_HEADERS: &[&str] = &["authorization", "proxy-authorization", "cookie", "set-cookie"];
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn what_is_secret_is_masked_wherever_it_stands() {
-        for (name, value, shown) in [
-            ("secret", json!(["one", "two"]), json!(["***", "***"])),
-            (
-                "request",
-                json!({"set": {"Authorization": "Basic x"}}),
-                json!({"set": {"Authorization": "***"}}),
-            ),
-            ("store", json!("redis://u:p@host:1/0"), json!("redis://u:***@host:1/0")),
-            ("store", json!("redis://host:1/a@b:c"), json!("redis://host:1/a@b:c")),
-            ("threads", json!(4), json!(4)),
-        ] {
-            assert_eq!(mask(name, &value), shown);
-        }
-    }
 }

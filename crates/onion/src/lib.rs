@@ -46,6 +46,7 @@ mod host;
 mod ids;
 mod layer;
 mod log_file;
+pub mod masking;
 mod matching;
 mod notes;
 mod options;

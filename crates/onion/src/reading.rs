@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
 
-use crate::OptionError;
+use crate::{OptionError, masking};
 
 /// Refuses options that `schema` does not know, apart from `common` ones, and finds those that are missing.
 pub fn check_names<const N: usize>(
@@ -42,7 +42,7 @@ pub fn read<O: DeserializeOwned + JsonSchema>(given: Map<String, Value>) -> Resu
         let message = error.inner().to_string();
         // A refusal of the house says what to do behind its semicolon; serde knows only types.
         if message.contains("; ") {
-            return OptionError(format!("{path}: {message}"));
+            return OptionError(masking::text(&format!("{path}: {message}")).into_owned());
         }
         let root = schema_for!(O);
         let (value, schema) = follow(path, &given, root.as_value());
@@ -52,6 +52,8 @@ pub fn read<O: DeserializeOwned + JsonSchema>(given: Map<String, Value>) -> Resu
                 root.as_value().pointer(referred.strip_prefix('#')?)
             })
             .or(schema);
+        let name = path.to_string();
+        let value = masking::value(name.split('[').next().unwrap_or_default(), value);
         OptionError(format!("{path}: {value} does not fit; give {}", wanted(schema)))
     })
 }

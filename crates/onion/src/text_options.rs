@@ -27,7 +27,7 @@
 use schemars::{Schema, schema_for};
 use serde_json::{Map, Value};
 
-use crate::{Matching, OptionError};
+use crate::{Matching, OptionError, masking};
 
 /// Options and their texts, in the order in which they were given.
 pub type Pairs<'a> = Vec<(&'a str, &'a str)>;
@@ -53,7 +53,10 @@ pub fn from_text<'a>(
             place = table_of(place, table, name)?;
         }
         let part = part.and_then(|part| member(root, part, key));
-        let value = value(root, part, text).map_err(|error| OptionError(format!("{name}: {error}")))?;
+        let value = value(root, part, text).map_err(|error| {
+            let shown = if masking::is_secret(name) { masking::MASK.into() } else { masking::text(&error.0) };
+            OptionError(format!("{name}: {shown}"))
+        })?;
         if place.insert(key.to_owned(), value).is_some() {
             return Err(OptionError(format!(
                 "{name}: it is given twice; give it once, a list's members with commas"
@@ -71,12 +74,14 @@ pub fn split(text: &str) -> Result<(&str, Pairs<'_>), OptionError> {
     let (name, mut rest) = text.split_once(':').unwrap_or((text, ""));
     let name = name.trim();
     if name.is_empty() {
+        let text = masking::text(text);
         let message = format!("{text:?} names no layer; write NAME or NAME:OPTION=VALUE,OPTION=VALUE");
         return Err(OptionError(message));
     }
     let mut pairs = Vec::new();
     while !rest.trim().is_empty() {
         let Some((option, value)) = option_at_start(rest) else {
+            let rest = masking::text(rest);
             let message =
                 format!("{name}: {rest:?} does not begin with an option; write {name}:OPTION=VALUE");
             return Err(OptionError(message));
