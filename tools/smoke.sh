@@ -1,16 +1,18 @@
 #!/bin/sh
-# The house on the other Pythons: a wheel for each, and the tests that are marked `smoke`. Part of `make check`.
+# Runs the tests marked `smoke` on the other versions of CPython, with a wheel built for each. Part of `make check`.
 #
-#     tools/smoke.sh .venv/bin    # the Python there has had the whole suite: it is left out
+#     tools/smoke.sh .venv/bin    # the version there has run the whole suite: it is left out
 #
-# With CHECK_ALL=1, a Python that is not found is a failure.
+# Versions that this machine lacks run in a root of Debian sid (tools/sid.sh) where root can make one. With
+# CHECK_ALL=1, a version that cannot be run is a failure.
 set -eu
 
 bin=$1
-versions='3.10 3.11 3.12 3.13'
+versions=${SMOKE_VERSIONS:-3.10 3.11 3.12 3.13 3.14 3.15}
+in_sid='3.14 3.15'
 whole=$("$bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-# The interpreter of a version: of pyenv, or on the path (where pyenv's shim may not lead anywhere).
+# Prints the interpreter of a version: pyenv's, or the one on PATH (where pyenv's shim may lead nowhere).
 find_python() {
     for python in "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python "python$1"; do
         if "$python" -c '' >/dev/null 2>&1; then
@@ -20,37 +22,54 @@ find_python() {
     done
 }
 
-# A wheel is built again when something that goes into it is newer.
+# Succeeds if a file is missing or something that goes into the wheel is newer.
 is_stale() {
     [ ! -e "$1" ] || [ -n "$(find crates python Cargo.lock pyproject.toml -type f -newer "$1" \
         ! -name '*.so' ! -name '*.pyc')" ]
+}
+
+# Builds and installs the wheel, and runs the tests. $1 is the version, $2 its interpreter, $3 the command that enters
+# the root that has it, or nothing.
+smoke() {
+    venv=.venvs/$1
+    [ -e "$venv/bin/python" ] || $3 "$2" -m venv "$venv"
+    pip="$3 $venv/bin/python -m pip install --quiet --disable-pip-version-check"
+    if [ ! -e "$venv/.tests" ] || [ tests/requirements.txt -nt "$venv/.tests" ]; then
+        $pip --constraint tools/requirements.txt maturin
+        $pip --requirement tests/requirements.txt
+        touch "$venv/.tests"
+    fi
+    if is_stale "$venv/.wheel"; then
+        rm -rf "$venv/dist"
+        # Not optimised, which takes minutes, and with the assertions of a debug build: this tests the other versions of
+        # CPython. The root has a newer C library, so what is compiled there is kept apart.
+        $3 "$venv/bin/maturin" build --quiet --interpreter "$venv/bin/python" --out "$venv/dist" \
+            --target-dir "target/smoke${3:+-sid}"
+        $pip --force-reinstall "$venv"/dist/*.whl
+        touch "$venv/.wheel"
+    fi
+    $3 "$venv/bin/python" -m pytest --quiet -m smoke
 }
 
 status=0
 for version in $versions; do
     [ "$version" = "$whole" ] && continue
     python=$(find_python "$version")
+    within=
+    if [ -z "$python" ] && [ "${in_sid#*"$version"}" != "$in_sid" ] && tools/sid.sh "python$version" -c ''; then
+        python=python$version
+        within=tools/sid.sh
+    fi
     if [ -z "$python" ]; then
-        echo "smoke: NOT run on CPython $version: there is none here (pyenv install $version)" >&2
+        echo "smoke: NOT run on CPython $version: no interpreter found (pyenv install $version)" >&2
         [ -z "${CHECK_ALL:-}" ] || status=1
         continue
     fi
-    venv=.venvs/$version
-    echo "smoke: CPython $version ($python)"
-    if is_stale "$venv/.wheel"; then
-        mkdir -p "$venv" && rm -rf "$venv/dist"
-        # In a target of its own: PyO3 is compiled anew for each version of Python. And not optimised as a whole, which
-        # takes minutes: what is tested here are the other Pythons.
-        export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
-        "$bin/maturin" build --quiet --release --interpreter "$python" --out "$venv/dist" --target-dir target/smoke
-        [ -e "$venv/bin/python" ] || "$python" -m venv "$venv"
-        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --force-reinstall "$venv"/dist/*.whl
-        touch "$venv/.wheel"
-    fi
-    if [ ! -e "$venv/.tests" ] || [ tests/requirements.txt -nt "$venv/.tests" ]; then
-        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
-        touch "$venv/.tests"
-    fi
-    "$venv/bin/python" -m pytest --quiet -m smoke || status=1
+    echo "smoke: CPython $version ($within${within:+ }$python)"
+    # `set -e` has no effect in a command before `||`, so the status is taken in two steps.
+    set +e
+    (set -e && smoke "$version" "$python" "$within")
+    [ $? = 0 ] || status=1
+    set -e
 done
 exit $status

@@ -50,6 +50,7 @@ def test_ids_are_ordered_by_time_and_all_different(through: Through) -> None:
     assert len(set(ids)) == 4
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_forked_process_does_not_repeat_the_ids_of_its_parent() -> None:
     def ask() -> bytes:
         def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:

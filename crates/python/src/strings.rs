@@ -6,7 +6,7 @@ use http::{HeaderName, header};
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::PyString;
 use rustc_hash::FxHashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -34,33 +34,22 @@ pub(crate) fn ascii<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyString> {
     }
 }
 
-/// The bytes that `text` stands for.
-pub(crate) fn bytes_of<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u8]>> {
-    if let Some(ascii) = ascii_of(text) {
-        return Ok(Cow::Borrowed(ascii));
-    }
-    // SAFETY: the argument is a str; the result is a new reference to bytes, or null with an exception set.
-    let encoded =
-        unsafe { Bound::from_owned_ptr_or_err(text.py(), ffi::PyUnicode_AsLatin1String(text.as_ptr())) };
-    if let Ok(encoded) = encoded {
-        return Ok(Cow::Owned(encoded.cast_into::<PyBytes>()?.as_bytes().to_vec()));
-    }
-    let message =
-        format!("{} holds characters that no byte stands for (PEP 3333: latin-1 only)", text.repr()?);
-    Err(PyValueError::new_err(message))
-}
-
-/// The characters of an ASCII string, where they are.
-fn ascii_of<'a>(text: &'a Bound<'_, PyString>) -> Option<&'a [u8]> {
+/// Returns the bytes that `text` stands for: one for each of its code points.
+///
+/// A string whose code points are all below U+0100 stores just these bytes (PEP 393), so nothing is copied.
+pub(crate) fn bytes_of<'a>(text: &'a Bound<'_, PyString>) -> PyResult<&'a [u8]> {
     let object = text.as_ptr();
-    // SAFETY: it is a str, and a compact ASCII one holds just that many bytes, which don't change while it lives.
+    // SAFETY: `object` is a str. Of kind 1 (and ready, which it always is from 3.12 on) it holds `length` bytes, which
+    // don't change while it lives; `text` keeps it alive for 'a.
     unsafe {
-        if ffi::PyUnicode_IS_COMPACT_ASCII(object) == 0 {
-            return None;
+        if ffi::PyUnicode_READY(object) == 0 && ffi::PyUnicode_KIND(object) == ffi::PyUnicode_1BYTE_KIND {
+            let length = ffi::PyUnicode_GET_LENGTH(object);
+            let length = usize::try_from(length).expect("a length is not negative");
+            return Ok(std::slice::from_raw_parts(ffi::PyUnicode_DATA(object).cast(), length));
         }
-        let length = usize::try_from(ffi::PyUnicode_GET_LENGTH(object)).ok()?;
-        Some(std::slice::from_raw_parts(ffi::PyUnicode_DATA(object).cast(), length))
     }
+    let message = format!("{} has characters above U+00FF (PEP 3333 allows latin-1 only)", text.repr()?);
+    Err(PyValueError::new_err(message))
 }
 
 /// The environ keys of request headers: `HTTP_ACCEPT` for `accept`, made once and kept.

@@ -25,7 +25,7 @@ impl Head {
             let given = status.get_type();
             PyTypeError::new_err(format!("start_response: the status must be a str, not {given}"))
         })?;
-        let (status, reason) = read_status(&bytes_of(status)?)?;
+        let (status, reason) = read_status(bytes_of(status)?)?;
         let list = headers.cast::<PyList>().map_err(|_| {
             let given = headers.get_type();
             PyTypeError::new_err(format!("start_response: the headers must be a list of tuples, not {given}"))
@@ -86,12 +86,12 @@ fn read_pair(pair: &Bound<'_, PyAny>) -> PyResult<(HeaderName, HeaderValue)> {
     let name = name.cast::<PyString>().map_err(|_| wrong())?;
     let value = value.cast::<PyString>().map_err(|_| wrong())?;
     let refused = |what: &str| PyValueError::new_err(format!("start_response: {what} in {pair}"));
-    let parsed = HeaderName::from_bytes(&bytes_of(name)?).map_err(|_| refused("no valid header name"))?;
+    let parsed = HeaderName::from_bytes(bytes_of(name)?).map_err(|_| refused("no valid header name"))?;
     if is_hop_by_hop(&parsed) {
         return Err(refused("a hop-by-hop header, which is the server's to send (PEP 3333),"));
     }
     let value = bytes_of(value)?;
-    let parsed_value = HeaderValue::from_bytes(trim(&value)).map_err(|_| refused("a control character"))?;
+    let parsed_value = HeaderValue::from_bytes(trim(value)).map_err(|_| refused("a control character"))?;
     Ok((parsed, parsed_value))
 }
 

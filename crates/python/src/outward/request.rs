@@ -48,7 +48,7 @@ pub(super) fn read(environ: &Bound<'_, PyDict>) -> PyResult<(Request, Arc<Relaye
 /// The bytes of a CGI variable; none if it is missing, which is legal for most.
 fn value(environ: &Bound<'_, PyDict>, key: &str) -> PyResult<Vec<u8>> {
     match environ.get_item(key)? {
-        Some(value) => Ok(bytes_of(value.cast::<PyString>()?)?.into_owned()),
+        Some(value) => Ok(bytes_of(value.cast::<PyString>()?)?.to_vec()),
         None => Ok(Vec::new()),
     }
 }
@@ -103,7 +103,7 @@ fn headers(environ: &Bound<'_, PyDict>) -> PyResult<HeaderMap> {
         };
         let value = bytes_of(value)?;
         // An empty CONTENT_TYPE or CONTENT_LENGTH is none (PEP 3333). What no header can be is no header.
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(&value))
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value))
             && (!value.is_empty() || key.starts_with("HTTP_"))
         {
             headers.append(name, value);
