@@ -32,7 +32,7 @@ test-rust:
 	else set -x; cargo test --workspace; fi
 
 .PHONY: test-python
-test-python: $(VENV)/.extension $(VENV)/.tests
+test-python: $(VENV)/.extension $(VENV)/.tests $(VENV)/.tools
 	$(BIN)/python -m pytest $(TESTS)
 
 .PHONY: generate

@@ -93,6 +93,16 @@ def test_every_python_example_of_a_page_is_python(page: Path) -> None:
         ast.parse(example)
 
 
+def test_the_description_on_pypi_has_absolute_links_to_existing_files() -> None:
+    readme = (ROOT / "python" / "README.md").read_text()
+    targets = re.findall(r"\]\(([^()\s]+)\)", readme)
+    inside = [target for target in targets if "/blob/main/" in target]
+
+    assert [target for target in targets if not target.startswith("https://")] == []
+    assert len(inside) > 20
+    assert [target for target in inside if not (ROOT / target.split("/blob/main/")[1]).exists()] == []
+
+
 def links(page: Path) -> list[tuple[str, str]]:
     """The links of a page that stay in the repository: path and anchor."""
     text = re.sub(r"^(```|    ).*?$", "", page.read_text(), flags=re.MULTILINE)

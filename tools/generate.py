@@ -1,6 +1,6 @@
 """Writes what follows from the declarations in Rust: the layers' Python classes, and the tables of the pages.
 
-    python tools/generate.py            # writes python/onionskin/layers, tables in docs, and the schema
+    python tools/generate.py            # writes Python classes, tables in docs, the schema and PyPI's README
     python tools/generate.py --check    # writes nothing; names the files that are stale, and exits with 1
 
 The layers are declared in crates/layers, the server's options in crates/server/src/config.rs. Of a page,
@@ -18,13 +18,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from texts import COMMON, COMMON_MODULE, MODULE, PACKAGE, cell, code, flat, wrapped
+from texts import COMMON, COMMON_MODULE, MODULE, OPTIONS_MODULE, PACKAGE, cell, code, flat, wrapped
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES = ROOT / "python" / "onionskin" / "layers"
 PAGES = ROOT / "docs" / "layers"
 SCHEMA = ROOT / "docs" / "reference" / "onion.schema.json"
 SERVER_PAGE = ROOT / "docs" / "reference" / "server-options.md"
+PYPI_README = ROOT / "python" / "README.md"
+SERVER_OPTIONS = ROOT / "python" / "onionskin" / "options.py"
 
 Schema = dict[str, Any]
 
@@ -79,6 +81,8 @@ def generated(declared: Schema, server: Schema) -> dict[Path, str]:
     path = PAGES / "README.md"
     files[path] = between(path, read(path), "layers", layer_table(layers))
     files[SERVER_PAGE] = between(SERVER_PAGE, read(SERVER_PAGE), "options", server_table(server))
+    files[SERVER_OPTIONS] = OPTIONS_MODULE.format(options=server_options_class(server))
+    files[PYPI_README] = pypi_readme()
     return files
 
 
@@ -104,9 +108,8 @@ def module(layer: Schema) -> str:
     imports = [f"    from collections.abc import {collections}\n"] if collections else []
     imports += ["    from os import PathLike\n"] if uses(text, "PathLike") else []
     typed = "".join([*imports, "\n"] if imports else [])
-    typing = ", ".join(
-        name for name in ("TYPE_CHECKING", "Any", "Literal") if name == "TYPE_CHECKING" or uses(text, name)
-    )
+    names = ("TYPE_CHECKING", "Any", "Literal", "overload")
+    typing = ", ".join(name for name in names if name == "TYPE_CHECKING" or uses(text, name))
     required = "REQUIRED, Matching, given" if uses(text, "REQUIRED") else "Matching, given"
     return MODULE.format(typing=typing, common=required, collections=typed, text=text, name=layer["class"])
 
@@ -121,21 +124,20 @@ def python_class(layer: Schema) -> str:
     """The class of one layer."""
     options = options_of(layer)
     positional = layer["positional"]
-    # What stands alone may be given its one option first, without an application before it.
+    # A layer that stands alone may take its one option first, without an application before it.
     alone = bool(positional and layer["stands_alone"])
     app = f"WSGIApplication | {python_type(options[positional])}" if alone else "WSGIApplication"
-    signature = ["cls", f"app: {app} | None = None"]
+    first = [f"app: {app} | None = None"]
+    if positional:
+        first.append(parameter(positional, options[positional]))
+    named = [parameter(name, option) for name, option in options.items() if name != positional]
+    named += [f"{name}: Matching | None = None" for name in COMMON]
     shift = [
         "        if app is None or callable(app):",
         "            inside = app",
         "        else:",
         f"            inside, {positional} = None, app",
     ]
-    if positional:
-        signature.append(parameter(positional, options[positional]))
-    signature.append("*")
-    signature += [parameter(name, option) for name, option in options.items() if name != positional]
-    signature += [f"{name}: Matching | None = None" for name in COMMON]
     given = [f"{name}={name}" for name in [*options, *COMMON]]
     lines = [
         f"class {layer['class']}(Layer):",
@@ -143,9 +145,8 @@ def python_class(layer: Schema) -> str:
         "",
         "    __slots__ = ()",
         "",
-        "    def __new__(",
-        *(f"        {part}," for part in signature),
-        "    ) -> Self:",
+        *overloads(layer, options),
+        *signature([*first, "*", *named]),
         *(shift if alone else []),
         "        options = given(",
         *(f"            {part}," for part in given),
@@ -153,6 +154,58 @@ def python_class(layer: Schema) -> str:
         f'        return super().__new__(cls, {"inside" if alone else "app"}, "{layer["name"]}", options)',
     ]
     return "\n".join(lines) + "\n"
+
+
+def overloads(layer: Schema, options: dict[str, Schema]) -> list[str]:
+    """The ways to call a class with required options, for type checkers.
+
+    The signature that runs has defaults for them, so that a missing one raises a ``ConfigurationError`` that
+    says what to do.
+    """
+    if not any(option["required"] for option in options.values()):
+        return []
+    positional = layer["positional"]
+    named = [stated(name, option) for name, option in options.items()]
+    named += [f"{name}: Matching | None = None" for name in COMMON]
+    if positional is None:
+        ways = [["app: WSGIApplication", "*", *named], ["app: None = None", "*", *named]]
+    else:
+        own = stated(positional, options[positional])
+        others = [part for part in named if part != own]
+        ways = [
+            ["app: WSGIApplication | None", own, "*", *others],
+            ["app: WSGIApplication | None = None", "*", *named],
+        ]
+        if layer["stands_alone"]:
+            ways.append([f"app: {python_type(options[positional])}", "*", *others])
+    return [line for way in ways for line in ("    @overload", *signature(way, " ..."))]
+
+
+def signature(parameters: list[str], body: str = "") -> list[str]:
+    """The head of ``__new__``, in lines."""
+    head = ["cls", *parameters]
+    return ["    def __new__(", *(f"        {part}," for part in head), f"    ) -> Self:{body}"]
+
+
+def server_options_class(server: Schema) -> str:
+    """The class of the server's options, as ``serve()`` takes them."""
+    options = {
+        name: {**resolved(option, server["$defs"]), "required": True}
+        for name, option in server["properties"].items()
+        if name not in ("bind", "threads")
+    }
+    described = [
+        line
+        for name, option in options.items()
+        for line in wrapped(f"{name}: {with_stop(sentence(option))}", " " * 8, " " * 12)
+    ]
+    members = [f"    {name}: {python_type(option)}" for name, option in options.items()]
+    return "\n".join([*described, '    """', "", *members])
+
+
+def with_stop(text: str) -> str:
+    """A description as a sentence."""
+    return text if text.endswith(".") else f"{text}."
 
 
 def docstring(layer: Schema, options: dict[str, Schema]) -> list[str]:
@@ -201,6 +254,11 @@ def parameter(name: str, option: Schema) -> str:
     return f"{name}: {python_type(option)} = {'REQUIRED' if option['required'] else python_value(option)}"
 
 
+def stated(name: str, option: Schema) -> str:
+    """The same without a default if the option is required."""
+    return f"{name}: {python_type(option)}" if option["required"] else parameter(name, option)
+
+
 def facts(option: Schema) -> str:
     """Type and default of an option, for its docstring."""
     kind = python_type(option)
@@ -209,12 +267,26 @@ def facts(option: Schema) -> str:
     )
 
 
+NUMBERS_TOO = {
+    "Connections": "int | str",
+    "Size": "int | str",
+    "Span": "float | str",
+    "SpanOrOff": "float | str",
+    "Workers": "int | str",
+}
+"""The types of options that a number may stand for: seconds, bytes or a count."""
+
+
 def python_type(option: Schema) -> str:
     """The Python type that an option takes."""
     kinds = [kind for kind in as_list(option.get("type")) if kind != "null"]
     choices = [python_type(choice) for choice in option.get("anyOf", []) if choice.get("type") != "null"]
     if option.get("x-supplied") == "application":
         kind = "WSGIApplication | str"
+    elif option.get("x-named") in NUMBERS_TOO:
+        kind = NUMBERS_TOO[option["x-named"]]
+    elif "oneOf" in option:
+        kind = f"Literal[{', '.join(quoted(choice['const']) for choice in option['oneOf'])}]"
     elif kinds == ["object"] and isinstance(option.get("additionalProperties"), dict):
         kind = f"Mapping[str, {python_type(option['additionalProperties'])}]"
     elif "enum" in option and kinds == ["string"]:
@@ -329,6 +401,15 @@ def page_type(option: Schema) -> str:
     return words.get(kinds[0], "table") if kinds else "value"
 
 
+def pypi_readme() -> str:
+    """README.md with absolute links: PyPI resolves no others."""
+    repository = re.search(r'^Repository = "(.+)"$', read(ROOT / "pyproject.toml"), re.MULTILINE)
+    if repository is None:
+        raise PageError("pyproject.toml has no Repository under [project.urls]")
+    readme = read(ROOT / "README.md")
+    return re.sub(r"\]\((?![a-z]+:|#)([^()\s]+)\)", rf"]({repository[1]}/blob/main/\1)", readme)
+
+
 def with_summary(path: Path, page: str, summary: str) -> str:
     """A page whose first paragraph below its title is the layer's summary."""
     page, found = re.subn(r"\A(# [^\n]+\n\n)[^\n]+(?:\n[^\n]+)*", lambda title: title[1] + summary, page)
@@ -374,8 +455,10 @@ def resolved(schema: Any, definitions: Schema) -> Any:
         return [resolved(member, definitions) for member in schema]
     if not isinstance(schema, dict):
         return schema
-    referred = definitions.get(schema.get("$ref", "").rpartition("/")[2], {})
-    whole = {**referred, **{key: value for key, value in schema.items() if key != "$ref"}}
+    name = schema.get("$ref", "").rpartition("/")[2]
+    whole = {**definitions.get(name, {}), **{key: value for key, value in schema.items() if key != "$ref"}}
+    if name:
+        whole["x-named"] = name
     return {key: resolved(value, definitions) for key, value in whole.items()}
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from _typeshed.wsgi import WSGIApplication
+    from typing_extensions import Unpack
+
+    from onionskin.options import ServerOptions
 
 
 def serve(
@@ -30,7 +33,7 @@ def serve(
     threads: int | None = None,
     config: str | PathLike[str] | Literal[False] | None = None,
     announce: bool = True,
-    **options: Any,
+    **options: Unpack[ServerOptions],
 ) -> bool:
     """Serve an application until SIGINT or SIGTERM.
 
@@ -44,8 +47,8 @@ def serve(
         config: The configuration's file. By default ``onion.toml`` in the working directory, if there is
             one. With ``False`` neither a file nor the environment is read.
         announce: Whether to print what is served, and where. With workers, it is always printed.
-        options: The server's other options, such as ``graceful_timeout="30s"``; ``onionskin serve --help``
-            lists them.
+        options: The server's other options, such as ``graceful_timeout="30s"``: see
+            ``onionskin.options.ServerOptions``.
 
     Returns:
         Whether every request in flight was answered within ``graceful_timeout``.
@@ -57,9 +60,8 @@ def serve(
     """
     if isinstance(bind, str):
         bind = [bind]
-    named = {"bind": bind, "threads": threads}
+    named = {"bind": bind, "threads": threads, **options}
     arguments = {name: value for name, value in named.items() if value is not None}
-    arguments.update(options)
     data = read(config=config, arguments=arguments).data
     if asked := workers_asked_for(data):
         from onionskin import called

@@ -260,3 +260,25 @@ def test_a_missing_start_response_is_an_error_and_not_an_answer(around: Callable
     close(answer)
     assert start_response.calls == []
     assert iterable.closed == 1
+
+
+def test_the_arguments_of_a_call_may_be_given_by_name() -> None:
+    def hello(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b"hello"]
+
+    statuses: list[str] = []
+    layer = RequestId(hello)
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        statuses.append(status)
+
+    for positional, named in [
+        ((), {"environ": make_environ("/"), "start_response": start_response}),
+        ((make_environ("/"),), {"start_response": start_response}),
+    ]:
+        assert b"".join(layer(*positional, **named)) == b"hello"
+    assert statuses == ["200 OK"] * 2
+    for named in ({"environ": {}}, {"environ": {}, "start": start_response}):
+        with pytest.raises(TypeError, match="takes environ and start_response"):
+            layer(**named)  # type: ignore[call-overload]

@@ -55,11 +55,15 @@ impl PyLayer {
     }
 
     /// `(environ, start_response)` as an application; `(app)` without an application inside.
-    #[pyo3(signature = (*args))]
-    fn __call__<'py>(slf: &Bound<'py, Self>, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+    #[pyo3(signature = (*args, **named))]
+    fn __call__<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+        named: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let (py, this) = (slf.py(), slf.get());
         let name = this.declaration.name;
-        if let (Inside::Awaited | Inside::Nothing(_), 1) = (&this.inside, args.len()) {
+        if let (Inside::Awaited | Inside::Nothing(_), 1, None) = (&this.inside, args.len(), named) {
             let app = args.get_item(0)?;
             return py.get_type::<PyLayer>().call_method1("__new__", (slf.get_type(), app, name, slf));
         }
@@ -67,7 +71,7 @@ impl PyLayer {
             let message = format!("{name}: there is no application inside; call the layer with one first");
             return Err(PyTypeError::new_err(message));
         };
-        let (environ, start_response) = args.extract::<(Bound<'py, PyDict>, Bound<'py, PyAny>)>()?;
+        let (environ, start_response) = wsgi_arguments(args, named)?;
         outward::call(py, handler, &environ, &start_response)
     }
 
@@ -203,6 +207,26 @@ pub(crate) fn handler_of(app: &Bound<'_, PyAny>, whose: &str) -> PyResult<Taken>
         return Err(PyTypeError::new_err(message));
     }
     Ok((Arc::new(WsgiApplication::new(Arc::clone(&object))), object))
+}
+
+/// Returns the two arguments of a WSGI call.
+///
+/// PEP 3333 has them positional. Type checkers let a layer take the place of a method such as Flask's `wsgi_app` only if
+/// they may also be given by the names `environ` and `start_response`.
+fn wsgi_arguments<'py>(
+    args: &Bound<'py, PyTuple>,
+    named: Option<&Bound<'py, PyDict>>,
+) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyAny>)> {
+    let Some(named) = named else { return args.extract() };
+    let wrong = || PyTypeError::new_err("a WSGI application takes environ and start_response");
+    if args.len() + named.len() != 2 {
+        return Err(wrong());
+    }
+    let get = |index, name| match args.get_item(index) {
+        Ok(value) => Ok(value),
+        Err(_) => named.get_item(name)?.ok_or_else(wrong),
+    };
+    Ok((get(0, "environ")?.cast_into()?, get(1, "start_response")?))
 }
 
 /// Several layers, from the outside in: `Onion(A(), B())(app)` is `A()(B()(app))`.

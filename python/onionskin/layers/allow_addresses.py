@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from onionskin._core import Layer
 from onionskin.layers._common import REQUIRED, Matching, given
@@ -36,6 +36,28 @@ class AllowAddresses(Layer):
 
     __slots__ = ()
 
+    @overload
+    def __new__(
+        cls,
+        app: WSGIApplication | None,
+        allowed_addresses: Sequence[str],
+        *,
+        denied_addresses: Sequence[str] = (),
+        status: int = 403,
+        match: Matching | None = None,
+        unless: Matching | None = None,
+    ) -> Self: ...
+    @overload
+    def __new__(
+        cls,
+        app: WSGIApplication | None = None,
+        *,
+        allowed_addresses: Sequence[str],
+        denied_addresses: Sequence[str] = (),
+        status: int = 403,
+        match: Matching | None = None,
+        unless: Matching | None = None,
+    ) -> Self: ...
     def __new__(
         cls,
         app: WSGIApplication | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 from onionskin._core import Layer
 from onionskin.layers._common import REQUIRED, Matching, given
@@ -31,12 +31,12 @@ class Balance(Layer):
             that there is none. ``str | None``, default ``None``.
         max_fails: After so many failures within ``fail_time``, a target rests. 0 means that it never does.
             ``int``, default ``3``.
-        fail_time: How long failures are counted, and how long a target rests then. ``str``, default
+        fail_time: How long failures are counted, and how long a target rests then. ``float | str``, default
             ``"10s"``.
         health_path: A path that every target is asked for from time to time; what is no 2xx or 3xx takes the
             target out, until it answers so again. Nothing means that targets are not asked. ``str | None``,
             default ``None``.
-        health_every: How often they are asked. ``str``, default ``"10s"``.
+        health_every: How often they are asked. ``float | str``, default ``"10s"``.
         tries: How many targets a request is tried on, at most. Only what can do no harm is tried again.
             ``int``, default ``2``.
         retry_budget: How many requests may be tried again, in percent of all; ten more after quiet times.
@@ -57,22 +57,22 @@ class Balance(Layer):
             of the client. ``bool``, default ``True``.
         websocket: Whether WebSocket connections are passed on, under onionskin's own server. If not, the
             request goes on without its wish to upgrade. ``bool``, default ``True``.
-        connect_timeout: How long connecting may take, TLS included, until the answer is 504. ``str``, default
-            ``"2s"``.
+        connect_timeout: How long connecting may take, TLS included, until the answer is 504. ``float | str``,
+            default ``"2s"``.
         first_byte_timeout: How long the head of the response may take once the request is sent (and how long
-            the target may pause while it takes the request), until the answer is 504. ``str``, default
-            ``"60s"``.
-        read_timeout: How long the target may pause within a response until it is broken off. ``str``, default
-            ``"60s"``.
-        total_timeout: How long a request may take as a whole; nothing means without a bound. ``str | None``,
-            default ``None``.
-        websocket_timeout: How long a WebSocket connection may be silent until it is closed. ``str``, default
-            ``"1h"``.
+            the target may pause while it takes the request), until the answer is 504. ``float | str``,
+            default ``"60s"``.
+        read_timeout: How long the target may pause within a response until it is broken off. ``float | str``,
+            default ``"60s"``.
+        total_timeout: How long a request may take as a whole; nothing means without a bound. ``float | str |
+            None``, default ``None``.
+        websocket_timeout: How long a WebSocket connection may be silent until it is closed. ``float | str``,
+            default ``"1h"``.
         pool: How many connections to a target are kept for further requests. ``int``, default ``32``.
         pool_timeout: How long such a connection is kept at most. It should be less than the target's own
-            time. ``str``, default ``"15s"``.
+            time. ``float | str``, default ``"15s"``.
         max_body: The largest request body; a larger one is answered 413. Nothing means that it is the
-            server's business. ``str | None``, default ``None``.
+            server's business. ``int | str | None``, default ``None``.
         ca_file: For ``https``: a file with the certificates (PEM) of the authorities that are believed.
             Nothing means those of the system. ``str | None``, default ``None``.
         verify: For ``https``: whether the target's certificate is checked. Without that, anybody may be the
@@ -88,18 +88,19 @@ class Balance(Layer):
 
     __slots__ = ()
 
+    @overload
     def __new__(
         cls,
-        app: WSGIApplication | Sequence[str] | None = None,
-        targets: Sequence[str] = REQUIRED,
+        app: WSGIApplication | None,
+        targets: Sequence[str],
         *,
         policy: Literal["p2c", "round_robin", "hash"] = "p2c",
         hash_by: str = "client",
         sticky: str | None = None,
         max_fails: int = 3,
-        fail_time: str = "10s",
+        fail_time: float | str = "10s",
         health_path: str | None = None,
-        health_every: str = "10s",
+        health_every: float | str = "10s",
         tries: int = 2,
         retry_budget: int = 20,
         host: str = "target",
@@ -109,14 +110,117 @@ class Balance(Layer):
         trust_forwarded: bool = False,
         rewrite: bool = True,
         websocket: bool = True,
-        connect_timeout: str = "2s",
-        first_byte_timeout: str = "60s",
-        read_timeout: str = "60s",
-        total_timeout: str | None = None,
-        websocket_timeout: str = "1h",
+        connect_timeout: float | str = "2s",
+        first_byte_timeout: float | str = "60s",
+        read_timeout: float | str = "60s",
+        total_timeout: float | str | None = None,
+        websocket_timeout: float | str = "1h",
         pool: int = 32,
-        pool_timeout: str = "15s",
-        max_body: str | None = None,
+        pool_timeout: float | str = "15s",
+        max_body: int | str | None = None,
+        ca_file: str | None = None,
+        verify: bool = True,
+        match: Matching | None = None,
+        unless: Matching | None = None,
+    ) -> Self: ...
+    @overload
+    def __new__(
+        cls,
+        app: WSGIApplication | None = None,
+        *,
+        targets: Sequence[str],
+        policy: Literal["p2c", "round_robin", "hash"] = "p2c",
+        hash_by: str = "client",
+        sticky: str | None = None,
+        max_fails: int = 3,
+        fail_time: float | str = "10s",
+        health_path: str | None = None,
+        health_every: float | str = "10s",
+        tries: int = 2,
+        retry_budget: int = 20,
+        host: str = "target",
+        strip_prefix: str = "",
+        keep_prefix: bool = False,
+        forward: Literal["both", "x-forwarded", "forwarded", "none"] = "both",
+        trust_forwarded: bool = False,
+        rewrite: bool = True,
+        websocket: bool = True,
+        connect_timeout: float | str = "2s",
+        first_byte_timeout: float | str = "60s",
+        read_timeout: float | str = "60s",
+        total_timeout: float | str | None = None,
+        websocket_timeout: float | str = "1h",
+        pool: int = 32,
+        pool_timeout: float | str = "15s",
+        max_body: int | str | None = None,
+        ca_file: str | None = None,
+        verify: bool = True,
+        match: Matching | None = None,
+        unless: Matching | None = None,
+    ) -> Self: ...
+    @overload
+    def __new__(
+        cls,
+        app: Sequence[str],
+        *,
+        policy: Literal["p2c", "round_robin", "hash"] = "p2c",
+        hash_by: str = "client",
+        sticky: str | None = None,
+        max_fails: int = 3,
+        fail_time: float | str = "10s",
+        health_path: str | None = None,
+        health_every: float | str = "10s",
+        tries: int = 2,
+        retry_budget: int = 20,
+        host: str = "target",
+        strip_prefix: str = "",
+        keep_prefix: bool = False,
+        forward: Literal["both", "x-forwarded", "forwarded", "none"] = "both",
+        trust_forwarded: bool = False,
+        rewrite: bool = True,
+        websocket: bool = True,
+        connect_timeout: float | str = "2s",
+        first_byte_timeout: float | str = "60s",
+        read_timeout: float | str = "60s",
+        total_timeout: float | str | None = None,
+        websocket_timeout: float | str = "1h",
+        pool: int = 32,
+        pool_timeout: float | str = "15s",
+        max_body: int | str | None = None,
+        ca_file: str | None = None,
+        verify: bool = True,
+        match: Matching | None = None,
+        unless: Matching | None = None,
+    ) -> Self: ...
+    def __new__(
+        cls,
+        app: WSGIApplication | Sequence[str] | None = None,
+        targets: Sequence[str] = REQUIRED,
+        *,
+        policy: Literal["p2c", "round_robin", "hash"] = "p2c",
+        hash_by: str = "client",
+        sticky: str | None = None,
+        max_fails: int = 3,
+        fail_time: float | str = "10s",
+        health_path: str | None = None,
+        health_every: float | str = "10s",
+        tries: int = 2,
+        retry_budget: int = 20,
+        host: str = "target",
+        strip_prefix: str = "",
+        keep_prefix: bool = False,
+        forward: Literal["both", "x-forwarded", "forwarded", "none"] = "both",
+        trust_forwarded: bool = False,
+        rewrite: bool = True,
+        websocket: bool = True,
+        connect_timeout: float | str = "2s",
+        first_byte_timeout: float | str = "60s",
+        read_timeout: float | str = "60s",
+        total_timeout: float | str | None = None,
+        websocket_timeout: float | str = "1h",
+        pool: int = 32,
+        pool_timeout: float | str = "15s",
+        max_body: int | str | None = None,
         ca_file: str | None = None,
         verify: bool = True,
         match: Matching | None = None,

@@ -21,7 +21,7 @@ class Compress(Layer):
         app: The application that stands inside. Without one, the layer is called with it later.
         encodings: The codings to choose from, the best first: of those that a client likes equally it gets
             the first. ``Sequence[Literal["zstd", "br", "gzip"]]``, default ``("zstd", "br", "gzip")``.
-        min_size: A response that is known to be shorter stays as it is. ``str``, default ``"512B"``.
+        min_size: A response that is known to be shorter stays as it is. ``int | str``, default ``"512B"``.
         types: The media types that are compressed: ``text/html``, ``text/*``, or ``*/*+json`` for all that
             end so. Without it, texts, JSON, XML, scripts, WebAssembly, and fonts and images that are not
             compressed in themselves. ``Sequence[str] | None``, default ``None``.
@@ -44,7 +44,7 @@ class Compress(Layer):
         app: WSGIApplication | None = None,
         *,
         encodings: Sequence[Literal["zstd", "br", "gzip"]] = ("zstd", "br", "gzip"),
-        min_size: str = "512B",
+        min_size: int | str = "512B",
         types: Sequence[str] | None = None,
         zstd_level: int = 3,
         br_level: int = 4,

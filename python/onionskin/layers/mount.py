@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 from onionskin._core import Layer
 from onionskin.layers._common import REQUIRED, Matching, given
@@ -44,6 +44,44 @@ class Mount(Layer):
 
     __slots__ = ()
 
+    @overload
+    def __new__(
+        cls,
+        app: WSGIApplication | None,
+        routes: Mapping[str, WSGIApplication | str],
+        *,
+        default: WSGIApplication | str | None = None,
+        strip: bool = True,
+        slash: Literal["pass", "redirect"] = "pass",
+        threads: Mapping[str, int] | None = None,
+        match: Matching | None = None,
+        unless: Matching | None = None,
+    ) -> Self: ...
+    @overload
+    def __new__(
+        cls,
+        app: WSGIApplication | None = None,
+        *,
+        routes: Mapping[str, WSGIApplication | str],
+        default: WSGIApplication | str | None = None,
+        strip: bool = True,
+        slash: Literal["pass", "redirect"] = "pass",
+        threads: Mapping[str, int] | None = None,
+        match: Matching | None = None,
+        unless: Matching | None = None,
+    ) -> Self: ...
+    @overload
+    def __new__(
+        cls,
+        app: Mapping[str, WSGIApplication | str],
+        *,
+        default: WSGIApplication | str | None = None,
+        strip: bool = True,
+        slash: Literal["pass", "redirect"] = "pass",
+        threads: Mapping[str, int] | None = None,
+        match: Matching | None = None,
+        unless: Matching | None = None,
+    ) -> Self: ...
     def __new__(
         cls,
         app: WSGIApplication | Mapping[str, WSGIApplication | str] | None = None,

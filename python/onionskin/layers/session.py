@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 from onionskin._core import Layer
 from onionskin.layers._common import REQUIRED, Matching, given
@@ -35,22 +35,22 @@ class Session(Layer):
             default ``None``.
         path: The path that the cookie is for. ``str``, default ``"/"``.
         persistent: Whether the cookie outlives the browser (``Max-Age``). ``bool``, default ``False``.
-        idle: How long a session lasts that is not used. Use is noted when a tenth of this has passed.
-            ``str``, default ``"2h"``.
-        absolute: How long a session lasts at most, from its beginning or its last rotation. ``str``, default
-            ``"7d"``.
+        idle: How long a session lasts that is not used. Use is noted when a tenth of this has passed. ``float
+            | str``, default ``"2h"``.
+        absolute: How long a session lasts at most, from its beginning or its last rotation. ``float | str``,
+            default ``"7d"``.
         store: Where sessions are kept: ``cookie`` (sealed, with the client), ``sqlite:/path/to/file`` (shared
             by the processes of a machine), ``redis://host:port/database`` or ``redis+unix:///path/to/socket``
             (Redis or Valkey, shared by many machines). ``str``, default ``"cookie"``.
-        store_timeout: How long to wait for the store. ``str``, default ``"2s"``.
+        store_timeout: How long to wait for the store. ``float | str``, default ``"2s"``.
         on_store_error: What happens when the store fails: the request is answered ``503`` (``refuse``), or
             has an empty session that is not kept (``anonymous``). ``Literal["refuse", "anonymous"]``, default
             ``"refuse"``.
         on_conflict: What happens to changes of a session that another request has changed in the meantime:
             the request is answered ``409`` (``refuse``), or its changes are dropped (``drop``). Both are
             logged. ``Literal["refuse", "drop"]``, default ``"refuse"``.
-        max_size: The largest session, as JSON. A cookie holds 4 KiB in all, whatever is said here. ``str``,
-            default ``"64KiB"``.
+        max_size: The largest session, as JSON. A cookie holds 4 KiB in all, whatever is said here. ``int |
+            str``, default ``"64KiB"``.
         match: The layer is there only for requests that satisfy this condition. ``Matching``, default
             ``None``.
         unless: The layer is not there for requests that satisfy this condition. ``Matching``, default
@@ -62,6 +62,52 @@ class Session(Layer):
 
     __slots__ = ()
 
+    @overload
+    def __new__(
+        cls,
+        app: WSGIApplication,
+        *,
+        secret: Sequence[str],
+        name: str | None = None,
+        secure: bool = True,
+        http_only: bool = True,
+        same_site: Literal["strict", "lax", "none"] = "lax",
+        domain: str | None = None,
+        path: str = "/",
+        persistent: bool = False,
+        idle: float | str = "2h",
+        absolute: float | str = "7d",
+        store: str = "cookie",
+        store_timeout: float | str = "2s",
+        on_store_error: Literal["refuse", "anonymous"] = "refuse",
+        on_conflict: Literal["refuse", "drop"] = "refuse",
+        max_size: int | str = "64KiB",
+        match: Matching | None = None,
+        unless: Matching | None = None,
+    ) -> Self: ...
+    @overload
+    def __new__(
+        cls,
+        app: None = None,
+        *,
+        secret: Sequence[str],
+        name: str | None = None,
+        secure: bool = True,
+        http_only: bool = True,
+        same_site: Literal["strict", "lax", "none"] = "lax",
+        domain: str | None = None,
+        path: str = "/",
+        persistent: bool = False,
+        idle: float | str = "2h",
+        absolute: float | str = "7d",
+        store: str = "cookie",
+        store_timeout: float | str = "2s",
+        on_store_error: Literal["refuse", "anonymous"] = "refuse",
+        on_conflict: Literal["refuse", "drop"] = "refuse",
+        max_size: int | str = "64KiB",
+        match: Matching | None = None,
+        unless: Matching | None = None,
+    ) -> Self: ...
     def __new__(
         cls,
         app: WSGIApplication | None = None,
@@ -74,13 +120,13 @@ class Session(Layer):
         domain: str | None = None,
         path: str = "/",
         persistent: bool = False,
-        idle: str = "2h",
-        absolute: str = "7d",
+        idle: float | str = "2h",
+        absolute: float | str = "7d",
         store: str = "cookie",
-        store_timeout: str = "2s",
+        store_timeout: float | str = "2s",
         on_store_error: Literal["refuse", "anonymous"] = "refuse",
         on_conflict: Literal["refuse", "drop"] = "refuse",
-        max_size: str = "64KiB",
+        max_size: int | str = "64KiB",
         match: Matching | None = None,
         unless: Matching | None = None,
     ) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from onionskin._core import Layer
 from onionskin.layers._common import REQUIRED, Matching, given
@@ -25,7 +25,7 @@ class StaticFiles(Layer):
             ``str | PathLike[str]``, required.
         prefix: The path, below the mount point, at which the root appears. ``str``, default ``"/"``.
         max_age: How long clients and caches may use a file without asking again; ``0s``: they ask each time.
-            ``str``, default ``"60s"``.
+            ``float | str``, default ``"60s"``.
         immutable: A regular expression for paths within the root whose files never change: clients use these
             for a year and do not ask. By default these are names with a hash between dots, such as
             ``app.3f8a21cc.css``: 8 or more lower-case hexadecimal digits, letters and decimal ones among
@@ -49,7 +49,7 @@ class StaticFiles(Layer):
             and HEAD. If not, these are answered ``404 Not Found`` and ``405 Method Not Allowed``. ``bool``,
             default ``True``.
         recheck: How long what was found on the disk is used before it is looked for again; ``0s``: it is
-            looked for each time. ``str``, default ``"1s"``.
+            looked for each time. ``float | str``, default ``"1s"``.
         match: The layer is there only for requests that satisfy this condition. ``Matching``, default
             ``None``.
         unless: The layer is not there for requests that satisfy this condition. ``Matching``, default
@@ -61,13 +61,14 @@ class StaticFiles(Layer):
 
     __slots__ = ()
 
+    @overload
     def __new__(
         cls,
-        app: WSGIApplication | str | PathLike[str] | None = None,
-        root: str | PathLike[str] = REQUIRED,
+        app: WSGIApplication | None,
+        root: str | PathLike[str],
         *,
         prefix: str = "/",
-        max_age: str = "60s",
+        max_age: float | str = "60s",
         immutable: str | None = None,
         index: str | None = None,
         precompressed: bool = True,
@@ -76,7 +77,65 @@ class StaticFiles(Layer):
         hidden_files: bool = False,
         follow_symlinks: bool = False,
         fallthrough: bool = True,
-        recheck: str = "1s",
+        recheck: float | str = "1s",
+        match: Matching | None = None,
+        unless: Matching | None = None,
+    ) -> Self: ...
+    @overload
+    def __new__(
+        cls,
+        app: WSGIApplication | None = None,
+        *,
+        root: str | PathLike[str],
+        prefix: str = "/",
+        max_age: float | str = "60s",
+        immutable: str | None = None,
+        index: str | None = None,
+        precompressed: bool = True,
+        headers: Mapping[str, Mapping[str, str]] | None = None,
+        allow_all_origins: bool = False,
+        hidden_files: bool = False,
+        follow_symlinks: bool = False,
+        fallthrough: bool = True,
+        recheck: float | str = "1s",
+        match: Matching | None = None,
+        unless: Matching | None = None,
+    ) -> Self: ...
+    @overload
+    def __new__(
+        cls,
+        app: str | PathLike[str],
+        *,
+        prefix: str = "/",
+        max_age: float | str = "60s",
+        immutable: str | None = None,
+        index: str | None = None,
+        precompressed: bool = True,
+        headers: Mapping[str, Mapping[str, str]] | None = None,
+        allow_all_origins: bool = False,
+        hidden_files: bool = False,
+        follow_symlinks: bool = False,
+        fallthrough: bool = True,
+        recheck: float | str = "1s",
+        match: Matching | None = None,
+        unless: Matching | None = None,
+    ) -> Self: ...
+    def __new__(
+        cls,
+        app: WSGIApplication | str | PathLike[str] | None = None,
+        root: str | PathLike[str] = REQUIRED,
+        *,
+        prefix: str = "/",
+        max_age: float | str = "60s",
+        immutable: str | None = None,
+        index: str | None = None,
+        precompressed: bool = True,
+        headers: Mapping[str, Mapping[str, str]] | None = None,
+        allow_all_origins: bool = False,
+        hidden_files: bool = False,
+        follow_symlinks: bool = False,
+        fallthrough: bool = True,
+        recheck: float | str = "1s",
         match: Matching | None = None,
         unless: Matching | None = None,
     ) -> Self:

@@ -36,10 +36,10 @@ class Xslt(Layer):
             default ``("text/xml", "application/xml")``.
         parameters: Parameters for the stylesheets (``xsl:param``): names and texts. A text is never taken for
             XPath. ``Mapping[str, str] | None``, default ``None``.
-        max_input: The longest document that is transformed. ``str``, default ``"10MiB"``.
-        max_output: The longest result that is sent. ``str``, default ``"50MiB"``.
-        timeout: How long a client waits for a transformation, the wait for a free thread included. ``str``,
-            default ``"10s"``.
+        max_input: The longest document that is transformed. ``int | str``, default ``"10MiB"``.
+        max_output: The longest result that is sent. ``int | str``, default ``"50MiB"``.
+        timeout: How long a client waits for a transformation, the wait for a free thread included. ``float |
+            str``, default ``"10s"``.
         threads: How many transformations run at once, each on a thread of its own. One that takes too long
             keeps its thread. ``int``, default ``4``.
         on_error: What becomes of a response that can't be transformed: with ``fail`` it is answered with
@@ -71,9 +71,9 @@ class Xslt(Layer):
         directory: str | None = None,
         types: Sequence[str] = ("text/xml", "application/xml"),
         parameters: Mapping[str, str] | None = None,
-        max_input: str = "10MiB",
-        max_output: str = "50MiB",
-        timeout: str = "10s",
+        max_input: int | str = "10MiB",
+        max_output: int | str = "50MiB",
+        timeout: float | str = "10s",
         threads: int = 4,
         on_error: Literal["fail", "pass"] = "fail",
         reload: bool = True,
