@@ -343,6 +343,16 @@ def reads(environ, start_response, size="-1", name=""):
     return answer(start_response, body)
 
 
+def rewraps(environ, start_response):
+    """Reads the body, and raises what went wrong as frameworks do: as an exception of their own."""
+    try:
+        body = environ["wsgi.input"].read()
+    except OSError as error:
+        message = "the body could not be read"
+        raise RuntimeError(message) from error
+    return answer(start_response, body)
+
+
 def reads_after(environ, start_response, file):
     """Reads the body when the test has made `file`."""
     tell(environ, "waiting to read")
@@ -403,6 +413,7 @@ SERVED = {
         quick_write,
         raises,
         reads,
+        rewraps,
         reads_after,
         sleep,
         spin,

@@ -23,7 +23,7 @@ def test_the_client_is_answered_at_once_and_its_connection_stays(timed, path):
     with RawClient(server.port) as client:
         began = time.monotonic()
         late = client.request(path)
-        assert client.response(late) == (504, b"")
+        assert client.response(late) == (504, b"Gateway Timeout\n")
         assert LIMIT <= time.monotonic() - began < LIMIT + AT_ONCE
         assert client.response(client.request("/hello")) == (200, b"hello")
     server.wait_for_line("takes longer than 0.2s: it is timed out")
@@ -32,7 +32,7 @@ def test_the_client_is_answered_at_once_and_its_connection_stays(timed, path):
 def test_its_thread_is_free_again(timed):
     server = timed(threads=1)
     with RawClient(server.port) as client:
-        assert client.response(client.request("/spin?name=it")) == (504, b"")
+        assert client.response(client.request("/spin?name=it")) == (504, b"Gateway Timeout\n")
         server.wait_for_line("event: RequestTimeout it")
         for _ in range(3):
             assert client.response(client.request("/hello")) == (200, b"hello")

@@ -111,6 +111,8 @@ pub enum BodyError {
     Malformed(&'static str),
     /// There was no place to put it (a full disk).
     Storage(io::Error),
+    /// The application took longer than `request_timeout` to produce it.
+    Overdue,
     /// Whoever produces it failed.
     Producer(Box<dyn Error + Send + Sync>),
 }
@@ -123,6 +125,7 @@ impl BodyError {
             BodyError::TimedOut => StatusCode::REQUEST_TIMEOUT,
             BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             BodyError::Storage(_) => StatusCode::INSUFFICIENT_STORAGE,
+            BodyError::Overdue => StatusCode::GATEWAY_TIMEOUT,
             BodyError::Producer(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -136,12 +139,28 @@ impl fmt::Display for BodyError {
             BodyError::TooLarge(limit) => write!(formatter, "the body is larger than {limit} bytes"),
             BodyError::Malformed(what) => write!(formatter, "the body is malformed: {what}"),
             BodyError::Storage(error) => write!(formatter, "the body could not be stored: {error}"),
+            BodyError::Overdue => formatter.write_str("the application took too long"),
             BodyError::Producer(error) => write!(formatter, "the body broke off: {error}"),
         }
     }
 }
 
 impl Error for BodyError {}
+
+/// See [`Body::failed`].
+struct Failed(Option<BodyError>);
+
+impl http_body::Body for Failed {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Poll::Ready(self.0.take().map(Err))
+    }
+}
 
 impl Body {
     /// No body.
@@ -157,6 +176,11 @@ impl Body {
     /// A body that Rust produces as it goes.
     pub fn stream(stream: impl http_body::Body<Data = Bytes, Error = BodyError> + Send + 'static) -> Self {
         Kind::Stream(Box::pin(stream)).into()
+    }
+
+    /// A body that fails when it is read: with what is known to be wrong with it before it has come.
+    pub fn failed(error: BodyError) -> Self {
+        Body::stream(Failed(Some(error)))
     }
 
     /// A body from the other side of a door.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
 
-use crate::{BodyError, Response, plain};
+use crate::{BodyError, Response, plain, timed_out};
 
 /// Kept in a response's extensions: the application raised, and this response stands for it.
 ///
@@ -29,7 +29,12 @@ impl Fault {
 
 /// The response for a layer that has taken in the application's body to make something of it, and found that it breaks
 /// off: a 500 whose [`Fault`] has a [`Broken`] as its cause.
+///
+/// A body that the request timeout has broken off becomes the 504 that the client would have got without the layer.
 pub fn broken(error: BodyError) -> Response {
+    if matches!(error, BodyError::Overdue) {
+        return timed_out();
+    }
     let mut response = plain(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n");
     response.extensions_mut().insert(Fault::new(Broken(Mutex::new(Some(error)))));
     response

@@ -80,14 +80,14 @@ pub use ids::Ids;
 pub use layer::{Answer, Handler, Layer, Next, answer, wrap, wrap_when};
 pub use log_file::{LogFile, LogPlace};
 pub use matching::{Matching, When, glob_matches, one_or_many};
-pub use notes::{Notes, Substitute};
+pub use notes::Notes;
 pub use options::{Build, Declaration, OptionError, Phase};
 pub use random::{forget_random, random};
 pub use report::{
     ErrorLog, LogFormat, LogLevel, Record, close_error_log, inform, logs_application, pass_on,
     reopen_error_log, report, report_error,
 };
-pub use response::{NotFound, ReasonPhrase, Refusal, plain};
+pub use response::{NotFound, ReasonPhrase, Refusal, plain, timed_out};
 pub use spool::{SpoolLimits, Spooled, spool};
 pub use standard_error::{note_lost, stderr_works};
 pub use supplied::{Find, Supply, Target};

@@ -3,22 +3,12 @@
 //! A server that looks on puts [`Notes`] into the request's [`Context`](crate::Context); where there are none nothing is
 //! noted, and nothing is spent. Whoever deep in the onion learns something writes it there.
 
-use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::StatusCode;
-
 use crate::{Traceparent, Value, hexadecimal};
-
-/// Can answer a client in the place of a handler that takes too long.
-pub trait Substitute: Send + Sync + fmt::Debug {
-    /// Sends an answer with this status. The handler's own one has not begun, and never will.
-    fn answer(&self, status: StatusCode);
-    /// Breaks off the answer that has begun.
-    fn cut(&self);
-}
 
 /// The notes on one request.
 #[derive(Debug, Default)]
@@ -30,9 +20,9 @@ pub struct Notes {
     /// Microseconds; one more than it was, for 0 means that nobody waited.
     queued: AtomicU64,
     interpreter: AtomicU64,
-    substitute: OnceLock<Arc<dyn Substitute>>,
-    answered: AtomicBool,
     timed_out: AtomicBool,
+    /// Tasks to wake when the call times out.
+    timeout_wakers: Mutex<Vec<Waker>>,
 }
 
 impl Notes {
@@ -97,30 +87,36 @@ impl Notes {
         read(&self.interpreter)
     }
 
-    /// Names who can answer in the handler's place.
-    pub fn set_substitute(&self, substitute: Arc<dyn Substitute>) {
-        // There is one server, and it says so once.
-        let _ = self.substitute.set(substitute);
+    /// Marks the call into the application as timed out, and wakes the tasks that wait for it.
+    pub fn time_out(&self) {
+        self.timed_out.store(true, SeqCst);
+        for waker in std::mem::take(&mut *self.timeout_wakers()) {
+            waker.wake();
+        }
     }
 
-    /// Claims the right to answer, for the server that has the handler's response; not given if the client was answered
-    /// in its place.
-    #[must_use]
-    pub fn claim(&self) -> bool {
-        !self.answered.swap(true, Relaxed)
-    }
-
-    /// The handler takes too long: its client is answered now, or, if the answer has begun, it is broken off. Only for who
-    /// knows that the handler's response is not complete yet.
-    pub fn answer_instead(&self, status: StatusCode) {
-        let Some(substitute) = self.substitute.get() else { return };
-        self.timed_out.store(true, Relaxed);
-        if self.claim() { substitute.answer(status) } else { substitute.cut() }
-    }
-
-    /// Whether the client was answered instead, or its answer broken off.
+    /// Whether the call into the application took longer than `request_timeout`.
     pub fn is_timed_out(&self) -> bool {
-        self.timed_out.load(Relaxed)
+        self.timed_out.load(SeqCst)
+    }
+
+    /// Ready once the call is timed out. Until then the task is woken when that happens.
+    pub fn poll_timed_out(&self, context: &Context<'_>) -> Poll<()> {
+        if self.is_timed_out() {
+            return Poll::Ready(());
+        }
+        let mut wakers = self.timeout_wakers();
+        if !wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+            wakers.push(context.waker().clone());
+        }
+        drop(wakers);
+        // The timeout may have come before the waker was registered.
+        if self.is_timed_out() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn timeout_wakers(&self) -> MutexGuard<'_, Vec<Waker>> {
+        // A panic cannot leave the list half changed.
+        self.timeout_wakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -145,6 +141,18 @@ mod tests {
         notes.heed("other", &Value::Text("nothing".into()));
 
         assert_eq!((notes.user(), notes.request_id(), notes.trace_id()), (Some("ada"), Some("7"), None));
+    }
+
+    #[test]
+    fn a_timeout_wakes_every_task_that_waits_for_it() {
+        let notes = Notes::default();
+        let context = Context::from_waker(Waker::noop());
+        assert!(notes.poll_timed_out(&context).is_pending());
+        assert!(notes.poll_timed_out(&context).is_pending());
+        assert_eq!(notes.timeout_wakers().len(), 1);
+        notes.time_out();
+        assert!(notes.is_timed_out() && notes.poll_timed_out(&context).is_ready());
+        assert!(notes.timeout_wakers().is_empty());
     }
 
     #[test]

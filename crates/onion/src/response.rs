@@ -29,6 +29,11 @@ pub fn plain(status: StatusCode, text: &'static str) -> Response {
     response
 }
 
+/// The answer to a request whose call into the application took longer than `request_timeout`.
+pub fn timed_out() -> Response {
+    plain(StatusCode::GATEWAY_TIMEOUT, "Gateway Timeout\n")
+}
+
 /// The handler that stands where there is no other: it answers `404 Not Found`.
 pub struct NotFound;
 

@@ -1,7 +1,8 @@
 //! Calls into Python that take too long: the client is answered, the call gets an exception, the worker stays.
 //!
 //! A thread looks after the calls that run, where `request_timeout` is set. When a call is overdue its client gets 504 at
-//! once, or a broken-off answer if the head has gone; neither takes the GIL, which the call may hold. Then a second
+//! once, through the layers around the application, or a broken-off answer if the head has gone (see `inward/limited`);
+//! neither takes the GIL, which the call may hold. Then a second
 //! thread raises `RequestTimeout` in the call's thread. It arrives with the next line of Python: a call that waits in C
 //! (`time.sleep`, a socket) gets it when it comes back. One that has not ended by `request_timeout_kill` is told of in
 //! the log, with its stack, and counted as stuck.
@@ -13,7 +14,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
 use onion::{LogLevel, Notes, Request};
 use pyo3::exceptions::PyBaseException;
 use pyo3::ffi;
@@ -199,7 +199,7 @@ impl Call {
                 state.stage = Stage::Overdue;
                 // Below the lock: so that the call, and with it the answer, has not ended.
                 if let Some(notes) = &self.notes {
-                    notes.answer_instead(StatusCode::GATEWAY_TIMEOUT);
+                    notes.time_out();
                 }
                 drop(state);
                 let limit = seconds(overdue.limit);

@@ -76,13 +76,8 @@ impl PyServer {
         let kill = config.request_timeout_kill.0;
         let overdue = config.request_timeout.0.map(|limit| Overdue::new(limit.0, kill));
         let room = config.room();
-        let native = Native {
-            permits: Arc::clone(&permits),
-            environ: Environ::new(py, fixed)?,
-            overdue: overdue.clone(),
-            spool: SpoolLimits { memory: config.spool_memory.0, total: config.max_body.0 },
-            room: room.clone(),
-        };
+        let environ = Environ::new(py, fixed)?;
+        let spool = SpoolLimits { memory: config.spool_memory.0, total: config.max_body.0 };
         let (handler, _) = handler_of(app, "serve")?;
         let access_log = AccessLog::open(&config)
             .map_err(|error| ConfigurationError::new_err(error.to_string()))?
@@ -95,6 +90,14 @@ impl PyServer {
             None => Server::bind_handed(config, &handed_over(handed))
                 .map_err(|error| PyOSError::new_err(error.to_string()))?,
             Some(sockets) => Server::inherit(config, inherited_sockets(sockets)?)?,
+        };
+        let native = Native {
+            permits: Arc::clone(&permits),
+            environ,
+            overdue: overdue.clone(),
+            spool,
+            room: room.clone(),
+            stop: server.stop_handle(),
         };
         let server = server
             .sharing(Arc::new(native))

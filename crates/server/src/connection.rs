@@ -9,8 +9,9 @@ use std::task::{self, Poll, ready};
 
 use bytes::BytesMut;
 use http::StatusCode;
+use http::header::EXPECT;
 use http1::{BodyDecoder, Decoded, Framing, HeadParser, Rejection, RequestHead};
-use onion::{Answer, Body, Context, Notes, Request, Response, Scheme, Substitute, Upgrade, give_way};
+use onion::{Answer, Body, BodyError, Context, Notes, Request, Response, Scheme, Upgrade, give_way};
 
 use crate::admission::{GRACE, Seat};
 use crate::config::LAST_CHANCE;
@@ -151,12 +152,11 @@ impl Connection {
         begun: &mut bool,
         shared: &'h Shared,
     ) -> Poll<Arrival<'h>> {
-        let request = ready!(self.poll_head(context, begun)).and_then(|head| match head {
-            Some(head) => self.request(head).map(Some),
-            None => Ok(None),
-        });
-        Poll::Ready(match request {
-            Ok(Some((asked, request))) => Arrival::Request(asked, shared.call(request)),
+        Poll::Ready(match ready!(self.poll_head(context, begun)) {
+            Ok(Some(head)) => {
+                let (asked, request) = self.request(head);
+                Arrival::Request(asked, shared.call(request))
+            }
             Ok(None) => Arrival::Over,
             Err(rejection) => Arrival::Rejected(rejection),
         })
@@ -218,6 +218,10 @@ impl Connection {
         // What the client was not asked to send may come or not: the connection's state is unknown.
         let awaited = self.exchange.settle();
         asked.keep_alive &= !awaited && !self.shared.stop.is_stopping() && !self.seat.is_wanted();
+        if self.notes.as_ref().is_some_and(|notes| notes.is_timed_out()) {
+            // The call goes on, and may still read the request's body.
+            asked.keep_alive = false;
+        }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // Boxed, so that other requests do not carry the room for it.
             return Box::pin(self.switch(&asked, response)).await;
@@ -237,9 +241,6 @@ impl Connection {
 
     /// Writes `response`. Tells whether the connection may be kept.
     fn respond(&mut self, asked: &Asked, response: Response) -> Responding<'_> {
-        if self.notes.as_ref().is_some_and(|notes| !notes.claim()) {
-            return Responding::Done(Err(Broken(End::RequestTimeout)));
-        }
         if let Some(entry) = &mut self.entry {
             entry.answered(response.headers());
         }
@@ -267,18 +268,27 @@ impl Connection {
     }
 
     /// The request that belongs to `head`, with what is known of its body.
-    fn request(&mut self, mut head: RequestHead) -> Result<(Asked, Request), Rejection> {
+    fn request(&mut self, mut head: RequestHead) -> (Asked, Request) {
         if self.shared.takes_notes {
             self.enter(&mut head);
         }
         if let Some(tally) = &self.shared.tally {
             tally.count();
         }
-        let body = self.body(&head)?;
+        let is_too_large =
+            matches!(head.framing, Framing::Length(length) if length > self.shared.config.max_body.0);
+        let body = if is_too_large {
+            // It is not read, so the application is not to be asked whether it wants it.
+            head.headers.remove(EXPECT);
+            Body::failed(BodyError::TooLarge(self.shared.config.max_body.0))
+        } else {
+            self.body(&head)
+        };
         let asked = Asked {
             method: head.method.clone(),
             version: head.version,
             keep_alive: head.keep_alive
+                && !is_too_large
                 && !self.shared.once
                 && !self.shared.config.keep_alive.0.is_zero()
                 && !self.shared.stop.is_stopping(),
@@ -294,17 +304,13 @@ impl Connection {
         let mut context = Context::new(Arc::clone(&self.facts), head.target);
         context.notes.clone_from(&self.notes);
         *request.extensions_mut() = onion::reuse::extensions(context);
-        Ok((asked, request))
+        (asked, request)
     }
 
-    fn body(&mut self, head: &RequestHead) -> Result<Body, Rejection> {
+    fn body(&mut self, head: &RequestHead) -> Body {
         let config = &self.shared.config;
-        let too_large =
-            Rejection { status: StatusCode::PAYLOAD_TOO_LARGE, reason: "the request body is too large" };
-        match head.framing {
-            Framing::None => return Ok(Body::empty()),
-            Framing::Length(length) if length > config.max_body.0 => return Err(too_large),
-            _ => {}
+        if head.framing == Framing::None {
+            return Body::empty();
         }
         let mut reader = self.reader.take().expect("no other request holds the reader");
         let mut decoder = BodyDecoder::new(head.framing);
@@ -316,23 +322,20 @@ impl Connection {
             if let Some(meter) = self.exchange.meter() {
                 meter.receive(bytes.len());
             }
-            return Ok(bytes.into());
+            return bytes.into();
         }
         if head.expect_continue && reader.buffer.is_empty() {
             self.exchange.await_continue();
         }
         let exchange = Arc::clone(&self.exchange);
         let pace = Pace::new(config.body_timeout.0, config.body_min_rate.0);
-        Ok(Body::stream(Incoming::new(exchange, reader, decoder, config.max_body.0, pace)))
+        Body::stream(Incoming::new(exchange, reader, decoder, config.max_body.0, pace))
     }
 
     /// Where somebody looks on, or time is limited: a request has come.
     #[cold]
     fn enter(&mut self, head: &mut RequestHead) {
         let notes = Arc::<Notes>::default();
-        if self.shared.config.request_timeout.0.is_some() {
-            notes.set_substitute(Arc::clone(&self.exchange) as Arc<dyn Substitute>);
-        }
         if let (Some(seeing), Some(meter)) = (&self.shared.seeing, self.exchange.meter()) {
             let line =
                 Line { method: head.method.clone(), target: head.target.clone(), version: head.version };

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io::IoSlice;
 use std::mem;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -72,8 +72,6 @@ pub(crate) struct Exchange {
     /// Where somebody looks on.
     meter: Option<Arc<Meter>>,
     interim: AtomicU8,
-    /// Whether the end of the answer is the connection's.
-    until_close: AtomicBool,
     // Boxed: most requests have no body that arrives, and this is in each one's way.
     returned: Mutex<Option<Box<Returned>>>,
 }
@@ -100,13 +98,7 @@ const AWAITED: u8 = 1;
 
 impl Exchange {
     pub(crate) fn new(writer: WriteHalf, meter: Option<Arc<Meter>>) -> Self {
-        Exchange {
-            writer: Some(writer),
-            meter,
-            interim: AtomicU8::new(SETTLED),
-            until_close: AtomicBool::new(false),
-            returned: Mutex::new(None),
-        }
+        Exchange { writer: Some(writer), meter, interim: AtomicU8::new(SETTLED), returned: Mutex::new(None) }
     }
 
     /// The writing side.
@@ -130,15 +122,6 @@ impl Exchange {
             meter.count(*written);
         }
         written
-    }
-
-    /// The end of the answer will be the connection's.
-    pub(crate) fn ends_by_close(&self) {
-        self.until_close.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_ended_by_close(&self) -> bool {
-        self.until_close.load(Ordering::Relaxed)
     }
 
     /// The client waits for `100 Continue`: it is sent when the body is first read (RFC 9110 section 10.1.1).
@@ -267,6 +250,9 @@ impl http_body::Body for Incoming {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let block = ready!(self.poll_block(context));
         self.failed |= block.is_err();
+        if let (Err(BodyError::Disconnected), Some(meter)) = (&block, &self.exchange.meter) {
+            meter.disconnect();
+        }
         Poll::Ready(block.transpose().map(|block| block.map(Frame::data)))
     }
 

@@ -14,7 +14,7 @@ use http::header::UPGRADE;
 use http::response::Parts;
 use http::{Method, StatusCode, Version};
 use http1::{BodyEncoder, HeadError, ResponseHead};
-use onion::{Body, ReasonPhrase, Response, Room, Substitute, Upgrade, plain, report};
+use onion::{Body, ReasonPhrase, Response, Room, Upgrade, plain, report};
 
 use crate::incoming::Exchange;
 use crate::outbox::Flusher;
@@ -103,9 +103,6 @@ impl<'a> Responder<'a> {
         if let Some(meter) = self.exchange.meter() {
             meter.answer(status, out.0.len());
         }
-        if matches!(encoder, BodyEncoder::UntilClose) {
-            self.exchange.ends_by_close();
-        }
         if matches!(encoder, BodyEncoder::Empty) {
             body = Body::empty();
         }
@@ -189,31 +186,6 @@ fn encode(
     let encoded = http1::encode_head(out, &head);
     onion::reuse::give_headers(parts.headers);
     encoded
-}
-
-impl Substitute for Exchange {
-    fn answer(&self, status: StatusCode) {
-        let mut out = Vec::new();
-        let asked = Asked { method: Method::GET, version: Version::HTTP_11, keep_alive: false };
-        let (mut head, _) = Response::new(Body::empty()).into_parts();
-        head.status = status;
-        if encode(&mut out, &asked, head, Some(0)).is_ok() {
-            if let Some(meter) = self.meter() {
-                meter.answer(status, out.len());
-            }
-            // The socket's buffer is empty before an answer: what does not fit now has nobody to read it.
-            let _ = self.try_write(&[IoSlice::new(&out)]).and_then(|_| self.writer().try_flush());
-        }
-        self.writer().shutdown();
-    }
-
-    fn cut(&self) {
-        self.writer().abort();
-        if !self.is_ended_by_close() {
-            // Its framing tells that the answer is not whole.
-            self.writer().shutdown();
-        }
-    }
 }
 
 /// The answer in place of a response that HTTP/1 has no form for.

@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 use crate::admission::{Admission, Seat};
+use crate::stay::Stay;
 
 /// Stops a server from anywhere.
 #[derive(Clone, Debug, Default)]
@@ -128,6 +130,12 @@ impl StopHandle {
         let key = connections.next;
         connections.entries.insert(key, Entry { waker: None, seat });
         Entered { stop: self.clone(), key }
+    }
+
+    /// Runs `future` in a task of its own, which the stop waits for as it does for a connection. The task keeps its thread
+    /// while it holds something that is bound to it ([`onion::ThreadBound`]).
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        tokio::spawn(Stay::new(self.enter(None), future)).abort_handle()
     }
 
     /// The keys of those that have been idle the longest, no more than `most`, and since when.

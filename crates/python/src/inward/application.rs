@@ -14,11 +14,12 @@ use super::{Relayed, native, relayed};
 use crate::log::Of;
 use crate::threads::attached;
 
-/// A WSGI application.
+/// A WSGI application. Clones share everything.
+#[derive(Clone)]
 pub(crate) struct WsgiApplication {
     application: Arc<Py<PyAny>>,
     /// How many calls have not used `write()`: from `PROOF` on they are made inline. `WRITES` once one has used it.
-    without_write: AtomicU32,
+    without_write: Arc<AtomicU32>,
 }
 
 /// After so many calls without `write()` an application counts as one that doesn't use it.
@@ -28,7 +29,7 @@ const WRITES: u32 = u32::MAX;
 
 impl WsgiApplication {
     pub(crate) fn new(application: Arc<Py<PyAny>>) -> Self {
-        WsgiApplication { application, without_write: AtomicU32::new(0) }
+        WsgiApplication { application, without_write: Arc::default() }
     }
 
     /// The Python callable.

@@ -137,9 +137,26 @@ impl Refusal {
     /// The answer to a request whose application has ended with `error`, if that is what reading the body has raised.
     pub(super) fn answer_to(&self, py: Python<'_>, error: &PyErr) -> Option<Response> {
         let status = *self.0.get()?;
-        error.is_instance_of::<PyOSError>(py).then(|| refusal(status))
+        comes_from_os_error(py, error).then(|| refusal(status))
     }
 }
+
+/// Whether an exception is an `OSError`, or was raised from one or while one was handled, as frameworks do.
+fn comes_from_os_error(py: Python<'_>, error: &PyErr) -> bool {
+    let mut next = Some(error.clone_ref(py));
+    for _ in 0..CAUSES_MOST {
+        let Some(error) = next else { return false };
+        if error.is_instance_of::<PyOSError>(py) {
+            return true;
+        }
+        let context = || PyErr::from_value(error.value(py).getattr("__context__").ok()?).into();
+        next = error.cause(py).or_else(context);
+    }
+    false
+}
+
+/// How many causes of an exception are looked at.
+const CAUSES_MOST: usize = 16;
 
 /// The answer to a request whose body cannot be taken.
 pub(super) fn refusal(status: StatusCode) -> Response {

@@ -6,6 +6,7 @@ mod file_wrapper;
 mod head;
 mod input;
 mod iterable;
+mod limited;
 mod native;
 mod relayed;
 mod start_response;

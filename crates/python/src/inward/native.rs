@@ -9,16 +9,17 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, EXPECT, HeaderValue, RETRY_AFTER};
 use onion::{
-    Answer, Body, BodyError, Context, Request, RequestExt, Response, Room, SpoolLimits, Spooled,
+    Answer, Body, BodyError, Context, Notes, Request, RequestExt, Response, Room, SpoolLimits, Spooled,
     TemporaryFile, ThreadBound, Trouble, plain, reuse, spool,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use server::StopHandle;
 
 use super::application::{no_server, raised};
 use super::input::{Refusal, refusal};
 use super::iterable::{Keeper, share};
-use super::{AppIterable, Environ, FileWrapper, Input, StartResponse, WsgiApplication, writing};
+use super::{AppIterable, Environ, FileWrapper, Input, StartResponse, WsgiApplication, limited, writing};
 use crate::log::Of;
 use crate::overdue::{Overdue, Timed};
 use crate::permits::{Permit, Permits};
@@ -33,6 +34,8 @@ pub(crate) struct Native {
     pub(crate) room: Room,
     /// Where the time of calls is limited.
     pub(crate) overdue: Option<Arc<Overdue>>,
+    /// Calls that run apart from their connection are waited for by a stop.
+    pub(crate) stop: StopHandle,
 }
 
 impl Native {
@@ -67,6 +70,7 @@ pub(super) fn call(application: &WsgiApplication, mut request: Request) -> Answe
         let Some((server, context)) = Native::of(&request) else { return no_server() };
         let (permits, limits) = (Arc::clone(&server.permits), server.spool);
         let notes = context.notes.clone();
+        let limited = server.overdue.as_ref().and(notes.clone());
         let mut body = mem::take(request.body_mut());
         let arrived = match body.take_bytes() {
             Some(bytes) if bytes.is_empty() => Arrived::Nothing,
@@ -85,25 +89,56 @@ pub(super) fn call(application: &WsgiApplication, mut request: Request) -> Answe
         }
         let Ok(permit) = permit else { return crowded() };
         if application.may_write() {
-            return Box::pin(writing::call(application, request, arrived, permit)).await;
+            return Box::pin(writing::call(application, request, arrived, permit, limited)).await;
         }
-        let wanted = notes.as_ref().map(|_| Instant::now());
-        let response = attached(|py| {
-            if let (Some(notes), Some(wanted)) = (&notes, wanted) {
-                notes.set_interpreter(wanted.elapsed());
-            }
-            let refusal = arrived.refusal();
-            begin(py, application, &request, arrived, permit).unwrap_or_else(|error| {
-                if let Some(refused) = refusal.and_then(|refusal| refusal.answer_to(py, &error)) {
-                    return refused;
-                }
-                Of::request(&request).tell(py, "the application raised", &error);
-                raised(error, None)
-            })
-        });
-        reuse::give_back(mem::take(request.headers_mut()), mem::take(request.extensions_mut()));
-        response
+        if let Some(notes) = limited {
+            return Box::pin(call_limited(application, request, arrived, permit, notes)).await;
+        }
+        call_now(application, request, arrived, permit, notes.as_deref())
     })
+}
+
+/// The call on this thread.
+fn call_now(
+    application: &WsgiApplication,
+    mut request: Request,
+    arrived: Arrived,
+    permit: Permit,
+    notes: Option<&Notes>,
+) -> Response {
+    let wanted = notes.map(|_| Instant::now());
+    let response = attached(|py| {
+        if let (Some(notes), Some(wanted)) = (notes, wanted) {
+            notes.set_interpreter(wanted.elapsed());
+        }
+        let refusal = arrived.refusal();
+        begin(py, application, &request, arrived, permit).unwrap_or_else(|error| {
+            if let Some(refused) = refusal.and_then(|refusal| refusal.answer_to(py, &error)) {
+                return refused;
+            }
+            Of::request(&request).tell(py, "the application raised", &error);
+            raised(error, None)
+        })
+    });
+    reuse::give_back(mem::take(request.headers_mut()), mem::take(request.extensions_mut()));
+    response
+}
+
+/// The call in a task of its own: its client is answered 504 when it takes too long.
+async fn call_limited(
+    application: &WsgiApplication,
+    request: Request,
+    arrived: Arrived,
+    permit: Permit,
+    notes: Arc<Notes>,
+) -> Response {
+    let Some((server, _)) = Native::of(&request) else { return no_server() };
+    let (stop, room, application) = (server.stop.clone(), server.room.clone(), application.clone());
+    let noted = Arc::clone(&notes);
+    let call = move || call_now(&application, request, arrived, permit, Some(&noted));
+    let response = limited::apart(notes, &stop, room, call).await;
+    // Without a response the task was cut off: the server is being stopped.
+    response.unwrap_or_else(|| plain(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n"))
 }
 
 /// Waits for the body, so that a slow client holds no thread.
@@ -131,6 +166,9 @@ fn refuse(error: &BodyError) -> Response {
     if let BodyError::Storage(cause) = error {
         let cause: &io::Error = cause;
         STORAGE.report(|| format!("a request body could not be stored: {cause}"));
+    }
+    if let BodyError::TooLarge(_) = error {
+        return plain(StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large\n");
     }
     refusal(error.status())
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use onion::{Body, BodyError, Request, RequestExt, Response, Room, ThreadBound, backlog};
+use onion::{Body, BodyError, Notes, Request, RequestExt, Response, Room, ThreadBound, backlog};
 use pyo3::exceptions::PyConnectionResetError;
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
@@ -19,6 +19,7 @@ use tokio::task::spawn_blocking;
 use super::application::{no_server, raised};
 use super::head::Head;
 use super::iterable::Keeper;
+use super::limited::{self, in_time};
 use super::native::{Arrived, Native, environ, file_body, whole_body};
 use super::{AppIterable, StartResponse, WsgiApplication};
 use crate::log::Of;
@@ -32,13 +33,20 @@ pub(super) async fn call(
     request: Request,
     arrived: Arrived,
     permit: Permit,
+    limited: Option<Arc<Notes>>,
 ) -> Response {
     let callable = Arc::clone(application.callable());
     let (answer, response) = oneshot::channel();
     let wrote = Arc::new(AtomicBool::new(false));
     let Some((server, _)) = Native::of(&request) else { return no_server() };
     let room = server.room.clone();
-    let outlet = Outlet { answer: Some(answer), blocks: None, room, wrote: Arc::clone(&wrote) };
+    let outlet = Outlet {
+        answer: Some(answer),
+        blocks: None,
+        room,
+        wrote: Arc::clone(&wrote),
+        limited: limited.clone(),
+    };
     spawn_blocking(move || {
         let notes = request.context().and_then(|context| context.notes.as_ref());
         let notes = notes.map(|notes| (Arc::clone(notes), Instant::now()));
@@ -52,10 +60,14 @@ pub(super) async fn call(
             drop(callable);
         });
     });
-    let response = response.await;
+    let response = async { response.await.ok() };
+    let response = match &limited {
+        Some(notes) => in_time(notes, response).await,
+        None => response.await,
+    };
     application.has_called(wrote.load(Ordering::Relaxed));
     // Without an answer the thread was not even begun: the server is being stopped.
-    response.unwrap_or_else(|_| raised(PyConnectionResetError::new_err("the server is stopping"), None))
+    response.unwrap_or_else(|| raised(PyConnectionResetError::new_err("the server is stopping"), None))
 }
 
 /// One call on its thread.
@@ -159,6 +171,8 @@ pub(crate) struct Outlet {
     room: Room,
     /// Whether the application used `write()`.
     wrote: Arc<AtomicBool>,
+    /// The notes on the request, where the time of calls is limited.
+    limited: Option<Arc<Notes>>,
 }
 
 /// Nobody takes the response any more.
@@ -194,7 +208,8 @@ impl Outlet {
             self.answer(head.with_body(Body::stream(blocks)));
         }
         let Some(blocks) = &mut self.blocks else { return Ok(Err(Gone)) };
-        Ok(py.detach(|| wait(blocks.push(block))).map_err(|_| Gone))
+        let limited = self.limited.as_deref();
+        Ok(py.detach(|| wait(limited::push(blocks, block, limited))).map_err(|_| Gone))
     }
 
     fn answer(&mut self, response: Response) {

@@ -9,7 +9,6 @@
 //! the requests that a client takes back are counted here, since every one of them may have been begun.
 
 mod course;
-mod instead;
 mod intake;
 mod pump;
 mod request;

@@ -24,11 +24,6 @@ impl Pump {
         Pump { body, producer }
     }
 
-    /// Of a body that no stream has yet.
-    pub(super) fn of(body: Body, producer: Producer) -> Self {
-        Pump { body, producer }
-    }
-
     /// Takes all blocks, unless nobody wants them any more; waits when the client is too far behind.
     pub(super) async fn run(mut self) {
         while let Some(block) = self.body.next_block().await {

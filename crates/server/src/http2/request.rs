@@ -84,9 +84,6 @@ fn check_fields(headers: &HeaderMap, config: &Config) -> Result<(), Rejection> {
     }
     match headers.get(CONTENT_LENGTH).map(|length| parts::content_length(length.as_bytes())) {
         Some(None) => Err(Rejection::new(BAD, "malformed Content-Length")),
-        Some(Some(length)) if length > config.max_body.0 => {
-            Err(Rejection::new(StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large"))
-        }
         _ => Ok(()),
     }
 }
@@ -137,8 +134,11 @@ fn body(
     headers: &HeaderMap,
     meter: Option<Arc<Meter>>,
 ) -> Result<Body, Rejection> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| parts::content_length(length.as_bytes()));
+    if length.is_some_and(|length| length > config.max_body.0) {
+        return Ok(Body::failed(BodyError::TooLarge(config.max_body.0)));
+    }
     if incoming.is_end_stream() {
-        let length = headers.get(CONTENT_LENGTH).and_then(|length| parts::content_length(length.as_bytes()));
         return match length {
             None | Some(0) => Ok(Body::empty()),
             Some(_) => Err(Rejection::new(BAD, "there is no body for the Content-Length")),
@@ -191,7 +191,13 @@ impl http_body::Body for Upload {
                 ready!(poll_give_way(context, &mut self.has_given_way));
                 None
             }
-            Some(Err(error)) => Some(Err(fault(&error))),
+            Some(Err(error)) => {
+                let fault = fault(&error);
+                if let (BodyError::Disconnected, Some(meter)) = (&fault, &self.meter) {
+                    meter.disconnect();
+                }
+                Some(Err(fault))
+            }
             Some(Ok(frame)) => {
                 self.has_given_way = false;
                 let length = frame.data_ref().map_or(0, Bytes::len);

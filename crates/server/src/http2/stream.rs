@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::rt::Executor;
-use onion::{Body, Response, Substitute, give_way, plain, thread_is_bound};
+use onion::{Body, Notes, Response, give_way, plain, thread_is_bound};
 use tokio::time::Instant;
 
-use super::instead::{self, Instead};
 use super::pump::Pump;
 use super::request::{Head, request};
 use super::response::{Outgoing, response};
@@ -44,8 +43,8 @@ pub(super) struct Stream {
     timed_out: AtomicBool,
     /// What there is to come of the response.
     body: Mutex<Body>,
-    /// Where the time of calls is limited.
-    instead: Option<Arc<Instead>>,
+    /// Where the server looks on, or the time of calls is limited.
+    notes: Option<Arc<Notes>>,
 }
 
 impl Stream {
@@ -53,11 +52,6 @@ impl Stream {
     pub(super) fn body(&self) -> MutexGuard<'_, Body> {
         // What panics while it gives a block gives no further one.
         self.body.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether the answer is to be broken off, since the application took too long to make it.
-    pub(super) fn is_cut(&self) -> bool {
-        self.instead.as_ref().is_some_and(|instead| instead.is_cut())
     }
 
     /// The client has taken what it got so far, or nothing was sent yet.
@@ -94,7 +88,7 @@ impl Streams {
             has_taken: AtomicBool::new(false),
             timed_out: AtomicBool::new(false),
             body: Mutex::default(),
-            instead: self.shared.config.request_timeout.0.map(|_| Arc::default()),
+            notes: self.shared.takes_notes.then(Arc::default),
         });
         self.tally.open();
         if let Some(tally) = &self.shared.tally {
@@ -144,6 +138,9 @@ async fn serve(mut serving: Serving, stream: Arc<Stream>) {
     stream.tally.close();
 }
 
+/// How long a client may take nothing once its call is timed out.
+const BROKEN_OFF: Duration = Duration::from_secs(1);
+
 /// What came of watching a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Watched {
@@ -154,18 +151,19 @@ enum Watched {
 
 /// Waits for the end of a stream, unless its client takes nothing for too long.
 async fn watch(serving: &mut Serving, stream: &Stream) -> Watched {
-    let patience = stream.shared.config.write_timeout.0;
+    let mut patience = stream.shared.config.write_timeout.0;
     let mut deadline: Option<Deadline> = None;
     poll_fn(|context| {
+        if let (Some(notes), Some(_)) = (&stream.notes, stream.shared.config.request_timeout.0)
+            && patience > BROKEN_OFF
+            && notes.poll_timed_out(context).is_ready()
+        {
+            // What is left of the response is not worth waiting for.
+            patience = BROKEN_OFF;
+            deadline = None;
+        }
         if serving.as_mut().poll(context).is_ready() {
             return Poll::Ready(Watched::Ended);
-        }
-        if let Some(instead) = &stream.instead {
-            instead.wake_with(context);
-            if instead.is_cut() {
-                // Dropped before its end, it is reset.
-                return Poll::Ready(Watched::Ended);
-            }
         }
         let has_taken = stream.has_taken.swap(false, Relaxed);
         if !stream.awaits_client.load(Relaxed) {
@@ -212,18 +210,9 @@ impl Course {
                 refusal
             }
             Ok(Head { mut request, mut context }) => {
-                let shared = &self.stream.shared;
-                context.notes = self.entry.as_ref().map(|entry| Arc::clone(&entry.notes));
-                let limited = self.stream.instead.as_ref().map(|instead| {
-                    let notes = Arc::clone(context.notes.get_or_insert_default());
-                    notes.set_substitute(Arc::clone(instead) as Arc<dyn Substitute>);
-                    (notes, instead)
-                });
+                context.notes.clone_from(&self.stream.notes);
                 *request.extensions_mut() = onion::reuse::extensions(context);
-                match limited {
-                    None => shared.call(request).await,
-                    Some((notes, instead)) => instead::answer(shared, request, notes, instead).await,
-                }
+                self.stream.shared.call(request).await
             }
         };
         if let Some(entry) = &mut self.entry {
@@ -237,12 +226,13 @@ impl Course {
 
     /// Where somebody looks on: a request has come.
     fn enter(&mut self, parts: &mut http::request::Parts, facts: &Arc<onion::Connection>) {
-        let Some(seeing) = &self.stream.shared.seeing else { return };
+        let stream = &self.stream;
+        let (Some(seeing), Some(notes)) = (&stream.shared.seeing, &stream.notes) else { return };
         let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
         let target = bytes::Bytes::copy_from_slice(target.as_bytes());
         let line = Line { method: parts.method.clone(), target, version: parts.version };
-        let (meter, notes) = (Arc::new(Meter::new()), Arc::default());
-        let mut entry = seeing.enter(facts, &meter, &notes, line, &mut parts.headers);
+        let meter = Arc::new(Meter::new());
+        let mut entry = seeing.enter(facts, &meter, notes, line, &mut parts.headers);
         if let Some(authority) = parts.uri.authority() {
             entry.set_host(authority.as_str());
         }
@@ -265,13 +255,14 @@ impl Drop for Course {
         if self.is_done || self.stream.shared.stop.is_aborted() {
             return;
         }
-        let (timed_out, is_cut) = (self.stream.timed_out.load(Relaxed), self.stream.is_cut());
-        if !timed_out && !is_cut {
+        let timed_out = self.stream.timed_out.load(Relaxed);
+        let is_late = self.stream.notes.as_ref().is_some_and(|notes| notes.is_timed_out());
+        if !timed_out && !is_late {
             self.stream.tally.taken_back();
         }
         if let Some(mut entry) = self.entry.take() {
             entry.end = match () {
-                () if is_cut => End::RequestTimeout,
+                () if is_late => End::RequestTimeout,
                 () if timed_out => End::WriteTimeout,
                 () => End::ClientGone,
             };

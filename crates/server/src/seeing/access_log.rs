@@ -90,11 +90,20 @@ impl AccessLog {
     }
 
     pub(super) fn request_fields(&self, headers: &HeaderMap) -> Vec<Option<HeaderValue>> {
-        self.format.request_fields.iter().map(|name| headers.get(name).cloned()).collect()
+        self.format.request_fields.iter().map(|name| joined(headers, name)).collect()
+    }
+
+    /// Sets the host among the fields of a request, where the request has no Host: HTTP/2 has `:authority` in its place.
+    pub(super) fn set_host(&self, fields: &mut [Option<HeaderValue>], authority: &str) {
+        for (name, field) in self.format.request_fields.iter().zip(fields) {
+            if *name == header::HOST && field.is_none() {
+                *field = HeaderValue::from_str(authority).ok();
+            }
+        }
     }
 
     pub(super) fn response_fields(&self, headers: &HeaderMap) -> Vec<Option<HeaderValue>> {
-        self.format.response_fields.iter().map(|name| headers.get(name).cloned()).collect()
+        self.format.response_fields.iter().map(|name| joined(headers, name)).collect()
     }
 
     /// Writes the line of a request that has ended.
@@ -114,6 +123,20 @@ impl AccessLog {
         let path = line.target.split(|byte| *byte == b'?').next().unwrap_or_default();
         self.skip.iter().any(|glob| glob_matches(glob.as_bytes(), path))
     }
+}
+
+/// The value of a field. Several lines of one name are one list (RFC 9110 section 5.3).
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
+    let mut lines = headers.get_all(name).iter();
+    let first = lines.next()?;
+    let Some(second) = lines.next() else { return Some(first.clone()) };
+    let separator: &[u8] = if name == header::COOKIE { b"; " } else { b", " };
+    let mut value = [first.as_bytes(), separator, second.as_bytes()].concat();
+    for line in lines {
+        value.extend_from_slice(separator);
+        value.extend_from_slice(line.as_bytes());
+    }
+    HeaderValue::from_bytes(&value).ok()
 }
 
 const NAME: &str = "access log";

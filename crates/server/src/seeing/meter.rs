@@ -1,6 +1,6 @@
 //! Counts what leaves on a connection, for the request that is being answered on it.
 
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
@@ -18,6 +18,8 @@ pub(crate) struct Meter {
     first: AtomicU64,
     /// 0 before there is one.
     status: AtomicU16,
+    /// Whether the client went away before it had sent the whole body.
+    disconnected: AtomicBool,
 }
 
 impl Meter {
@@ -29,6 +31,7 @@ impl Meter {
             head: AtomicU64::new(0),
             first: AtomicU64::new(0),
             status: AtomicU16::new(0),
+            disconnected: AtomicBool::new(false),
         }
     }
 
@@ -39,6 +42,17 @@ impl Meter {
         self.head.store(0, Relaxed);
         self.first.store(0, Relaxed);
         self.status.store(0, Relaxed);
+        self.disconnected.store(false, Relaxed);
+    }
+
+    /// The client went away before it had sent the whole body.
+    pub(crate) fn disconnect(&self) {
+        self.disconnected.store(true, Relaxed);
+    }
+
+    /// Whether the client went away before it had sent the whole body.
+    pub(crate) fn is_disconnected(&self) -> bool {
+        self.disconnected.load(Relaxed)
     }
 
     /// So many bytes of the request's body were read.

@@ -160,12 +160,21 @@ impl Entry {
         if let Some(span) = &mut self.span {
             span.set_host(authority);
         }
+        if let Some(log) = &self.seeing.access_log {
+            log.set_host(&mut self.request_fields, authority);
+        }
     }
 
-    /// The status that the client got. One that went away before got none: 499 stands for that, as in nginx's logs.
+    /// The status that the client got. A client that went away before the response, or in the middle of its own upload,
+    /// is logged as 499, as in nginx's logs: the status that was made for it then is no fault of the request's or the
+    /// application's.
     pub(crate) fn status(&self) -> StatusCode {
+        let gone = || StatusCode::from_u16(499).expect("three digits");
+        if self.meter.is_disconnected() {
+            return gone();
+        }
         self.meter.status().unwrap_or_else(|| match self.end {
-            End::ClientGone => StatusCode::from_u16(499).expect("three digits"),
+            End::ClientGone => gone(),
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         })
     }
@@ -178,6 +187,9 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
+        if self.meter.is_disconnected() && self.end != End::RequestTimeout {
+            self.end = End::ClientGone;
+        }
         let duration = self.began.elapsed();
         if let Some(metrics) = &self.seeing.metrics {
             metrics.end(self, duration);
