@@ -59,9 +59,20 @@ def read(
     else:
         config = os.fspath(config)
     given = [(name, list(texts)) for name, texts in (flags or {}).items()]
-    # What is no text in the environment is no option of ours.
-    readable = [(name, text) for name, text in variables.items() if name.startswith("ONIONSKIN_")]
+    readable = [(name, text) for name, text in variables.items() if is_text(name) and is_text(text)]
+    for where, text in (*variables.items(), *((name, text) for name, texts in given for text in texts)):
+        if not is_text(text) and (where.startswith("ONIONSKIN_") or where not in variables):
+            raise ConfigurationError(f"{where}: {text!a} is not valid UTF-8")
     return Configuration(config, readable, given, dict(arguments or {}))
+
+
+def is_text(value: str) -> bool:
+    """Return whether a string from the operating system was valid UTF-8 (PEP 383)."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def server_options(data: Mapping[str, Any]) -> dict[str, Any]:

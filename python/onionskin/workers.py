@@ -128,12 +128,16 @@ def keep_from_children(estate: dict[str, Any]) -> None:
 
 
 def working_directory() -> str:
-    """Where workers run: as the shell named it, so that a link to another release is followed anew."""
-    named = os.environ.get("PWD", "")
+    """Return the directory that workers run in, by the shell's name for it (``PWD``) if that is valid.
+
+    A symbolic link in that name is followed again by every generation. systemd and ``env -i`` set no ``PWD``.
+    """
+    here, named = Path.cwd(), os.environ.get("PWD", "")
     with contextlib.suppress(OSError):
-        if Path(named).samefile(Path.cwd()):
+        # A relative name, or an empty one, is not a shell's (POSIX, "PWD").
+        if Path(named).is_absolute() and Path(named).samefile(here):
             return named
-    return str(Path.cwd())
+    return str(here)
 
 
 def work(inherited: Inheritance, load: Callable[[], WSGIApplication], data: Mapping[str, Any]) -> int:

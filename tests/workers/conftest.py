@@ -108,6 +108,15 @@ def end_successors(server: Server) -> None:
         wait_until(lambda pid=pid: not is_alive(pid))
 
 
+@pytest.fixture(autouse=True)
+def only_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but PATH in the environment, as in a systemd unit: no PWD, HOME, USER or locale."""
+    for name in set(os.environ) - {"PATH", "PYTEST_CURRENT_TEST"}:
+        monkeypatch.delenv(name)
+    # A test changes a module more than once a second, which bytecode that is cached by mtime would hide.
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     """An application of this test's own."""

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
-use onion::reading;
+use onion::{placeholders, reading};
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +97,10 @@ fn one(file: &File, entry: &Entry) -> Result<Application, Refusal> {
     if let Some(variable) = application.environment.keys().find(is_wrong) {
         let wrong = format!("environment: {variable:?} is no name of a variable; give one such as TZ");
         return Err(refused(application.place("environment"), &wrong));
+    }
+    for (variable, value) in &application.environment {
+        placeholders::check(&format!("environment.{variable}"), &value.as_str().into())
+            .map_err(|wrong| refused(application.place("environment"), &wrong.0))?;
     }
     Ok(application)
 }

@@ -12,6 +12,7 @@ use serde_json::{Number, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::variables::{Variables, expand};
 use crate::{Origin, Refusal};
 
 /// The name that is looked for in the working directory.
@@ -23,6 +24,8 @@ pub struct File {
     /// Its name, as it was given or found.
     pub name: String,
     text: String,
+    /// Expanded in its strings, if given.
+    variables: Option<Variables>,
 }
 
 /// A value of the file: data, or a table whose keys know their lines too.
@@ -47,7 +50,12 @@ pub(crate) enum Node {
 impl File {
     /// A file that is not read from the disk.
     pub fn new(name: &str, text: &str) -> Self {
-        File { name: name.to_owned(), text: text.to_owned() }
+        File { name: name.to_owned(), text: text.to_owned(), variables: None }
+    }
+
+    /// The same file, with `${NAME}` in its strings expanded.
+    pub(crate) fn expanding(self, variables: Variables) -> Self {
+        File { variables: Some(variables), ..self }
     }
 
     /// The file called `named`; without a name, the one in `directory`, if there is one.
@@ -110,14 +118,14 @@ impl File {
             .iter()
             .map(|(key, value)| {
                 let line = self.line(key.span().start);
-                Ok(Entry { key: key.get_ref().to_string(), line, value: self.node(line, value)? })
+                Ok(Entry { key: key.get_ref().to_string(), line, value: self.node(value)? })
             })
             .collect::<Result<_, _>>()?;
         entries.sort_by_key(|entry| entry.line);
         Ok(entries)
     }
 
-    fn node(&self, line: usize, value: &Spanned<DeValue<'_>>) -> Result<Node, Refusal> {
+    fn node(&self, value: &Spanned<DeValue<'_>>) -> Result<Node, Refusal> {
         Ok(match value.get_ref() {
             DeValue::Table(table) => Node::Table(self.table(table)?),
             DeValue::Array(members)
@@ -129,17 +137,21 @@ impl File {
                 });
                 Node::Tables(tables.collect::<Result<_, _>>()?)
             }
-            other => Node::Plain(self.plain(line, other)?),
+            _ => Node::Plain(self.plain(value)?),
         })
     }
 
-    fn plain(&self, line: usize, value: &DeValue<'_>) -> Result<Value, Refusal> {
-        let no_number = || {
-            let message = "a number is larger than any option may be; write a smaller one";
+    fn plain(&self, value: &Spanned<DeValue<'_>>) -> Result<Value, Refusal> {
+        let refused = |message: &str| {
+            let line = self.line(value.span().start);
             Refusal(format!("{}:{line}: {message}", self.name))
         };
-        Ok(match value {
-            DeValue::String(text) => Value::String(text.to_string()),
+        let no_number = || refused("a number is larger than any option may be; write a smaller one");
+        Ok(match value.get_ref() {
+            DeValue::String(text) => Value::String(match &self.variables {
+                Some(variables) => expand(text, variables).map_err(|wrong| refused(&wrong))?,
+                None => text.to_string(),
+            }),
             DeValue::Boolean(flag) => Value::Bool(*flag),
             DeValue::Datetime(time) => Value::String(time.to_string()),
             DeValue::Integer(integer) => {
@@ -151,13 +163,12 @@ impl File {
                 Value::Number(number.ok_or_else(no_number)?)
             }
             DeValue::Array(members) => {
-                let members = members.iter().map(|member| self.plain(line, member.get_ref()));
+                let members = members.iter().map(|member| self.plain(member));
                 Value::Array(members.collect::<Result<_, _>>()?)
             }
             DeValue::Table(table) => {
-                let pairs = table
-                    .iter()
-                    .map(|(key, value)| Ok((key.get_ref().to_string(), self.plain(line, value.get_ref())?)));
+                let pairs =
+                    table.iter().map(|(key, value)| Ok((key.get_ref().to_string(), self.plain(value)?)));
                 Value::Object(pairs.collect::<Result<_, Refusal>>()?)
             }
         })

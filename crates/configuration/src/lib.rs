@@ -39,6 +39,7 @@ mod order;
 mod origin;
 mod printed;
 mod schema;
+mod variables;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -57,7 +58,7 @@ pub use schema::schema;
 pub struct Sources {
     /// The file.
     pub file: Option<File>,
-    /// Variables and their texts; those that are not called `ONIONSKIN_...` are passed over.
+    /// The variables of the environment: options called `ONIONSKIN_...`, and those that the file refers to by `${NAME}`.
     pub environment: Vec<(String, String)>,
     /// Options by their names, with the texts that were given for each.
     pub flags: Vec<(String, Vec<String>)>,
@@ -87,6 +88,7 @@ pub struct Configuration {
 /// Reads everything into one configuration.
 pub fn read(sources: Sources) -> Result<Configuration, Refusal> {
     let Sources { file, environment, flags, arguments } = sources;
+    let file = file.map(|file| file.expanding(environment.iter().cloned().collect()));
     let mut found = match &file {
         Some(file) => described::read(file, file.entries()?.unwrap_or_default())?,
         None => described::Found::default(),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use onion::masking;
 use serde_json::Value;
 
-use crate::{Application, Configuration, Given, Layer, Mount, Origin};
+use crate::{Application, Configuration, Given, Layer, Mount, Origin, variables};
 
 /// The configuration without its secrets: for people to see.
 pub fn masked(mut configuration: Configuration) -> Configuration {
@@ -128,7 +128,7 @@ fn line(text: &mut String, name: &str, value: &Value, from: &Origin) {
 /// The same of a name that stands as it is.
 fn raw_line(text: &mut String, name: &str, value: &Value, from: &Origin) {
     // TOML knows no null.
-    let value = match toml::Value::try_from(value) {
+    let value = match toml::Value::try_from(escaped(value)) {
         Ok(value) => format!("{name} = {value}"),
         Err(_) => format!("# {name} is not set"),
     };
@@ -136,9 +136,39 @@ fn raw_line(text: &mut String, name: &str, value: &Value, from: &Origin) {
     writeln!(text, "{value}  # {from}").expect("a text takes what is written");
 }
 
+/// The value with every `${` as a literal.
+fn escaped(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(variables::escape(text)),
+        Value::Array(members) => members.iter().map(escaped).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(name, member)| (name.clone(), escaped(member))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
 /// A key as TOML has it: bare if it can be.
 fn key(name: &str) -> String {
     let is_bare =
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
     if is_bare { name.to_owned() } else { toml::Value::String(name.to_owned()).to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_all_options_only_secret_is_masked_by_its_name() {
+        let server = schemars::schema_for!(server::Config);
+        let schemas = layers::LAYERS.iter().map(|layer| (layer.schema)()).chain([server]);
+        let names = schemas.flat_map(|schema| {
+            let options = schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+            options.into_iter().map(|(name, _)| name)
+        });
+        let secret: Vec<String> = names.filter(|name| masking::is_secret(name)).collect();
+
+        assert_eq!(secret, ["secret"]);
+    }
 }

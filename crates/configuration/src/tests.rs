@@ -245,3 +245,26 @@ fn the_schema_lists_every_option_and_every_layer() {
     let references = text.matches("$ref").count();
     assert_eq!(references, text.matches(r##""$ref":"#/$defs/layer""##).count());
 }
+
+#[test]
+fn variables_are_expanded_in_the_file_with_the_line_of_the_string() {
+    let file =
+        "threads = 2\nbind = [\n  \"127.0.0.1:${PORT}\",\n]\n[application.${X}]\n".replace("${X}", "a");
+    let file = format!("{file}target = \"m:$${{NAME}}\"\nenvironment = {{ URL = \"${{HOST}}\" }}\n");
+    let read = |environment: &[(&str, &str)]| {
+        super::read(Sources {
+            file: Some(File::new("onion.toml", &file)),
+            environment: environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+            ..Sources::default()
+        })
+    };
+
+    let configuration = read(&[("PORT", "8080"), ("HOST", "h")]).expect("a configuration");
+    assert_eq!(configuration.server["bind"].value, serde_json::json!(["127.0.0.1:8080"]));
+    assert_eq!(configuration.applications[0].target, "m:${NAME}");
+    assert_eq!(configuration.applications[0].environment["URL"], "h");
+    assert!(toml(&configuration).contains("target = \"m:$${NAME}\""));
+
+    let refusal = read(&[("HOST", "h")]).expect_err("it is not set").to_string();
+    assert!(refusal.starts_with("onion.toml:3: environment variable PORT is not set; "), "{refusal}");
+}

@@ -97,6 +97,7 @@ pub fn matching_schema() -> Schema {
 fn build_unnamed(declaration: &Declaration, mut given: Map<String, Value>) -> Result<Built, OptionError> {
     let schema = (declaration.schema)();
     onion::reading::check_names(&schema, &given, COMMON)?;
+    given.iter().try_for_each(|(name, value)| onion::placeholders::check(name, value))?;
     let [matching, unless] = COMMON.map(|name| given.remove(name).filter(|value| !value.is_null()));
     let when = When::new(condition("match", matching)?.as_ref(), condition("unless", unless)?.as_ref())?;
     Ok(Built { layer: (declaration.build)(given)?, when })

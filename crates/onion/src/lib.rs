@@ -51,6 +51,7 @@ mod matching;
 mod notes;
 mod options;
 pub mod path;
+pub mod placeholders;
 mod random;
 pub mod reading;
 mod repeats;

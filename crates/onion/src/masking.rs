@@ -74,6 +74,12 @@ pub fn text(text: &str) -> Cow<'_, str> {
     Cow::Owned(masked)
 }
 
+/// The passwords of the URLs in `text`.
+pub fn passwords(text: &str) -> impl Iterator<Item = &str> {
+    // A placeholder may hold what otherwise ends a URL.
+    text.split(char::is_whitespace).filter_map(|word| password(word).map(|(start, end)| &word[start..end]))
+}
+
 /// The byte ranges of the secrets in `text`, in order.
 fn secrets(text: &str) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
@@ -187,7 +193,8 @@ const SECRET_HEADERS: &[&str] =
 const PATHS: &[&str] = &["file", "path", "directory", "dir"];
 
 /// Options whose values are paths or names, not secrets.
-const NOT_SECRET: &[&str] = &["tls_key", "tls_ticket_key", "sec_websocket_key", "idempotency_key"];
+const NOT_SECRET: &[&str] =
+    &["tls_key", "tls_ticket_key", "tls_client_auth", "sec_websocket_key", "idempotency_key"];
 
 #[cfg(test)]
 mod tests {

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal
 
 from onionskin._core import Layer
-from onionskin.layers._common import REQUIRED, Matching, given
+from onionskin.layers._common import Matching, given
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,9 @@ class Session(Layer):
         app: The application that stands inside. Without one, the layer is called with it later.
         secret: What sessions are sealed with: texts of 32 random characters or more. The first one seals, the
             others still open what they sealed: put a new secret in front, and take the old one away after
-            ``absolute``. ``Sequence[str]``, required.
+            ``absolute``. ``Sequence[str]``, default ``()``.
+        secret_file: File with the secrets, one on each line, instead of ``secret``. It is read at start-up
+            and by every reload. ``str | None``, default ``None``.
         name: The cookie's name. By default ``__Host-sid``, or ``sid`` without ``secure``. With the prefix
             ``__Host-`` browsers take the cookie only over HTTPS and from this very host, and with
             ``__Secure-`` only over HTTPS. ``str | None``, default ``None``.
@@ -62,57 +64,12 @@ class Session(Layer):
 
     __slots__ = ()
 
-    @overload
-    def __new__(
-        cls,
-        app: WSGIApplication,
-        *,
-        secret: Sequence[str],
-        name: str | None = None,
-        secure: bool = True,
-        http_only: bool = True,
-        same_site: Literal["strict", "lax", "none"] = "lax",
-        domain: str | None = None,
-        path: str = "/",
-        persistent: bool = False,
-        idle: float | str = "2h",
-        absolute: float | str = "7d",
-        store: str = "cookie",
-        store_timeout: float | str = "2s",
-        on_store_error: Literal["refuse", "anonymous"] = "refuse",
-        on_conflict: Literal["refuse", "drop"] = "refuse",
-        max_size: int | str = "64KiB",
-        match: Matching | None = None,
-        unless: Matching | None = None,
-    ) -> Self: ...
-    @overload
-    def __new__(
-        cls,
-        app: None = None,
-        *,
-        secret: Sequence[str],
-        name: str | None = None,
-        secure: bool = True,
-        http_only: bool = True,
-        same_site: Literal["strict", "lax", "none"] = "lax",
-        domain: str | None = None,
-        path: str = "/",
-        persistent: bool = False,
-        idle: float | str = "2h",
-        absolute: float | str = "7d",
-        store: str = "cookie",
-        store_timeout: float | str = "2s",
-        on_store_error: Literal["refuse", "anonymous"] = "refuse",
-        on_conflict: Literal["refuse", "drop"] = "refuse",
-        max_size: int | str = "64KiB",
-        match: Matching | None = None,
-        unless: Matching | None = None,
-    ) -> Self: ...
     def __new__(
         cls,
         app: WSGIApplication | None = None,
         *,
-        secret: Sequence[str] = REQUIRED,
+        secret: Sequence[str] = (),
+        secret_file: str | None = None,
         name: str | None = None,
         secure: bool = True,
         http_only: bool = True,
@@ -132,6 +89,7 @@ class Session(Layer):
     ) -> Self:
         options = given(
             secret=secret,
+            secret_file=secret_file,
             name=name,
             secure=secure,
             http_only=http_only,

@@ -13,6 +13,7 @@ use super::place;
 use super::recent::Recent;
 use super::record::{Id, Record};
 use super::seal::Seal;
+use super::secrets;
 use super::store::{Store, StoreError};
 use super::{OnConflict, OnStoreError, Options};
 
@@ -50,7 +51,7 @@ pub(super) struct Found {
 
 impl Keeper {
     pub(super) fn new(options: &Options) -> Result<Arc<Self>, OptionError> {
-        let seal = Seal::new(&options.secret)?;
+        let seal = secrets::seal(options)?;
         let cookie = CookieForm::new(options)?;
         let seconds = |name: &str, span: Duration| match span.as_secs() {
             1..=TEN_YEARS => Ok(span.as_secs()),

@@ -13,6 +13,7 @@
 //!
 //! It does not merge what two requests changed, and does not save what is changed once the head has gone.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use onion::{Answer, Declaration, Layer, Next, Phase, Request, RequestExt, Size, Span, Value};
@@ -28,6 +29,7 @@ mod recent;
 mod record;
 mod save;
 mod seal;
+mod secrets;
 mod sqlite;
 mod store;
 mod valkey;
@@ -51,9 +53,12 @@ pub(crate) const DECLARATION: Declaration = Declaration {
 struct Options {
     /// What sessions are sealed with: texts of 32 random characters or more. The first one seals, the others still
     /// open what they sealed: put a new secret in front, and take the old one away after `absolute`.
-    #[serde(deserialize_with = "seal::secrets")]
+    #[serde(default, deserialize_with = "secrets::read")]
     #[schemars(with = "Vec<String>")]
     secret: Vec<String>,
+    /// File with the secrets, one on each line, instead of `secret`. It is read at start-up and by every reload.
+    #[serde(default)]
+    secret_file: Option<PathBuf>,
     /// The cookie's name. By default `__Host-sid`, or `sid` without `secure`. With the prefix `__Host-` browsers
     /// take the cookie only over HTTPS and from this very host, and with `__Secure-` only over HTTPS.
     #[serde(default)]

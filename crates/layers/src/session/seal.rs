@@ -7,9 +7,6 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
 use onion::OptionError;
-use serde::de::Error;
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 use sha2::Sha256;
 
 /// The ciphers, one a secret: the first one seals, all of them open.
@@ -20,7 +17,7 @@ impl Seal {
     pub(super) fn new(secrets: &[String]) -> Result<Self, OptionError> {
         if secrets.is_empty() || secrets.len() > MOST {
             return Err(OptionError(format!(
-                "secret: there are {} of them; give 1 to {MOST}, the newest first",
+                "secret: {} secrets given; expected 1 to {MOST}, the newest first",
                 secrets.len()
             )));
         }
@@ -71,23 +68,10 @@ fn cipher(index: usize, secret: &str) -> Result<XChaCha20Poly1305, OptionError> 
     )))
 }
 
-/// A list of secrets, or a single one. Whatever is wrong with it, it is not shown.
-pub(super) fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let given = match Value::deserialize(deserializer)? {
-        Value::Array(given) => given,
-        one => vec![one],
-    };
-    let text = |secret| match secret {
-        Value::String(secret) => Ok(secret),
-        _ => Err(D::Error::custom("a secret is not a text; give a list of texts")),
-    };
-    given.into_iter().map(text).collect()
-}
-
 const VERSION: u8 = 1;
 const NONCE: usize = 24;
 const MOST: usize = 8;
-const LEAST_BYTES: usize = 32;
+pub(super) const LEAST_BYTES: usize = 32;
 /// Thirty-two random letters of any alphabet in use have more different ones than this, always in practice.
 const LEAST_LETTERS: usize = 8;
 

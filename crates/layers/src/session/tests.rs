@@ -314,7 +314,7 @@ fn options_that_contradict_each_other_are_refused() {
             json!({"store": "sqlite:/no/such/place"}),
             "session: store: there is no directory for \"/no/such/place\"; ",
         ),
-        (json!({"secret": 5}), "session: secret: a secret is not a text; "),
+        (json!({"secret": 5}), "session: secret: a secret is not a string; "),
         (json!({"secret": ["hunter2"]}), "session: secret[0]: it has 7 bytes; "),
     ] {
         let mut given = json!({"secret": SECRET});
@@ -323,5 +323,5 @@ fn options_that_contradict_each_other_are_refused() {
         assert!(refusal.starts_with(expected), "{refusal}");
         assert!(!refusal.contains("hunter2"), "{refusal}");
     }
-    assert!(refusal("session", json!({})).starts_with("session: secret is missing; give a list"));
+    assert!(refusal("session", json!({})).starts_with("session: secret is missing; set secret to "));
 }
