@@ -99,9 +99,9 @@ def test_on_the_command_line_the_simple_case_is_simple(told: Any, sheet: Any) ->
 @pytest.mark.parametrize(
     ("text", "refusal"),
     [
-        ("<xsl:stylesheet", "is no stylesheet: "),
-        ("<a/>", "is no stylesheet: "),
-        (stylesheet(root("<xsl:value-of/>")), "is no stylesheet: "),
+        ("<xsl:stylesheet", "is not a valid stylesheet: "),
+        ("<a/>", "is not a valid stylesheet: "),
+        (stylesheet(root("<xsl:value-of/>")), "is not a valid stylesheet: "),
         (stylesheet('<xsl:import href="none.xsl"/>'), "none.xsl' cannot be read: No such file or directory"),
         (stylesheet('<xsl:import href="../out.xsl"/>'), "out.xsl' lies outside of "),
         (stylesheet('<xsl:include href="file:///etc/passwd"/>'), "'file:///etc/passwd' lies outside of "),

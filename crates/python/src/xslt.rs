@@ -50,23 +50,25 @@ impl Transformation for Chain {
         self.media_type.as_deref()
     }
 
-    fn apply(&self, document: &Document) -> Result<Transformed, String> {
+    fn apply(&self, document: &Document) -> Result<Option<Transformed>, String> {
         attached(|py| self.call(py, document).map_err(|error| reason(py, &error)))
     }
 }
 
 impl Chain {
     /// lxml lets the GIL go while it parses, transforms and writes.
-    fn call(&self, py: Python<'_>, document: &Document) -> PyResult<Transformed> {
+    fn call(&self, py: Python<'_>, document: &Document) -> PyResult<Option<Transformed>> {
         let parameters = PyDict::new(py);
         for (name, text) in &*document.parameters {
             parameters.set_item(name, text)?;
         }
         let bytes = PyBytes::new(py, &document.bytes);
-        let arguments = (bytes, document.is_html, document.charset.as_deref(), parameters);
-        let (made, media_type, charset) =
-            self.object.bind(py).call_method1("apply", arguments)?.extract::<(Bound<'_, PyBytes>, _, _)>()?;
-        Ok(Transformed { bytes: Bytes::copy_from_slice(made.as_bytes()), media_type, charset })
+        let arguments = (bytes, document.is_html, document.is_utf8, parameters);
+        let made = self.object.bind(py).call_method1("apply", arguments)?;
+        let Some((bytes, media_type, charset)) = made.extract::<Option<(Bound<'_, PyBytes>, _, _)>>()? else {
+            return Ok(None);
+        };
+        Ok(Some(Transformed { bytes: Bytes::copy_from_slice(bytes.as_bytes()), media_type, charset }))
     }
 }
 

@@ -34,6 +34,9 @@ class Xslt(Layer):
         types: The media types that are transformed, apart from those named in ``sheets``: globs such as
             ``application/*+xml``. ``text/html`` is read as browsers do, all others as XML. ``Sequence[str]``,
             default ``("text/xml", "application/xml")``.
+        default_charset: The charset of documents that declare none, in ``Content-Type`` or themselves, such
+            as ``"windows-1252"``. By default XML is UTF-8, and HTML is UTF-8 if it is valid, or else
+            windows-1252. ``str | None``, default ``None``.
         parameters: Parameters for the stylesheets (``xsl:param``): names and texts. A text is never taken for
             XPath. ``Mapping[str, str] | None``, default ``None``.
         max_input: The longest document that is transformed. ``int | str``, default ``"10MiB"``.
@@ -70,6 +73,7 @@ class Xslt(Layer):
         processing_instruction: bool = False,
         directory: str | None = None,
         types: Sequence[str] = ("text/xml", "application/xml"),
+        default_charset: str | None = None,
         parameters: Mapping[str, str] | None = None,
         max_input: int | str = "10MiB",
         max_output: int | str = "50MiB",
@@ -87,6 +91,7 @@ class Xslt(Layer):
             processing_instruction=processing_instruction,
             directory=directory,
             types=types,
+            default_charset=default_charset,
             parameters=parameters,
             max_input=max_input,
             max_output=max_output,

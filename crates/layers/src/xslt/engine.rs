@@ -19,8 +19,9 @@ pub trait Transformation: Send + Sync {
     /// The media type of what it makes, unless that depends on the document.
     fn media_type(&self) -> Option<&str>;
 
-    /// Makes something of a document, or says in one line why not. Takes its time: not for a network thread.
-    fn apply(&self, document: &Document) -> Result<Transformed, String>;
+    /// Transforms a document; `None` if it has no element, as an empty one. An error says why not in one line. This may
+    /// take long: never call it on a network thread.
+    fn apply(&self, document: &Document) -> Result<Option<Transformed>, String>;
 }
 
 /// What a stylesheet is applied to.
@@ -30,8 +31,8 @@ pub struct Document {
     pub bytes: bytes::Bytes,
     /// Whether they are HTML, which is read forgivingly; if not, they are XML.
     pub is_html: bool,
-    /// The charset that the head told, which counts before what the document says of itself.
-    pub charset: Option<String>,
+    /// Whether the bytes are UTF-8, whatever the document declares. HTML always is.
+    pub is_utf8: bool,
     /// The parameters of the stylesheets: names and texts.
     pub parameters: Arc<[(String, String)]>,
 }

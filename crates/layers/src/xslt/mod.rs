@@ -17,15 +17,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::charset::{Decoded, DefaultCharset};
 use self::choice::Sheets;
 use self::engine::{Document, Transformed};
 use self::options::{OnError, Options};
 use self::sheet::Sheet;
 use self::work::{Undone, Workshop};
 use crate::begun::{Collected, collect};
+use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 use onion::{Answer, Declaration, Layer, Next, OptionError, Phase, Request, Response, plain};
 
+mod charset;
 mod choice;
 pub mod engine;
 mod head;
@@ -51,6 +54,7 @@ struct Xslt {
     sheets: Arc<Sheets>,
     workshop: Workshop,
     parameters: Arc<[(String, String)]>,
+    default_charset: DefaultCharset,
     options: Options,
 }
 
@@ -87,7 +91,9 @@ impl Xslt {
         }
         let parameters = options.parameters.clone().into_iter().collect();
         let workshop = Workshop::new(options.threads.get().into(), options.timeout.0);
-        Ok(Xslt { sheets: Arc::new(Sheets::new(&options)?), workshop, parameters, options })
+        let default_charset = DefaultCharset::new(options.default_charset.as_deref())?;
+        let sheets = Arc::new(Sheets::new(&options)?);
+        Ok(Xslt { sheets, workshop, parameters, default_charset, options })
     }
 
     /// Transforms `response`, if there is a stylesheet for it.
@@ -118,10 +124,13 @@ impl Xslt {
             }
             Collected::Broken(error) => return onion::broken(error),
         };
-        let named = if may_name { prolog::stylesheet_of(&bytes) } else { None };
-        let (is_html, parameters) = (media_type == HTML, Arc::clone(&self.parameters));
-        let document = Document { bytes: bytes.clone(), is_html, charset, parameters };
-        let made = match self.transform(sheet, named, document).await {
+        if bytes.trim_ascii().is_empty() {
+            // A redirect or a challenge often has no document.
+            return Response::from_parts(parts, bytes.into());
+        }
+        let raw = Raw { bytes: bytes.clone(), is_html: media_type == HTML, charset };
+        let named = if may_name { prolog::stylesheet_of(&raw.scannable(self.default_charset)) } else { None };
+        let made = match self.transform(sheet, named, raw).await {
             Ok(None) => return Response::from_parts(parts, bytes.into()),
             Ok(Some(made)) => {
                 head::announce(&mut parts, &made, self.options.keep_validators).map(|()| made.bytes)
@@ -139,20 +148,22 @@ impl Xslt {
         &self,
         sheet: Option<&Arc<Sheet>>,
         named: Option<String>,
-        document: Document,
+        raw: Raw,
     ) -> Result<Option<Transformed>, Trouble> {
         if sheet.is_none() && named.is_none() {
             return Ok(None);
         }
         let (sheets, sheet, most) = (Arc::clone(&self.sheets), sheet.cloned(), self.options.max_output);
+        let (default_charset, parameters) = (self.default_charset, Arc::clone(&self.parameters));
         let work = move || {
             let named = named.and_then(|href| sheets.at(&href)).transpose()?;
             let Some(sheet) = named.or(sheet) else { return Ok(None) };
+            let document = raw.decoded(default_charset, parameters)?;
             let made = sheet.fresh(Instant::now()).apply(&document)?;
-            if made.bytes.len() as u64 > most.0 {
+            if made.as_ref().is_some_and(|made| made.bytes.len() as u64 > most.0) {
                 return Err(format!("the result is longer than {most}"));
             }
-            Ok(Some(made))
+            Ok(made)
         };
         match self.workshop.run(work).await {
             Ok(done) => done.map_err(Trouble::because),
@@ -177,6 +188,37 @@ impl Xslt {
                 .insert(header::RETRY_AFTER, HeaderValue::from(self.options.timeout.0.as_secs().max(1)));
         }
         response
+    }
+}
+
+/// A document as the application sent it.
+struct Raw {
+    bytes: Bytes,
+    is_html: bool,
+    /// The label in `Content-Type`.
+    charset: Option<String>,
+}
+
+impl Raw {
+    /// The document for a parser.
+    fn decoded(
+        &self,
+        default: DefaultCharset,
+        parameters: Arc<[(String, String)]>,
+    ) -> Result<Document, String> {
+        let decode = if self.is_html { charset::html } else { charset::xml };
+        let Decoded { bytes, is_utf8 } = decode(&self.bytes, self.charset.as_deref(), default)?;
+        Ok(Document { bytes, is_html: self.is_html, is_utf8, parameters })
+    }
+
+    /// The bytes with ASCII in its place, to look for what the prolog names.
+    fn scannable(&self, default: DefaultCharset) -> Bytes {
+        if !charset::is_wide(&self.bytes) {
+            return self.bytes.clone();
+        }
+        // One that cannot be decoded names nothing.
+        let decoded = charset::xml(&self.bytes, self.charset.as_deref(), default);
+        decoded.map_or(Bytes::new(), |decoded| decoded.bytes)
     }
 }
 

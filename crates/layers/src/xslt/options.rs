@@ -25,6 +25,9 @@ pub(super) struct Options {
     /// The media types that are transformed, apart from those named in `sheets`: globs such as `application/*+xml`.
     /// `text/html` is read as browsers do, all others as XML.
     pub(super) types: Vec<String>,
+    /// The charset of documents that declare none, in `Content-Type` or themselves, such as `"windows-1252"`. By default
+    /// XML is UTF-8, and HTML is UTF-8 if it is valid, or else windows-1252.
+    pub(super) default_charset: Option<String>,
     /// Parameters for the stylesheets (`xsl:param`): names and texts. A text is never taken for XPath.
     pub(super) parameters: BTreeMap<String, String>,
     /// The longest document that is transformed.
@@ -53,6 +56,7 @@ impl Default for Options {
             processing_instruction: false,
             directory: None,
             types: vec!["text/xml".to_owned(), "application/xml".to_owned()],
+            default_charset: None,
             parameters: BTreeMap::new(),
             max_input: Size(10 << 20),
             max_output: Size(50 << 20),

@@ -45,7 +45,7 @@ impl Transformation for Bracketed {
         self.texts.last().filter(|text| *text != "open").map(|_| "text/html")
     }
 
-    fn apply(&self, document: &Document) -> Result<Transformed, String> {
+    fn apply(&self, document: &Document) -> Result<Option<Transformed>, String> {
         let mut made = String::from_utf8_lossy(&document.bytes).into_owned();
         for text in &self.texts {
             match text.as_str() {
@@ -61,11 +61,14 @@ impl Transformation for Bracketed {
         if document.is_html {
             made.push_str(" of HTML");
         }
-        Ok(Transformed {
+        if document.bytes.starts_with(b"<!--") {
+            return Ok(None);
+        }
+        Ok(Some(Transformed {
             bytes: made.into(),
             media_type: "text/html".to_owned(),
             charset: "UTF-8".to_owned(),
-        })
+        }))
     }
 }
 
@@ -81,8 +84,9 @@ pub(super) fn sheets(texts: &[&str]) -> TempDir {
 
 /// What a transformation makes of an empty document.
 pub(super) fn applied(transformation: &dyn Transformation) -> String {
-    let document = Document { bytes: Bytes::new(), is_html: false, charset: None, parameters: Arc::new([]) };
-    String::from_utf8(transformation.apply(&document).expect("made").bytes.to_vec()).expect("text")
+    let document = Document { bytes: Bytes::new(), is_html: false, is_utf8: true, parameters: Arc::new([]) };
+    let made = transformation.apply(&document).expect("applied").expect("it has an element");
+    String::from_utf8(made.bytes.to_vec()).expect("text")
 }
 
 /// An application with one answer, which remembers the request's head.
@@ -211,6 +215,45 @@ async fn what_is_no_document_passes_untouched() {
     }
     let coded = Answers::new("text/xml").with("content-encoding", "identity");
     assert_eq!(made(&folder, json!({"sheet": "x.xsl"}), "/", coded).await, "x[<a/>]");
+}
+
+#[tokio::test]
+async fn a_response_without_a_document_keeps_its_headers() {
+    let folder = sheets(&["x"]);
+    for body in [|| Body::empty(), || Body::from(" \r\n\t"), || Body::from("<!-- moved -->")] {
+        for (status, name, value) in [(302, "location", "/new"), (401, "www-authenticate", "Basic realm=x")] {
+            for media_type in ["text/html; charset=utf-8", "text/xml"] {
+                let application = Answers { status, body, ..Answers::new(media_type).with(name, value) };
+                let options = json!({"sheet": "x.xsl", "types": ["text/html", "text/xml"]});
+                let response = ask(layer(&folder, options), get("/"), application).await;
+
+                assert_eq!(response.status(), status);
+                assert_eq!(response.headers()[name], value);
+                assert_eq!(response.headers()["content-type"], media_type);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_document_is_decoded_before_it_is_transformed() {
+    let folder = sheets(&["x"]);
+    let latin = || Body::from(Bytes::from_static(b"\x80"));
+    for (media_type, default, expected) in [
+        ("text/xml; charset=iso-8859-1", json!(null), "x[\u{20ac}]"),
+        ("text/xml; charset=nonsense", json!("koi8-r"), "x[\u{2500}]"),
+    ] {
+        let application = Answers { body: latin, ..Answers::new(media_type) };
+        let options = json!({"sheet": "x.xsl", "default_charset": default});
+        assert_eq!(made(&folder, options, "/", application).await, expected);
+    }
+    let named = || {
+        let text = "\u{feff}<?xml-stylesheet type='text/xsl' href='x.xsl'?><a/>";
+        Body::from(text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>())
+    };
+    let application = Answers { body: named, ..Answers::new("text/xml") };
+    let answer = made(&folder, json!({"processing_instruction": true}), "/", application).await;
+    assert!(answer.starts_with("x[<?xml-stylesheet"), "{answer}");
 }
 
 #[tokio::test]
@@ -364,6 +407,10 @@ fn wrong_options_are_refused_at_start_up() {
         ),
         (json!({"processing_instruction": true}), "xslt: directory is missing; "),
         (json!({"sheet": "x.xsl", "parameters": {"a b": "c"}}), "xslt: parameters: \"a b\" is no name "),
+        (
+            json!({"sheet": "x.xsl", "directory": directory, "default_charset": "klingon"}),
+            "xslt: default_charset: \"klingon\" is not a known charset; expected ",
+        ),
         (json!({"sheet": "x.xsl", "threads": 0}), "xslt: threads: 0 does not fit; "),
     ] {
         let refusal = refusal("xslt", options);
