@@ -29,6 +29,11 @@ class Balance(Layer):
             ``str``, default ``"client"``.
         sticky: A cookie of this name keeps a client with its target, as long as that is well. Nothing means
             that there is none. ``str | None``, default ``None``.
+        sticky_same_site: Which requests from other sites bring that cookie along: none (``strict``), those
+            that lead here (``lax``), or all of them (``none``; the cookie is ``Secure`` then).
+            ``Literal["strict", "lax", "none"]``, default ``"lax"``.
+        sticky_partitioned: Keep a separate cookie for each site that embeds this one (``Partitioned``; the
+            cookie is ``Secure`` then). ``bool``, default ``False``.
         max_fails: After so many failures within ``fail_time``, a target rests. 0 means that it never does.
             ``int``, default ``3``.
         fail_time: How long failures are counted, and how long a target rests then. ``float | str``, default
@@ -97,6 +102,8 @@ class Balance(Layer):
         policy: Literal["p2c", "round_robin", "hash"] = "p2c",
         hash_by: str = "client",
         sticky: str | None = None,
+        sticky_same_site: Literal["strict", "lax", "none"] = "lax",
+        sticky_partitioned: bool = False,
         max_fails: int = 3,
         fail_time: float | str = "10s",
         health_path: str | None = None,
@@ -132,6 +139,8 @@ class Balance(Layer):
         policy: Literal["p2c", "round_robin", "hash"] = "p2c",
         hash_by: str = "client",
         sticky: str | None = None,
+        sticky_same_site: Literal["strict", "lax", "none"] = "lax",
+        sticky_partitioned: bool = False,
         max_fails: int = 3,
         fail_time: float | str = "10s",
         health_path: str | None = None,
@@ -166,6 +175,8 @@ class Balance(Layer):
         policy: Literal["p2c", "round_robin", "hash"] = "p2c",
         hash_by: str = "client",
         sticky: str | None = None,
+        sticky_same_site: Literal["strict", "lax", "none"] = "lax",
+        sticky_partitioned: bool = False,
         max_fails: int = 3,
         fail_time: float | str = "10s",
         health_path: str | None = None,
@@ -200,6 +211,8 @@ class Balance(Layer):
         policy: Literal["p2c", "round_robin", "hash"] = "p2c",
         hash_by: str = "client",
         sticky: str | None = None,
+        sticky_same_site: Literal["strict", "lax", "none"] = "lax",
+        sticky_partitioned: bool = False,
         max_fails: int = 3,
         fail_time: float | str = "10s",
         health_path: str | None = None,
@@ -235,6 +248,8 @@ class Balance(Layer):
             policy=policy,
             hash_by=hash_by,
             sticky=sticky,
+            sticky_same_site=sticky_same_site,
+            sticky_partitioned=sticky_partitioned,
             max_fails=max_fails,
             fail_time=fail_time,
             health_path=health_path,

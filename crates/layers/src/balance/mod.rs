@@ -39,6 +39,7 @@ use health::Health;
 use member::{Busy, Member};
 use options::Options;
 use policy::{Chooser, Key};
+use sticky::CookieForm;
 
 pub(crate) const DECLARATION: Declaration = Declaration {
     name: "balance",
@@ -56,7 +57,7 @@ struct Balance {
     forwarding: Arc<Forwarding>,
     members: Vec<Arc<Member>>,
     chooser: Chooser,
-    sticky: Option<String>,
+    sticky: Option<CookieForm>,
     health: Option<Health>,
     tries: usize,
     budget: Budget,
@@ -69,9 +70,7 @@ impl Balance {
         if options.targets.is_empty() {
             return Err(OptionError("targets: the list is empty; give one target at least".to_owned()));
         }
-        if let Some(name) = &options.sticky {
-            sticky::check_name(name)?;
-        }
+        let sticky = CookieForm::new(&options)?;
         let heads = Arc::new(RequestHeads::new(&forwarding)?);
         let mut members = Vec::new();
         for (index, text) in options.targets.iter().enumerate() {
@@ -90,7 +89,7 @@ impl Balance {
             forwarding,
             members,
             chooser: Chooser::new(options.policy, Key::parse(&options.hash_by)?, u64::from_ne_bytes(seed)),
-            sticky: options.sticky,
+            sticky,
             health,
             tries: options.tries.max(1).into(),
             budget: Budget::new(options.retry_budget.min(100)),
@@ -99,7 +98,7 @@ impl Balance {
 
     /// The member that the client stays with, if it has one that is well.
     fn kept(&self, parts: &Parts) -> Option<usize> {
-        let mark = sticky::find(&parts.headers, self.sticky.as_deref()?)?;
+        let mark = sticky::find(&parts.headers, &self.sticky.as_ref()?.name)?;
         let index = self.members.iter().position(|member| member.mark == mark)?;
         self.members[index].is_well(Instant::now()).then_some(index)
     }
@@ -114,12 +113,12 @@ impl Balance {
             }
             drop(busy);
         });
-        if let Some(name) = &self.sticky
-            && sticky::find(&parts.headers, name) != Some(&*member.mark)
+        if let Some(sticky) = &self.sticky
+            && sticky::find(&parts.headers, &sticky.name) != Some(&*member.mark)
         {
             let context = parts.extensions.get::<Context>();
             let scheme = context.map(|context| context.connection.scheme).unwrap_or_default();
-            let cookie = sticky::cookie(name, &member.mark, scheme);
+            let cookie = sticky.cookie(&member.mark, scheme);
             response.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
         }
         response

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::policy::Policy;
+use super::sticky::SameSite;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -22,6 +23,13 @@ pub(super) struct Options {
     /// A cookie of this name keeps a client with its target, as long as that is well. Nothing means that there is none.
     #[serde(default)]
     pub(super) sticky: Option<String>,
+    /// Which requests from other sites bring that cookie along: none (`strict`), those that lead here (`lax`), or all of
+    /// them (`none`; the cookie is `Secure` then).
+    #[serde(default)]
+    pub(super) sticky_same_site: SameSite,
+    /// Keep a separate cookie for each site that embeds this one (`Partitioned`; the cookie is `Secure` then).
+    #[serde(default)]
+    pub(super) sticky_partitioned: bool,
     /// After so many failures within `fail_time`, a target rests. 0 means that it never does.
     #[serde(default = "default_max_fails")]
     pub(super) max_fails: u32,

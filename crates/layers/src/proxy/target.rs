@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use http::{HeaderValue, Uri};
+use onion::masking;
 
 /// One server that requests are passed on to.
 #[derive(Clone, Debug)]
@@ -29,8 +30,10 @@ pub(crate) enum Place {
 impl Target {
     /// Reads a target.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let refused =
-            |why: &str| format!("{text:?} {why}; write http://HOST:PORT, https://HOST or unix:/PATH");
+        let refused = |why: &str| {
+            let shown = masking::text(text);
+            format!("{shown:?} {why}; write http://HOST:PORT, https://HOST or unix:/PATH")
+        };
         if let Some(rest) = text.strip_prefix("unix:") {
             let (path, base) = rest.split_once(':').unwrap_or((rest, ""));
             if path.is_empty() || !(base.is_empty() || base.starts_with('/')) {
@@ -117,6 +120,16 @@ mod tests {
         assert_eq!((target.place, &*target.base), (Place::Tcp("example.org".to_owned(), 80), ""));
         let target = Target::parse("unix:/run/a.sock:/x").expect("a target");
         assert_eq!((target.place, &*target.base), (Place::Unix("/run/a.sock".into()), "/x"));
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        for text in
+            ["http://user:hunter2@up:9000", "ftp://user:hunter2@up", "user:hunter2@up", "https://:hunter2@"]
+        {
+            let refusal = Target::parse(text).expect_err("a refusal");
+            assert!(!refusal.contains("hunter2"), "{refusal}");
+        }
     }
 
     #[test]
