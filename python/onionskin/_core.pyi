@@ -11,6 +11,7 @@ from collections.abc import (
     Sequence,
     ValuesView,
 )
+from datetime import datetime, timedelta
 from typing import Any, final, overload
 
 from _typeshed import OptExcInfo
@@ -30,6 +31,7 @@ __all__ = [
     "RequestTimeout",
     "Server",
     "SessionMapping",
+    "SessionTransaction",
     "SessionUnavailable",
     "StartResponse",
     "Supervisor",
@@ -235,7 +237,7 @@ class SessionUnavailable(RuntimeError):
 
 @final
 class SessionMapping(MutableMapping[str, Any]):
-    """The values that last from request to request: a mapping of texts to JSON values.
+    """The values that last from request to request: a mapping of strings to JSON values.
 
     It is read when it is first used, and saved before the head of the response goes out if it has changed, be
     it deep inside a value.
@@ -263,6 +265,24 @@ class SessionMapping(MutableMapping[str, Any]):
     def invalidate(self) -> None:
         """End the session, in the store too, and go on with an empty one: when somebody logs out."""
 
+    def set_lifetime(
+        self, lifetime: float | timedelta | datetime | None = None, /, *, persistent: bool | None = None
+    ) -> None:
+        """Choose how long this session lasts.
+
+        A number of seconds or a ``timedelta`` after its last use, a point in time, or None for the layer's
+        own options. Its cookie outlives the browser if it is ``persistent``, by default if a lifetime is
+        given.
+        """
+
+    @property
+    def max_age(self) -> int:
+        """In how many seconds the session expires if this is its last use."""
+
+    @property
+    def persistent(self) -> bool:
+        """Whether the session's cookie outlives the browser."""
+
     @property
     def is_new(self) -> bool:
         """Whether the client came without a session, or with none that is still good."""
@@ -274,6 +294,23 @@ class SessionMapping(MutableMapping[str, Any]):
     @property
     def id(self) -> str:
         """What the session is called in stores and logs. It opens nothing, and changes with ``rotate()``."""
+
+@final
+class SessionTransaction:
+    """The session that a layer has for a request with this environ, until ``finish()`` saves it."""
+
+    def __new__(cls, layer: Layer, environ: WSGIEnvironment) -> Self: ...
+    @property
+    def session(self) -> SessionMapping | None:
+        """The session, or None if the layer is not there for such a request."""
+
+    def finish(
+        self, status: int = 200, headers: list[tuple[str, str]] = ..., /
+    ) -> tuple[int, list[tuple[str, str]]]:
+        """Save the session as for a response with this status and these headers, once.
+
+        Returns the status and the headers that the layer makes of them.
+        """
 
 # What applications and servers meet at the doors. None of these is made by hand, but for FileWrapper.
 

@@ -167,7 +167,7 @@ class ServerOptions(TypedDict, total=False):
     access_log_mask_headers: Sequence[str]
     access_log_mask_query: Sequence[str]
     error_log: str
-    error_log_level: Literal["error", "warning", "info"]
+    error_log_level: Literal["error", "warning", "info", "debug"]
     error_log_format: Literal["text", "json"]
     otlp_endpoint: str
     otlp_service: str

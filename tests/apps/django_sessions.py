@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ settings.configure(
     ROOT_URLCONF=__name__,
     SECRET_KEY="only for tests",
     SESSION_ENGINE="onionskin.django.sessions",
+    STATIC_URL="/static/",
     TEMPLATES=[
         {
             "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -52,8 +54,17 @@ django.setup()
 
 from django.contrib import admin  # noqa: E402
 from django.core.handlers.wsgi import WSGIHandler  # noqa: E402
+from django.db.models import IntegerChoices  # noqa: E402
 from django.http import HttpResponse, JsonResponse  # noqa: E402
 from django.urls import path  # noqa: E402
+from django.utils import timezone  # noqa: E402
+from django.utils.safestring import mark_safe  # noqa: E402
+
+
+class Suit(IntegerChoices):
+    """Both an enumeration's member and an integer."""
+
+    HEARTS = 3
 
 
 def untouched(request: Any) -> HttpResponse:
@@ -72,12 +83,38 @@ def keys(request: Any) -> JsonResponse:
     return JsonResponse({"before": before, "after": request.session.session_key})
 
 
-def expiry(request: Any) -> HttpResponse:
-    try:
-        request.session.set_expiry(60)
-    except NotImplementedError as error:
-        return HttpResponse(str(error))
-    return HttpResponse("taken")
+def expiry(request: Any) -> JsonResponse:
+    session = request.session
+    session["user"] = "ada"
+    expiries = {
+        "seconds": 300,
+        "closed": 0,
+        "past": -1,
+        "delta": datetime.timedelta(days=30),
+        "moment": timezone.now() + datetime.timedelta(days=30),
+        "layer": None,
+    }
+    if "set" in request.GET:
+        session.set_expiry(expiries[request.GET["set"]])
+    return JsonResponse({"age": session.get_expiry_age(), "closes": session.get_expire_at_browser_close()})
+
+
+VALUES: dict[Any, Any] = {
+    "tuple": (1, (2, 3)),
+    "keys": {2: "a", True: "b", None: "c", 1.5: "d"},
+    "floats": [float("inf"), 1.5],
+    "text": "a\ud800\U0001f9c5",
+    "lazy": mark_safe("<b>"),
+    "enum": Suit.HEARTS,
+    7: "an int key",
+}
+
+
+def values(request: Any) -> JsonResponse:
+    if "set" in request.GET:
+        request.session.update(VALUES)
+    shown = {str(key): repr(value) for key, value in request.session.items()}
+    return JsonResponse({"shown": shown})
 
 
 urlpatterns = [
@@ -86,6 +123,7 @@ urlpatterns = [
     path("expiry", expiry),
     path("keys", keys),
     path("untouched", untouched),
+    path("values", values),
 ]
 
 application = Session(

@@ -100,5 +100,49 @@ def test_a_session_key_is_there_once_something_is_kept(site: httpx.Client) -> No
     assert created not in str(site.cookies)
 
 
-def test_an_expiry_of_its_own_is_refused(site: httpx.Client) -> None:
-    assert site.get("/expiry").text.startswith("how long a session lasts is said by the layer")
+def test_a_session_may_have_an_expiry_of_its_own(site: httpx.Client) -> None:
+    def choose(expiry: str) -> tuple[str, dict[str, object]]:
+        reply = site.get("/expiry", params={"set": expiry})
+        return reply.headers.get("set-cookie", ""), reply.json()
+
+    cookie, seen = choose("seconds")
+    assert "; Max-Age=300" in cookie
+    assert seen == {"age": 300, "closes": False}
+    for expiry in ("delta", "moment"):
+        cookie, seen = choose(expiry)
+        found = re.search(r"; Max-Age=(\d+)", cookie)
+        assert found is not None
+        assert 2591990 <= int(found[1]) <= 2592000
+        assert seen["closes"] is False
+    # With the browser, or as the layer says: both have no Max-Age.
+    for expiry in ("closed", "seconds", "layer"):
+        cookie, seen = choose(expiry)
+    assert cookie.startswith("sid=")
+    assert "Max-Age" not in cookie
+    assert seen == {"age": 7200, "closes": True}
+    choose("past")
+    assert not site.cookies
+
+
+def test_every_value_comes_back_as_from_djangos_json_serializer(site: httpx.Client) -> None:
+    before = site.get("/values", params={"set": "1"}).json()["shown"]
+    after = site.get("/values").json()["shown"]
+    assert before["tuple"] == "(1, (2, 3))"
+    assert after == {
+        "tuple": "[1, [2, 3]]",
+        "keys": "{'2': 'a', 'true': 'b', 'null': 'c', '1.5': 'd'}",
+        "floats": "[inf, 1.5]",
+        "text": repr("a\ud800\U0001f9c5"),
+        "lazy": "'<b>'",
+        "enum": "3",
+        "7": "'an int key'",
+    }
+    assert site.get("/values").json()["shown"] == after
+
+
+def test_djangos_own_test_client_works_without_the_layer(data: Path) -> None:
+    variables = {**os.environ, "DJANGO_DIRECTORY": str(data), "PYTHONPATH": str(TESTS)}
+    command = [sys.executable, "-m", "apps.django_tests"]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^Ran \d\d tests", done.stderr, re.MULTILINE), done.stderr

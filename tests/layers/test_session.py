@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+import enum
+import functools
+import json
 import re
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
@@ -93,12 +97,10 @@ def endless() -> list[Any]:
 @pytest.mark.parametrize(
     ("value", "place"),
     [
-        ({1, 2}, "session['cart']: <class 'set'> is no JSON value"),
-        ([0, {"at": b""}], "session['cart'][1]['at']: <class 'bytes'> is no JSON value"),
-        (float("nan"), "session['cart']: NaN is no JSON value"),
-        ({1: 2}, "session['cart']: it has a key of <class 'int'>, and keys are texts"),
-        ("\ud800", "session['cart']: a text with lone surrogates is no JSON value"),
-        (endless(), "it is nested more than 100 deep"),
+        ({1, 2}, "session['cart']: <class 'set'> is not a JSON value; expected None, a boolean, number, "),
+        ([0, {"at": b""}], "session['cart'][1]['at']: <class 'bytes'> is not a JSON value"),
+        ({(1, 2): 3}, "session['cart']: a key of <class 'tuple'> is not valid in JSON"),
+        (endless(), "a value nested more than 500 deep is not valid"),
     ],
 )
 def test_what_is_not_json_is_refused_at_once_with_its_place(
@@ -117,10 +119,43 @@ def test_what_is_not_json_is_refused_at_once_with_its_place(
     assert client(view).ask().status == 200
 
 
-def test_a_key_that_is_no_text_is_refused(client: Callable[..., Client]) -> None:
+class Colour(enum.IntEnum):
+    """Both an enumeration's member and an integer."""
+
+    RED = 3
+
+
+PYTHONS_JSON = {
+    "not finite": [float("nan"), float("inf"), -float("inf")],
+    "surrogates": "a\ud800b\U0001f9c5",
+    "\udfff": "a key of one",
+    "keys": {2: "int", True: "bool", None: "null", 1.5: "float"},
+    "members": [Colour.RED, (1, (2, 3))],
+    "deep": functools.reduce(lambda inside, _: [inside], range(400), 0),
+    7: "seven",
+}
+
+
+def test_what_pythons_json_takes_is_taken_and_comes_back_as_from_there(client: Callable[..., Client]) -> None:
+    seen: list[Any] = []
+
     def view(session: Any, path: str) -> None:
-        with pytest.raises(TypeError, match="a session's keys are texts"):
-            session[1] = "one"
+        if path == "/set":
+            session.update(PYTHONS_JSON)
+        seen.append(dict(session))
+
+    browser = client(view)
+    browser.ask("/set")
+    assert browser.ask("/get").get("Set-Cookie") is None
+    assert repr(seen[1]) == repr(json.loads(json.dumps(PYTHONS_JSON)))
+
+
+def test_a_key_that_json_does_not_have_is_refused(client: Callable[..., Client]) -> None:
+    def view(session: Any, path: str) -> None:
+        with pytest.raises(
+            TypeError, match="session: a key of <class 'tuple'> is not valid in JSON; expected"
+        ):
+            session[1, 2] = "one"
 
     assert client(view).ask().status == 200
 
@@ -131,7 +166,7 @@ def test_what_becomes_unfit_later_is_an_error_and_not_lost(
     reply = client(lambda session, path: session.setdefault("cart", []).append(object())).ask()
     assert (reply.status, reply.get("Set-Cookie")) == (500, None)
     assert (
-        "session: it can't be saved: session['cart'][0]: <class 'object'> is no JSON"
+        "session: it can't be saved: session['cart'][0]: <class 'object'> is not a JSON value"
         in capfd.readouterr().err
     )
 
@@ -239,6 +274,51 @@ def test_the_cookie_is_as_the_options_say(door: str) -> None:
     ).ask()
     cookie = reply.get("Set-Cookie") or ""
     assert re.fullmatch(r"s=[\w-]+; Path=/x; Domain=example\.org; SameSite=Strict; Max-Age=7200", cookie)
+
+
+def test_a_session_may_have_a_lifetime_of_its_own(client: Callable[..., Client]) -> None:
+    month = datetime.timedelta(days=30)
+    lifetimes = {
+        "/month": (month, "; Max-Age=2592000"),
+        "/minutes": (300, "; Max-Age=300"),
+        "/point": (datetime.datetime.now(datetime.timezone.utc) + month, "; Max-Age="),
+        "/layer": (None, "; SameSite=Lax"),
+    }
+
+    def view(session: Any, path: str) -> Any:
+        if path in lifetimes:
+            session["user"] = "ada"
+            session.set_lifetime(lifetimes[path][0])
+        return session.persistent, session.max_age
+
+    for path, (_, attributes) in lifetimes.items():
+        browser = client(view)
+        cookie = browser.ask(path).get("Set-Cookie") or ""
+        assert attributes in cookie
+        assert ("Max-Age" in cookie) == (path != "/layer")
+    browser = client(view)
+    browser.ask("/month")
+    assert browser.ask("/").text == "(True, 2592000)"
+    assert "SameSite=Lax" in (browser.ask("/layer").get("Set-Cookie") or "")[-12:]
+    assert browser.ask("/").text == "(False, 7200)"
+
+
+@pytest.mark.parametrize("lifetime", [0, -5, 1e12, float("nan"), datetime.timedelta(), True, "30d", object()])
+def test_what_is_not_a_lifetime_is_refused(client: Callable[..., Client], lifetime: Any) -> None:
+    def view(session: Any, path: str) -> None:
+        with pytest.raises(
+            (TypeError, ValueError), match=r"set_lifetime: .* is not a valid .*; expected seconds"
+        ):
+            session.set_lifetime(lifetime)
+
+    assert client(view).ask().status == 200
+
+
+def test_a_cookie_can_be_partitioned(door: str) -> None:
+    reply = Client(
+        door, lambda session, path: session.setdefault("a", 1), same_site="none", partitioned=True
+    ).ask()
+    assert (reply.get("Set-Cookie") or "").endswith("; SameSite=None; Partitioned")
 
 
 @pytest.mark.parametrize("secret", ["changeme", ["x" * 64], []])

@@ -76,12 +76,12 @@ def redis(tmp_path: Path) -> Iterator[Redis]:
     server.stop()
 
 
-@pytest.fixture(params=["cookie", "sqlite", "redis"])
+@pytest.fixture(params=["cookie", "sqlite", "redis", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Every kind of store."""
     if request.param == "redis":
         return str(request.getfixturevalue("redis").url)
-    return "cookie" if request.param == "cookie" else f"sqlite:{tmp_path / 'sessions'}"
+    return f"sqlite:{tmp_path / 'sessions'}" if request.param == "sqlite" else str(request.param)
 
 
 def counting(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -140,36 +140,74 @@ def test_redis_may_go_and_come_back(redis: Redis, capfd: pytest.CaptureFixture[s
     assert visit(app, "/count", visit(app, "/count")[2])[:2] == (200, "2")
 
 
-@pytest.mark.parametrize("policy", ["refuse", "drop"])
-def test_of_many_changes_at_once_each_that_is_lost_is_told(
+def at_once(app: Any, paths: list[str], cookie: str | None) -> Counter[int]:
+    """The statuses of requests that are in the application at the same time."""
+    statuses: Counter[int] = Counter()
+
+    def write(path: str) -> None:
+        statuses[visit(app, path, cookie)[0]] += 1
+
+    threads = [threading.Thread(target=write, args=(path,)) for path in paths]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return statuses
+
+
+@pytest.mark.parametrize("policy", ["overwrite", "refuse", "drop"])
+def test_of_many_changes_of_one_key_the_policy_decides(
     store: str, policy: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     together = threading.Barrier(WRITERS)
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         session = environ["onionskin.session"]
-        read = session.get("count", 0)
-        if environ["PATH_INFO"] == "/together":
+        if environ["PATH_INFO"] != "/":
+            session.get("writer")
             together.wait(WAIT_SECONDS)
-        session["count"] = read + 1
+        session["writer"] = environ["PATH_INFO"]
         start_response("200 OK", [("Content-Type", "text/plain")])
-        return [b"counted"]
+        return [b"written"]
 
     layered = Session(app, secret=SECRET, store=store, on_conflict=policy, store_timeout="20s")
     _, _, cookie = visit(layered, "/")
-    statuses: Counter[int] = Counter()
-
-    def write() -> None:
-        statuses[visit(layered, "/together", cookie)[0]] += 1
-
-    threads = [threading.Thread(target=write) for _ in range(WRITERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    statuses = at_once(layered, [f"/{number}" for number in range(WRITERS)], cookie)
     lost = WRITERS - 1
     assert statuses == ({200: 1, 409: lost} if policy == "refuse" else {200: WRITERS})
-    assert capfd.readouterr().err.count("another request has changed it meanwhile") == lost
+    told = capfd.readouterr().err
+    assert told.count('another request has changed "writer", too; the changes') == (
+        0 if policy == "overwrite" else lost
+    )
+
+
+@pytest.mark.parametrize("policy", ["overwrite", "refuse", "drop"])
+def test_many_changes_of_different_keys_are_all_kept(
+    store: str, policy: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    together = threading.Barrier(WRITERS)
+    kept: list[dict[str, Any]] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        session, path = environ["onionskin.session"], environ["PATH_INFO"]
+        if path == "/show":
+            kept.append(dict(session))
+        elif path == "/begin":
+            session["begun"] = True
+        else:
+            session.get("begun")
+            together.wait(WAIT_SECONDS)
+            session[path] = True
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b""]
+
+    layered = Session(app, secret=SECRET, store=store, on_conflict=policy, store_timeout="20s")
+    _, _, cookie = visit(layered, "/begin")
+    paths = [f"/{number}" for number in range(WRITERS)]
+    assert at_once(layered, paths, cookie) == {200: WRITERS}
+    visit(layered, "/show", cookie)
+    assert kept == [{"begun": True, **dict.fromkeys(paths, True)}]
+    assert capfd.readouterr().err == ""
 
 
 SERVED = """
@@ -226,7 +264,7 @@ def test_a_process_that_is_killed_while_it_writes_leaves_the_file_whole(tmp_path
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # that it has threads; so have servers
 def test_workers_that_were_forked_share_a_store(store: str) -> None:
-    if store == "cookie":
+    if store in ("cookie", "memory"):
         pytest.skip("there is nothing to share")
     app = Session(counting, secret=SECRET, store=store)
     _, _, cookie = visit(app, "/count")

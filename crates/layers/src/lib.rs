@@ -41,7 +41,7 @@ mod session;
 mod static_files;
 pub mod xslt;
 
-pub use session::{Contents, OpenSession, Unavailable};
+pub use session::{Contents, Expiry, Lifetime, OpenSession, Unavailable};
 
 /// Every layer of the house, in the order of their names.
 pub static LAYERS: &[Declaration] = &[

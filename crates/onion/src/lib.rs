@@ -85,7 +85,7 @@ pub use notes::Notes;
 pub use options::{Build, Declaration, OptionError, Phase};
 pub use random::{forget_random, random};
 pub use report::{
-    ErrorLog, LogFormat, LogLevel, Record, close_error_log, inform, logs_application, pass_on,
+    ErrorLog, LogFormat, LogLevel, Record, close_error_log, detail, inform, logs_application, pass_on,
     reopen_error_log, report, report_error,
 };
 pub use response::{NotFound, ReasonPhrase, Refusal, plain, timed_out};

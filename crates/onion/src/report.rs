@@ -32,6 +32,8 @@ pub enum LogLevel {
     /// Something has happened.
     #[default]
     Info,
+    /// Details for finding a fault.
+    Debug,
 }
 
 /// How a line looks.
@@ -116,6 +118,11 @@ pub fn report(what: &str) {
 /// Says that something has happened.
 pub fn inform(what: &str) {
     Record { level: LogLevel::Info, what, ids: None, details: "" }.say();
+}
+
+/// Logs a detail that helps to find a fault.
+pub fn detail(what: &str) {
+    Record { level: LogLevel::Debug, what, ids: None, details: "" }.say();
 }
 
 /// Says that something was not done. `details` are further lines.
@@ -265,6 +272,7 @@ impl LogLevel {
             LogLevel::Error => "error",
             LogLevel::Warning => "warning",
             LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
         }
     }
 }

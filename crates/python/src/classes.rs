@@ -150,7 +150,7 @@ impl PyLayer {
     }
 
     /// The layer around `inside`.
-    fn around(&self, inside: Arc<dyn Handler>) -> Arc<dyn Handler> {
+    pub(crate) fn around(&self, inside: Arc<dyn Handler>) -> Arc<dyn Handler> {
         wrap_when(Arc::clone(&self.layer), self.when.clone(), inside)
     }
 

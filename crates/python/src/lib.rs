@@ -50,7 +50,7 @@ mod _core {
     #[pymodule_export]
     use crate::serving::PyServer;
     #[pymodule_export]
-    use crate::session::{SessionMapping, SessionUnavailable};
+    use crate::session::{SessionMapping, SessionTransaction, SessionUnavailable};
     #[pymodule_export]
     use crate::supervising::{BootError, PySupervisor};
 

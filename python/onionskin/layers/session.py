@@ -36,21 +36,28 @@ class Session(Layer):
         domain: The domain whose hosts share the cookie. By default it is for this host alone. ``str | None``,
             default ``None``.
         path: The path that the cookie is for. ``str``, default ``"/"``.
-        persistent: Whether the cookie outlives the browser (``Max-Age``). ``bool``, default ``False``.
-        idle: How long a session lasts that is not used. Use is noted when a tenth of this has passed. ``float
-            | str``, default ``"2h"``.
+        partitioned: Keep a separate cookie for each site that embeds this one (``Partitioned``, also called
+            CHIPS). For sites that are shown in frames of others; needs ``secure``, and ``same_site="none"``
+            to be of use there. ``bool``, default ``False``.
+        persistent: Whether the cookie outlives the browser (``Max-Age``). An application can choose for a
+            single session: ``session.set_lifetime()``. ``bool``, default ``False``.
+        idle: How long a session lasts that is not used. Use is noted when a tenth of this has passed. An
+            application can choose for a single session: ``session.set_lifetime()``. ``float | str``, default
+            ``"2h"``.
         absolute: How long a session lasts at most, from its beginning or its last rotation. ``float | str``,
             default ``"7d"``.
         store: Where sessions are kept: ``cookie`` (sealed, with the client), ``sqlite:/path/to/file`` (shared
             by the processes of a machine), ``redis://host:port/database`` or ``redis+unix:///path/to/socket``
-            (Redis or Valkey, shared by many machines). ``str``, default ``"cookie"``.
+            (Redis or Valkey, shared by many machines), or ``memory`` (in this process alone, for tests and
+            development). ``str``, default ``"cookie"``.
         store_timeout: How long to wait for the store. ``float | str``, default ``"2s"``.
         on_store_error: What happens when the store fails: the request is answered ``503`` (``refuse``), or
             has an empty session that is not kept (``anonymous``). ``Literal["refuse", "anonymous"]``, default
             ``"refuse"``.
-        on_conflict: What happens to changes of a session that another request has changed in the meantime:
-            the request is answered ``409`` (``refuse``), or its changes are dropped (``drop``). Both are
-            logged. ``Literal["refuse", "drop"]``, default ``"refuse"``.
+        on_conflict: How to resolve a conflict: two requests that run at once set the same key to different
+            values. The last one to finish wins (``overwrite``), the first one wins (``drop``), or the second
+            one is answered ``409`` and saves nothing (``refuse``). Changes of different keys are not a
+            conflict: they are merged. ``Literal["overwrite", "drop", "refuse"]``, default ``"overwrite"``.
         max_size: The largest session, as JSON. A cookie holds 4 KiB in all, whatever is said here. ``int |
             str``, default ``"64KiB"``.
         match: The layer is there only for requests that satisfy this condition. ``Matching``, default
@@ -76,13 +83,14 @@ class Session(Layer):
         same_site: Literal["strict", "lax", "none"] = "lax",
         domain: str | None = None,
         path: str = "/",
+        partitioned: bool = False,
         persistent: bool = False,
         idle: float | str = "2h",
         absolute: float | str = "7d",
         store: str = "cookie",
         store_timeout: float | str = "2s",
         on_store_error: Literal["refuse", "anonymous"] = "refuse",
-        on_conflict: Literal["refuse", "drop"] = "refuse",
+        on_conflict: Literal["overwrite", "drop", "refuse"] = "overwrite",
         max_size: int | str = "64KiB",
         match: Matching | None = None,
         unless: Matching | None = None,
@@ -96,6 +104,7 @@ class Session(Layer):
             same_site=same_site,
             domain=domain,
             path=path,
+            partitioned=partitioned,
             persistent=persistent,
             idle=idle,
             absolute=absolute,

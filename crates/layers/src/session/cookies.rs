@@ -18,7 +18,6 @@ pub(super) struct CookieForm {
     pub(super) name: String,
     /// What follows the value.
     attributes: String,
-    persistent: bool,
 }
 
 impl CookieForm {
@@ -58,7 +57,14 @@ impl CookieForm {
                 return Err(OptionError(refusal.to_owned()));
             }
         };
-        Ok(CookieForm { name, attributes, persistent: options.persistent })
+        if options.partitioned {
+            if !options.secure {
+                let refusal = "partitioned: browsers accept this only with secure; expected secure=True";
+                return Err(OptionError(refusal.to_owned()));
+            }
+            attributes += "; Partitioned";
+        }
+        Ok(CookieForm { name, attributes })
     }
 
     /// The values of this cookie that a request came with; a client has one, whoever tampers may have more.
@@ -66,10 +72,10 @@ impl CookieForm {
         headers.iter().flat_map(|header| named(&self.name, header.as_bytes())).take(MOST_VALUES)
     }
 
-    /// The header that sets the cookie, for `seconds` if it outlives the browser. As a refusal, how long it would be.
-    pub(super) fn set(&self, value: &str, seconds: u64) -> Result<HeaderValue, usize> {
+    /// The header that sets the cookie, for `seconds` if it outlives the browser. As a refusal, its length.
+    pub(super) fn set(&self, value: &str, seconds: Option<u64>) -> Result<HeaderValue, usize> {
         let mut text = format!("{}={value}{}", self.name, self.attributes);
-        if self.persistent {
+        if let Some(seconds) = seconds {
             text += "; Max-Age=";
             text += &seconds.to_string();
         }
@@ -83,10 +89,6 @@ impl CookieForm {
     pub(super) fn clear(&self) -> HeaderValue {
         let text = format!("{}={}; Max-Age=0", self.name, self.attributes);
         HeaderValue::try_from(text).expect("it is made of what may stand in a cookie")
-    }
-
-    pub(super) fn persistent(&self) -> bool {
-        self.persistent
     }
 }
 

@@ -11,7 +11,7 @@ use onion::OptionError;
 use super::cookies::CookieForm;
 use super::place;
 use super::recent::Recent;
-use super::record::{Id, Record};
+use super::record::{Expiry, Id, Lifetime, Record};
 use super::seal::Seal;
 use super::secrets;
 use super::store::{Store, StoreError};
@@ -24,6 +24,7 @@ pub(super) struct Keeper {
     pub(super) on_store_error: OnStoreError,
     pub(super) on_conflict: OnConflict,
     pub(super) max_size: u64,
+    persistent: bool,
     idle: u64,
     absolute: u64,
     /// Seconds since 1970.
@@ -45,6 +46,8 @@ pub(super) struct Found {
     pub(super) known: bool,
     /// Whether the client has a cookie of ours, be it good or not.
     pub(super) came: bool,
+    /// Whether the cookie has an older state of the session.
+    pub(super) behind: bool,
     /// Why the last one was not good.
     pub(super) refused: Option<&'static str>,
 }
@@ -71,6 +74,7 @@ impl Keeper {
             on_store_error: options.on_store_error,
             on_conflict: options.on_conflict,
             max_size: options.max_size.0,
+            persistent: options.persistent,
             idle,
             absolute,
             clock: wall_clock,
@@ -82,14 +86,6 @@ impl Keeper {
         matches!(self.backing, Backing::Store(_))
     }
 
-    /// How many saves this process has seen, where that matters.
-    pub(super) fn saves(&self) -> u64 {
-        match &self.backing {
-            Backing::Cookie(recent) => recent.saves(),
-            Backing::Store(_) => 0,
-        }
-    }
-
     /// The session that a request belongs to, or a new one. Asks the store, and waits for it.
     pub(super) fn find(&self, cookies: &[HeaderValue]) -> Result<Found, StoreError> {
         let now = (self.clock)();
@@ -97,43 +93,74 @@ impl Keeper {
         for value in self.cookie.values(cookies) {
             came = true;
             match self.look_up(value, now)? {
-                Ok(record) => return Ok(Found { record, known: true, came, refused: None }),
+                Ok((record, behind)) => {
+                    return Ok(Found { record, known: true, came, behind, refused: None });
+                }
                 Err(why) => refused = Some(why),
             }
         }
-        Ok(Found { record: Record::new(now), known: false, came, refused })
+        Ok(Found { record: Record::new(now), known: false, came, behind: false, refused })
     }
 
-    fn look_up(&self, value: &[u8], now: u64) -> Result<Result<Record, &'static str>, StoreError> {
+    /// The session that a cookie leads to, and whether the cookie is an older one; or why there is none.
+    fn look_up(&self, value: &[u8], now: u64) -> Result<Result<(Record, bool), &'static str>, StoreError> {
         let opened = BASE64_URL_SAFE_NO_PAD.decode(value).ok();
         let Some(opened) = opened.and_then(|sealed| self.seal.open(&self.cookie_purpose(), &sealed)) else {
             return Ok(Err(FOREIGN));
         };
+        let mut behind = false;
         let record = match &self.backing {
-            Backing::Cookie(_) => Record::from_bytes(&opened),
+            Backing::Cookie(recent) => Record::from_bytes(&opened).map(|record| {
+                let newer = recent.newer(&record, now);
+                behind = newer.is_some();
+                newer.unwrap_or(record)
+            }),
             Backing::Store(store) => {
                 let Ok(id) = opened.try_into().map(Id) else { return Ok(Err(FOREIGN)) };
                 let Some(row) = store.read(id.name(), now)? else { return Ok(Err(GONE)) };
-                let opened = self.seal.open(&row_purpose(id), &row);
-                opened.and_then(|row| Record::from_bytes(&row)).filter(|record| record.id == id)
+                self.opened_row(id, &row)
             }
         };
         Ok(match record {
             None => Err(FOREIGN),
             Some(record) if self.lasts(&record, now) == 0 => Err(EXPIRED),
-            Some(record) => Ok(record),
+            Some(record) => Ok((record, behind)),
         })
+    }
+
+    /// The session in the row of `id`, if it was sealed here.
+    pub(super) fn opened_row(&self, id: Id, row: &[u8]) -> Option<Record> {
+        let opened = self.seal.open(&row_purpose(id), row)?;
+        Record::from_bytes(&opened).filter(|record| record.id == id)
     }
 
     /// For how many more seconds a session is good.
     pub(super) fn lasts(&self, record: &Record, now: u64) -> u64 {
-        let idle = (record.used + self.idle).saturating_sub(now);
-        idle.min((record.begun + self.absolute).saturating_sub(now))
+        let until = match record.expiry.lifetime {
+            Lifetime::Until(until) => until,
+            Lifetime::OfLayer => (record.used + self.idle).min(record.begun + self.absolute),
+            // A session that is to last longer than the layer's sessions is allowed to.
+            Lifetime::Unused(idle) => {
+                let absolute = record.begun.saturating_add(self.absolute.max(idle));
+                record.used.saturating_add(idle).min(absolute)
+            }
+        };
+        until.saturating_sub(now)
     }
 
     /// Whether it is time to note that a session is in use.
     pub(super) fn is_stale(&self, record: &Record, now: u64) -> bool {
-        now.saturating_sub(record.used) >= (self.idle / 10).max(1)
+        let idle = match record.expiry.lifetime {
+            Lifetime::OfLayer => self.idle,
+            Lifetime::Unused(idle) => idle,
+            Lifetime::Until(_) => return false,
+        };
+        now.saturating_sub(record.used) >= (idle / 10).max(1)
+    }
+
+    /// Whether the cookie of a session outlives the browser.
+    pub(super) fn is_persistent(&self, expiry: Expiry) -> bool {
+        expiry.persistent.unwrap_or(self.persistent)
     }
 
     /// What stands in the cookie of a session.

@@ -7,11 +7,11 @@
 //! # Ok::<(), onion::OptionError>(())
 //! ```
 //!
-//! Promises: a session that nobody touches costs no read, no decryption and no header; what was changed is saved
-//! before the head goes out; of two requests that change one session at once, the second is told; nothing but what
-//! this layer sealed is ever taken for a session, and a store that is down makes nobody somebody.
+//! Promises: a session that is not touched costs no read, no decryption and no header; changes are saved before the
+//! head goes out; changes of different keys by requests that run at once are merged; only what this layer sealed is
+//! accepted as a session, and a store that is down gives no one another one's session.
 //!
-//! It does not merge what two requests changed, and does not save what is changed once the head has gone.
+//! It does not merge within a value, and does not save what is changed once the head has gone.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ use serde::{Deserialize, Serialize};
 
 mod cookies;
 mod keeper;
+mod memory;
+mod merge;
 mod open;
 mod place;
 mod pool;
@@ -36,6 +38,7 @@ mod valkey;
 
 use keeper::Keeper;
 pub use open::{Contents, OpenSession, Unavailable};
+pub use record::{Expiry, Lifetime};
 
 pub(crate) const DECLARATION: Declaration = Declaration {
     name: "session",
@@ -50,6 +53,7 @@ pub(crate) const DECLARATION: Declaration = Declaration {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "they are the attributes of a cookie")]
 struct Options {
     /// What sessions are sealed with: texts of 32 random characters or more. The first one seals, the others still
     /// open what they sealed: put a new secret in front, and take the old one away after `absolute`.
@@ -80,10 +84,16 @@ struct Options {
     /// The path that the cookie is for.
     #[serde(default = "root")]
     path: String,
-    /// Whether the cookie outlives the browser (`Max-Age`).
+    /// Keep a separate cookie for each site that embeds this one (`Partitioned`, also called CHIPS). For sites that are
+    /// shown in frames of others; needs `secure`, and `same_site="none"` to be of use there.
+    #[serde(default)]
+    partitioned: bool,
+    /// Whether the cookie outlives the browser (`Max-Age`). An application can choose for a single session:
+    /// `session.set_lifetime()`.
     #[serde(default)]
     persistent: bool,
-    /// How long a session lasts that is not used. Use is noted when a tenth of this has passed.
+    /// How long a session lasts that is not used. Use is noted when a tenth of this has passed. An application can
+    /// choose for a single session: `session.set_lifetime()`.
     #[serde(default = "two_hours")]
     idle: Span,
     /// How long a session lasts at most, from its beginning or its last rotation.
@@ -91,7 +101,7 @@ struct Options {
     absolute: Span,
     /// Where sessions are kept: `cookie` (sealed, with the client), `sqlite:/path/to/file` (shared by the processes
     /// of a machine), `redis://host:port/database` or `redis+unix:///path/to/socket` (Redis or Valkey, shared by
-    /// many machines).
+    /// many machines), or `memory` (in this process alone, for tests and development).
     #[serde(default = "in_the_cookie")]
     store: String,
     /// How long to wait for the store.
@@ -101,8 +111,9 @@ struct Options {
     /// not kept (`anonymous`).
     #[serde(default)]
     on_store_error: OnStoreError,
-    /// What happens to changes of a session that another request has changed in the meantime: the request is
-    /// answered `409` (`refuse`), or its changes are dropped (`drop`). Both are logged.
+    /// How to resolve a conflict: two requests that run at once set the same key to different values. The last one to
+    /// finish wins (`overwrite`), the first one wins (`drop`), or the second one is answered `409` and saves nothing
+    /// (`refuse`). Changes of different keys are not a conflict: they are merged.
     #[serde(default)]
     on_conflict: OnConflict,
     /// The largest session, as JSON. A cookie holds 4 KiB in all, whatever is said here.
@@ -134,8 +145,9 @@ enum OnStoreError {
 #[schemars(inline)]
 enum OnConflict {
     #[default]
-    Refuse,
+    Overwrite,
     Drop,
+    Refuse,
 }
 
 fn yes() -> bool {

@@ -8,7 +8,7 @@ use onion::Request;
 use super::OnStoreError;
 use super::keeper::Keeper;
 use super::recent::Base;
-use super::record::{Id, Record};
+use super::record::{Expiry, Id, Record};
 
 /// The session of one request. Nothing is read before somebody asks for it.
 ///
@@ -48,6 +48,10 @@ pub(super) struct Touched {
     pub(super) record: Record,
     /// What it was read from.
     pub(super) base: Option<Base>,
+    /// How long it lasted then.
+    pub(super) expiry: Expiry,
+    /// Whether the client's cookie has an older state of it.
+    pub(super) behind: bool,
     /// Whether the client has a cookie.
     pub(super) came: bool,
     /// Whether the application has ended what was read.
@@ -84,7 +88,28 @@ impl OpenSession {
 
     /// Whether saving would have something to do, if these were the values.
     pub fn is_changed(&self, json: &str) -> Result<bool, Unavailable> {
-        self.with(|touched| touched.is_replaced() || touched.record.values != json)
+        self.with(|touched| touched.is_changed(json))
+    }
+
+    /// How long the session lasts, if the application has chosen that.
+    pub fn expiry(&self) -> Result<Expiry, Unavailable> {
+        self.with(|touched| touched.record.expiry)
+    }
+
+    /// Chooses how long the session lasts.
+    pub fn set_expiry(&self, expiry: Expiry) -> Result<(), Unavailable> {
+        self.change(|touched| touched.record.expiry = expiry)
+    }
+
+    /// In how many seconds the session expires if this is its last use.
+    pub fn max_age(&self) -> Result<u64, Unavailable> {
+        let now = (self.keeper.clock)();
+        self.with(|touched| self.keeper.lasts(&Record { used: now, ..touched.record.clone() }, now))
+    }
+
+    /// Whether the session's cookie outlives the browser.
+    pub fn is_persistent(&self) -> Result<bool, Unavailable> {
+        self.with(|touched| self.keeper.is_persistent(touched.record.expiry))
     }
 
     /// Goes on with the same values under a new id; the old one is good for nothing any more.
@@ -131,6 +156,11 @@ impl OpenSession {
         }
     }
 
+    /// One line of the log, for those who look for a fault.
+    pub(super) fn tell_detail(&self, what: &str) {
+        onion::detail(&format!("session: {what}, on {} {}", self.method, self.uri.path()));
+    }
+
     /// One line of the log.
     pub(super) fn tell(&self, what: &str) {
         onion::report(&format!("session: {what}, on {} {}", self.method, self.uri.path()));
@@ -152,21 +182,22 @@ impl OpenSession {
     }
 
     fn find(&self) -> Touched {
-        let saves = self.keeper.saves();
         match self.keeper.find(&self.cookies) {
             Ok(found) => {
                 if let Some(why) = found.refused {
                     self.tell(&format!("{why}: it is anonymous"));
                 }
-                let Record { id, version, .. } = found.record;
-                let base = found.known.then_some(Base { id, version, saves });
-                Touched { record: found.record, base, came: found.came, ended: false, failed: None }
+                let Record { id, version, expiry, .. } = found.record;
+                let base = found.known.then_some(Base { id, version });
+                let (came, behind) = (found.came, found.behind);
+                Touched { record: found.record, base, expiry, behind, came, ended: false, failed: None }
             }
             Err(error) => {
                 self.tell(&format!("the store can't be read: {error}"));
                 let record = Record::new((self.keeper.clock)());
                 let failed = Some(Unavailable(error.to_string()));
-                Touched { record, base: None, came: false, ended: false, failed }
+                let (base, expiry) = (None, Expiry::default());
+                Touched { record, base, expiry, behind: false, came: false, ended: false, failed }
             }
         }
     }
@@ -180,6 +211,25 @@ impl Touched {
     /// Whether the session that was read goes on under a new id, or not at all.
     pub(super) fn is_replaced(&self) -> bool {
         self.base.is_some_and(|base| base.id != self.record.id)
+    }
+
+    /// Whether it is not what was read any more, if these are its values.
+    pub(super) fn is_changed(&self, values: &str) -> bool {
+        values != self.record.values || self.is_replaced() || self.record.expiry != self.expiry
+    }
+
+    /// Goes on from `theirs`, which another request has saved meanwhile.
+    pub(super) fn rebase(&mut self, theirs: Record) {
+        if let Some(base) = &mut self.base {
+            base.version = theirs.version;
+        }
+        if self.record.id == theirs.id {
+            self.record.begun = theirs.begun;
+        }
+        if self.record.expiry == self.expiry {
+            self.record.expiry = theirs.expiry;
+        }
+        (self.expiry, self.record.values, self.behind) = (theirs.expiry, theirs.values, false);
     }
 
     /// The version that was read, if the session goes on under its id.

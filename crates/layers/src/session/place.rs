@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use onion::OptionError;
 
+use super::memory::Memory;
 use super::sqlite::Sqlite;
 use super::store::Store;
 use super::valkey::Valkey;
@@ -14,6 +15,9 @@ use super::valkey::Valkey;
 pub(super) fn store(given: &str, timeout: Duration) -> Result<Option<Arc<dyn Store>>, OptionError> {
     if given == "cookie" {
         return Ok(None);
+    }
+    if given == "memory" {
+        return Ok(Some(Arc::new(Memory::default())));
     }
     if let Some(path) = given.strip_prefix("sqlite:") {
         return Ok(Some(Arc::new(Sqlite::new(file(path)?, timeout))));

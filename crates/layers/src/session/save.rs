@@ -1,5 +1,6 @@
-//! What becomes of a session when the head is about to go out.
+//! Saves a session when the head is about to go out.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,26 +10,23 @@ use onion::{Response, plain};
 
 use super::cookies::keep_private;
 use super::keeper::{Backing, Keeper};
+use super::merge::{Winner, merge};
 use super::open::{OpenSession, Touched};
 use super::recent::Swapped;
 use super::record::{EMPTY, Record};
 use super::store::{Change, Put, Remove, StoreError};
 use super::{OnConflict, OnStoreError};
 
-/// Saves `session` if that is needed, and gives the response with what the client has to know of it.
+/// Saves `session` if that is needed, and adds to the response what the client has to know of it.
 pub(super) async fn save(session: Arc<OpenSession>, mut response: Response) -> Response {
     let Some((touched, contents)) = session.leave() else { return response };
     let values = match &contents {
         Some(contents) => contents.json(),
         None => Ok(touched.record.values.clone()),
     };
-    let planned = match &values {
-        Ok(values) => plan(&session, &touched, values, response.status()),
+    let done = match &values {
+        Ok(values) => settle(&session, touched, values, response.status()).await,
         Err(why) => Err(Refusal(StatusCode::INTERNAL_SERVER_ERROR, format!("it can't be saved: {why}"))),
-    };
-    let done = match planned {
-        Ok(plan) => carry_out(&session, &touched, plan).await,
-        Err(refusal) => Err(refusal),
     };
     let cookie = match done {
         Ok(cookie) => cookie,
@@ -49,6 +47,88 @@ pub(super) async fn save(session: Arc<OpenSession>, mut response: Response) -> R
     response
 }
 
+/// Saves the session. If another request was faster, merges with what that one has saved, and tries again. Returns the
+/// cookie that belongs to it: none if it could not be saved and the response goes out anyway.
+async fn settle(
+    session: &OpenSession,
+    mut touched: Touched,
+    values: &str,
+    status: StatusCode,
+) -> Result<Option<HeaderValue>, Refusal> {
+    let mut values = Cow::Borrowed(values);
+    for tries in 1.. {
+        let plan = plan(session, &touched, &values, status)?;
+        if plan.next.is_none() && !plan.ends {
+            return Ok(plan.cookie);
+        }
+        let theirs = match swap(session, &touched, &plan, tries).await {
+            Ok(Swapped::Yes) => return Ok(plan.cookie),
+            // Its use was noted by the other request.
+            Ok(_) if plan.notes_use => return Ok(None),
+            Ok(Swapped::Behind(theirs)) if tries < MOST_TRIES => *theirs,
+            Ok(Swapped::Behind(_)) => {
+                let error = StoreError(format!("other requests have changed it {tries} times meanwhile"));
+                return failed(session, &plan, &error);
+            }
+            Ok(Swapped::Gone) => {
+                let why =
+                    "another request has ended it or given it a new id; the changes of this one are lost";
+                return conflict(session, why);
+            }
+            Err(error) => return failed(session, &plan, &error),
+        };
+        values = Cow::Owned(merged(session, &touched, &values, &theirs)?);
+        touched.rebase(theirs);
+    }
+    unreachable!("the last try returns")
+}
+
+/// The values with the changes of both requests.
+fn merged(
+    session: &OpenSession,
+    touched: &Touched,
+    values: &str,
+    theirs: &Record,
+) -> Result<String, Refusal> {
+    let policy = session.keeper.on_conflict;
+    let winner = if policy == OnConflict::Overwrite { Winner::Ours } else { Winner::Theirs };
+    let merged = merge(&touched.record.values, values, &theirs.values, winner);
+    if !merged.conflicts.is_empty() {
+        let keys = merged.conflicts.join(", ");
+        match policy {
+            OnConflict::Overwrite => {
+                session.tell_detail(&format!("another request has changed {keys}, too; it is overwritten"));
+            }
+            OnConflict::Drop | OnConflict::Refuse => {
+                let why =
+                    format!("another request has changed {keys}, too; the changes of this one are lost");
+                conflict(session, &why)?;
+            }
+        }
+    }
+    Ok(merged.values)
+}
+
+/// Changes are lost to another request.
+fn conflict(session: &OpenSession, why: &str) -> Result<Option<HeaderValue>, Refusal> {
+    if session.keeper.on_conflict == OnConflict::Refuse {
+        return Err(Refusal(StatusCode::CONFLICT, why.to_owned()));
+    }
+    session.tell(why);
+    Ok(None)
+}
+
+/// The store does not do what it has to.
+fn failed(session: &OpenSession, plan: &Plan, error: &StoreError) -> Result<Option<HeaderValue>, Refusal> {
+    let why = format!("the store can't be written: {error}");
+    // A session that should be over must not live on while everybody thinks that it is.
+    if session.keeper.on_store_error == OnStoreError::Refuse || plan.ends {
+        return Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, why));
+    }
+    session.tell(&why);
+    Ok(None)
+}
+
 /// What there is to do.
 #[derive(Default)]
 struct Plan {
@@ -67,7 +147,7 @@ struct Refusal(StatusCode, String);
 /// Decides what there is to do.
 fn plan(session: &OpenSession, touched: &Touched, values: &str, status: StatusCode) -> Result<Plan, Refusal> {
     let keeper = &session.keeper;
-    let changed = values != touched.record.values || touched.is_replaced();
+    let changed = touched.is_changed(values);
     if touched.failed.is_some() {
         if keeper.on_store_error == OnStoreError::Refuse || touched.ended {
             let why = "the request is refused, for the store could not be read";
@@ -85,13 +165,14 @@ fn plan(session: &OpenSession, touched: &Touched, values: &str, status: StatusCo
         }
         return Ok(Plan::default());
     }
-    if values == EMPTY || is_fault {
-        // A session that has no values is none.
+    let now = (keeper.clock)();
+    let is_over = || keeper.lasts(&Record { used: now, ..touched.record.clone() }, now) == 0;
+    if values == EMPTY || is_fault || is_over() {
+        // A session without values is not kept.
         let cookie = touched.came.then(|| keeper.cookie.clear());
         return Ok(Plan { cookie, ends: touched.base.is_some(), ..Plan::default() });
     }
-    let now = (keeper.clock)();
-    if !changed && !keeper.is_stale(&touched.record, now) {
+    if !changed && !touched.behind && !keeper.is_stale(&touched.record, now) {
         return Ok(Plan::default());
     }
     let next = next(keeper, touched, values, now)?;
@@ -116,10 +197,13 @@ fn cookie(
     next: &Record,
     now: u64,
 ) -> Result<Option<HeaderValue>, Refusal> {
-    if touched.goes_on().is_some() && keeper.waits() && !keeper.cookie.persistent() {
+    let persistent = keeper.is_persistent(next.expiry);
+    let was_persistent = keeper.is_persistent(touched.expiry);
+    if touched.goes_on().is_some() && keeper.waits() && !persistent && !was_persistent {
         return Ok(None);
     }
-    keeper.cookie.set(&keeper.cookie_value(next), keeper.lasts(next, now)).map(Some).map_err(|length| {
+    let seconds = persistent.then(|| keeper.lasts(next, now));
+    keeper.cookie.set(&keeper.cookie_value(next), seconds).map(Some).map_err(|length| {
         let why = format!(
             "its cookie would have {length} bytes, and browsers keep 4096; keep less, or use a store"
         );
@@ -127,61 +211,45 @@ fn cookie(
     })
 }
 
-/// Does it, and gives the cookie that belongs to it: none if it could not be done and the response goes out anyway.
-async fn carry_out(
+/// Changes what is kept, unless another request has done so in the meantime.
+async fn swap(
     session: &OpenSession,
     touched: &Touched,
-    plan: Plan,
-) -> Result<Option<HeaderValue>, Refusal> {
-    if plan.next.is_none() && !plan.ends {
-        return Ok(plan.cookie);
-    }
-    let keeper = &session.keeper;
-    let why = match swap(session, touched, &plan).await {
-        Ok(true) => return Ok(plan.cookie),
-        // Somebody else has noted its use, or more.
-        Ok(false) if plan.notes_use => return Ok(None),
-        Ok(false) => {
-            let why = "another request has changed it meanwhile; the changes of this one are lost".to_owned();
-            if keeper.on_conflict == OnConflict::Refuse {
-                return Err(Refusal(StatusCode::CONFLICT, why));
-            }
-            why
-        }
-        Err(error) => {
-            let why = format!("the store can't be written: {error}");
-            // A session that should be over must not live on while everybody thinks that it is.
-            if keeper.on_store_error == OnStoreError::Refuse || plan.ends {
-                return Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, why));
-            }
-            why
-        }
-    };
-    session.tell(&why);
-    Ok(None)
-}
-
-/// Changes what is kept, unless somebody else has done so in the meantime.
-async fn swap(session: &OpenSession, touched: &Touched, plan: &Plan) -> Result<bool, StoreError> {
+    plan: &Plan,
+    tries: u32,
+) -> Result<Swapped, StoreError> {
     let keeper = &session.keeper;
     let now = (keeper.clock)();
     match &keeper.backing {
         Backing::Cookie(recent) => {
-            let next = plan.next.as_ref().map(|next| (next.id, next.version));
-            let swapped = touched.base.map_or(Swapped::Yes, |base| recent.swap(base, next, now));
-            if swapped == Swapped::FromOld && plan.notes_use {
-                return Ok(false);
-            }
-            if swapped == Swapped::FromOld {
-                session.tell("it is saved from an older cookie than the last one; what came between is lost");
-            }
-            Ok(swapped != Swapped::No)
+            let swapped = touched.base.map(|base| recent.swap(base, plan.next.as_ref(), touched.ended, now));
+            Ok(swapped.unwrap_or(Swapped::Yes))
         }
         Backing::Store(store) => {
-            let (store, change) = (Arc::clone(store), change(keeper, touched, plan, now));
-            let swapped = tokio::task::spawn_blocking(move || store.swap(&change, now)).await;
-            swapped.unwrap_or_else(|error| Err(StoreError(error.to_string())))
+            give_way(tries).await;
+            let change = change(keeper, touched, plan, now);
+            let (keeper, store, base) = (Arc::clone(keeper), Arc::clone(store), touched.base);
+            let swapped = tokio::task::spawn_blocking(move || {
+                if store.swap(&change, now)? {
+                    return Ok(Swapped::Yes);
+                }
+                let Some(base) = base else { return Ok(Swapped::Gone) };
+                let row = store.read(base.id.name(), now)?;
+                let theirs = row.and_then(|row| keeper.opened_row(base.id, &row));
+                Ok(theirs.map_or(Swapped::Gone, |theirs| Swapped::Behind(Box::new(theirs))))
+            });
+            swapped.await.unwrap_or_else(|error| Err(StoreError(error.to_string())))
         }
+    }
+}
+
+/// Lets other requests go first, after a few tries.
+async fn give_way(tries: u32) {
+    if tries > 2 {
+        let mut chance = [0];
+        getrandom::fill(&mut chance).expect("the kernel has random bytes");
+        let most = 1_u64 << tries.min(6);
+        tokio::time::sleep(Duration::from_millis(u64::from(chance[0]) % most)).await;
     }
 }
 
@@ -213,3 +281,6 @@ fn refused(session: &OpenSession, Refusal(status, why): &Refusal) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
+
+/// More requests than this do not change one session at once.
+const MOST_TRIES: u32 = 100;

@@ -1,17 +1,16 @@
 //! What is promised of sessions, with real stores.
 
+mod at_once;
 mod cookies;
 mod faults;
 mod site;
+mod times;
 
-use std::sync::Arc;
-
-use http::{StatusCode, header};
-use onion::Response;
+use http::header;
 use serde_json::json;
 
 use crate::testing::refusal;
-use site::{DAY, HOUR, Held, SECRET, Site, new_cookie, ok, pass, set_cookies, sites};
+use site::{Held, SECRET, Site, new_cookie, ok, set_cookies, sites};
 
 // The common way.
 
@@ -59,6 +58,26 @@ async fn the_cookie_is_as_safe_as_browsers_make_it() {
 
     assert!(cookie.starts_with("__Host-sid="), "{cookie}");
     assert!(cookie.ends_with("; Path=/; Secure; HttpOnly; SameSite=Lax"), "{cookie}");
+}
+
+#[tokio::test]
+async fn a_partitioned_cookie_is_set_and_taken_away_as_one() {
+    let site = Site::new(json!({"partitioned": true, "same_site": "none"}));
+    let response = site
+        .ask(None, |session| {
+            Held::of(session).set("a", json!(1));
+            ok()
+        })
+        .await;
+    assert!(set_cookies(response.headers())[0].ends_with("; SameSite=None; Partitioned"), "{response:?}");
+    let cookie = new_cookie(&response).expect("a cookie");
+    let response = site
+        .ask(Some(&cookie), |session| {
+            session.invalidate().expect("it is read");
+            ok()
+        })
+        .await;
+    assert!(set_cookies(response.headers())[0].ends_with("; Partitioned; Max-Age=0"), "{response:?}");
 }
 
 #[tokio::test]
@@ -158,135 +177,6 @@ async fn invalidation_ends_the_session_and_takes_the_cookie_away() {
     }
 }
 
-#[tokio::test]
-async fn a_session_that_was_ended_is_not_brought_back_by_a_request_under_way() {
-    for (site, _kept) in sites(&json!({})) {
-        let cookie = site.set(None, "user", json!("ada")).await;
-        let (inner, own) = (Site(Arc::clone(&site.0)), cookie.clone());
-        let response = site.ask(Some(&cookie), move |session| {
-            let held = Held::of(session);
-            // Meanwhile somebody logs out.
-            let logout = inner.ask(Some(&own), |session| {
-                Held::of(session).0.lock().expect("no panic").clear();
-                session.invalidate().expect("it is read");
-                ok()
-            });
-            blocking(logout);
-            held.set("more", json!(1));
-            ok()
-        });
-        let response = response.await;
-        assert_eq!(response.status(), StatusCode::CONFLICT);
-        assert_eq!(new_cookie(&response), None);
-        assert!(!site.0.waits() || site.values(&cookie).await == json!({}));
-    }
-}
-
-// Two at once.
-
-#[tokio::test]
-async fn the_second_of_two_changes_at_once_is_refused() {
-    for (site, _kept) in sites(&json!({})) {
-        let response = overtaken(&site).await;
-        assert_eq!(response.status(), StatusCode::CONFLICT);
-        assert_eq!(new_cookie(&response), None);
-    }
-}
-
-#[tokio::test]
-async fn with_drop_the_second_answer_goes_out_and_the_first_change_stands() {
-    for (site, _kept) in sites(&json!({"on_conflict": "drop"})) {
-        let response = overtaken(&site).await;
-        assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(new_cookie(&response), None);
-    }
-}
-
-/// The answer to a request that changes its session after another one did.
-async fn overtaken(site: &Site) -> Response {
-    let cookie = site.set(None, "count", json!(0)).await;
-    let (inner, own) = (Site(Arc::clone(&site.0)), cookie.clone());
-    let response = site
-        .ask(Some(&cookie), move |session| {
-            let held = Held::of(session);
-            blocking(inner.set(Some(&own), "count", json!(1)));
-            held.set("count", json!(2));
-            ok()
-        })
-        .await;
-    if site.0.waits() {
-        assert_eq!(site.values(&cookie).await, json!({"count": 1}));
-    }
-    response
-}
-
-/// Another request, while one is in the application's hands.
-fn blocking<T>(future: impl Future<Output = T>) -> T {
-    // On this very thread, for the clock is this thread's; stores work on others.
-    let mut future = std::pin::pin!(future);
-    let waker = std::task::Waker::noop();
-    loop {
-        match future.as_mut().poll(&mut std::task::Context::from_waker(waker)) {
-            std::task::Poll::Ready(output) => return output,
-            std::task::Poll::Pending => std::thread::yield_now(),
-        }
-    }
-}
-
-// Times.
-
-#[tokio::test]
-async fn a_session_that_is_not_used_expires() {
-    for (site, _kept) in sites(&json!({"idle": "2h"})) {
-        let cookie = site.set(None, "user", json!("ada")).await;
-        pass(2 * HOUR - 1);
-        assert_eq!(site.values(&cookie).await, json!({"user": "ada"}));
-        pass(2 * HOUR);
-        assert_eq!(site.values(&cookie).await, json!({}));
-    }
-}
-
-#[tokio::test]
-async fn use_is_noted_when_a_tenth_of_the_idle_time_has_passed() {
-    for (site, _kept) in sites(&json!({"idle": "100s", "persistent": true})) {
-        let cookie = site.set(None, "user", json!("ada")).await;
-        pass(9);
-        let early = site
-            .ask(Some(&cookie), |session| {
-                Held::of(session);
-                ok()
-            })
-            .await;
-        assert_eq!(new_cookie(&early), None);
-        pass(1);
-        let due = site
-            .ask(Some(&cookie), |session| {
-                Held::of(session);
-                ok()
-            })
-            .await;
-        let cookie = new_cookie(&due).expect("a fresh cookie");
-        assert!(set_cookies(due.headers())[0].ends_with("; Max-Age=100"), "{due:?}");
-        pass(99);
-        assert_eq!(site.values(&cookie).await, json!({"user": "ada"}));
-    }
-}
-
-#[tokio::test]
-async fn no_use_keeps_a_session_beyond_its_absolute_time() {
-    for (site, _kept) in sites(&json!({"idle": "2d", "absolute": "7d"})) {
-        let mut cookie = site.set(None, "day", json!(0)).await;
-        for day in 1..7 {
-            pass(DAY);
-            cookie = site.set(Some(&cookie), "day", json!(day)).await;
-        }
-        pass(DAY - 1);
-        assert_eq!(site.values(&cookie).await, json!({"day": 6}));
-        pass(1);
-        assert_eq!(site.values(&cookie).await, json!({}));
-    }
-}
-
 // Options.
 
 #[test]
@@ -302,6 +192,7 @@ fn options_that_contradict_each_other_are_refused() {
             json!({"same_site": "none", "secure": false}),
             "session: same_site: browsers take \"none\" only with secure; ",
         ),
+        (json!({"partitioned": true, "secure": false}), "session: partitioned: browsers accept this only "),
         (json!({"name": "a b"}), "session: name: \"a b\" is no cookie's name; "),
         (json!({"idle": "0s"}), "session: idle: it is no time for a session; "),
         (

@@ -7,9 +7,9 @@
 
 mod answer;
 mod input;
-mod request;
+pub(crate) mod request;
 mod response;
-mod runtime;
+pub(crate) mod runtime;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -40,7 +40,7 @@ pub(crate) struct Call {
 }
 
 /// A response to come.
-type Responding = Pin<Box<dyn Future<Output = Response> + Send>>;
+pub(crate) type Responding = Pin<Box<dyn Future<Output = Response> + Send>>;
 
 /// `application(environ, start_response)`.
 pub(crate) fn call<'py>(

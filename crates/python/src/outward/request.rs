@@ -16,7 +16,7 @@ use crate::inward::{Before, Relayed};
 use crate::strings::bytes_of;
 
 /// The request that `environ` describes, and what the inward door needs to give this environ to the application.
-pub(super) fn read(environ: &Bound<'_, PyDict>) -> PyResult<(Request, Arc<Relayed>)> {
+pub(crate) fn read(environ: &Bound<'_, PyDict>) -> PyResult<(Request, Arc<Relayed>)> {
     let script_name = Bytes::from(value(environ, "SCRIPT_NAME")?);
     let path_info = value(environ, "PATH_INFO")?;
     let targets = [value(environ, "REQUEST_URI")?, value(environ, "RAW_URI")?];

@@ -21,7 +21,7 @@ struct Started {
 static STARTED: AtomicPtr<Started> = AtomicPtr::new(ptr::null_mut());
 
 /// The runtime to poll within: the one that this thread belongs to, as under our server, or the process's own.
-pub(super) fn handle() -> io::Result<Handle> {
+pub(crate) fn handle() -> io::Result<Handle> {
     if let Ok(current) = Handle::try_current() {
         return Ok(current);
     }

@@ -1,4 +1,5 @@
-//! From the values of a session to JSON and back. What comes back is what was put in, but for tuples: they are lists.
+//! From the values of a session to JSON and back, as Python's `json` does it: tuples come back as lists, and keys as
+//! strings.
 
 use std::fmt::Write;
 
@@ -24,12 +25,11 @@ pub(super) fn loads(py: Python<'_>, json: &str) -> PyResult<Py<PyDict>> {
     Ok(values.cast_into::<PyDict>()?.unbind())
 }
 
-/// Refuses a key that is no text, and a value that is not JSON.
+/// Rejects a key or a value that is not JSON.
 pub(super) fn check(key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-    let Ok(key) = key.cast::<PyString>() else {
-        return Err(PyTypeError::new_err(format!("a session's keys are texts, not {}", key.get_type())));
-    };
-    write(&mut String::new(), value, 1).map_err(|unfit| unfit.error(&place(key)))
+    let mut json = String::new();
+    write_key(&mut json, key).map_err(|unfit| unfit.error(""))?;
+    write(&mut json, value, 1).map_err(|unfit| unfit.error(&place(key)))
 }
 
 /// What can't be JSON, and where it is within the value.
@@ -51,14 +51,14 @@ impl Unfit {
     fn error(self, place: &str) -> PyErr {
         let Unfit { place: rest, what } = self;
         PyTypeError::new_err(format!(
-            "session{place}{rest}: {what}; keep None, booleans, numbers, texts, lists and dicts of these"
+            "session{place}{rest}: {what}; expected None, a boolean, number, string, list, tuple or dict"
         ))
     }
 }
 
 fn write(json: &mut String, value: &Bound<'_, PyAny>, depth: usize) -> Result<(), Unfit> {
     if depth > DEEPEST {
-        return Err(Unfit::new(format!("it is nested more than {DEEPEST} deep")));
+        return Err(Unfit::new(format!("a value nested more than {DEEPEST} deep is not valid")));
     }
     if let Ok(text) = value.cast::<PyString>() {
         return write_text(json, text);
@@ -70,12 +70,7 @@ fn write(json: &mut String, value: &Bound<'_, PyAny>, depth: usize) -> Result<()
     } else if let Ok(integer) = value.cast::<PyInt>() {
         return write_integer(json, integer);
     } else if let Ok(float) = value.cast::<PyFloat>() {
-        let float = float.value();
-        if !float.is_finite() {
-            return Err(Unfit::new(format!("{float} is no JSON value")));
-        }
-        // The shortest digits that come back as this very number.
-        let _ = write!(json, "{float:?}");
+        write_float(json, float.value());
     } else if let Ok(list) = value.cast::<PyList>() {
         return write_members(json, list.iter(), depth);
     } else if let Ok(tuple) = value.cast::<PyTuple>() {
@@ -83,7 +78,7 @@ fn write(json: &mut String, value: &Bound<'_, PyAny>, depth: usize) -> Result<()
     } else if let Ok(dict) = value.cast::<PyDict>() {
         return write_dict(json, dict, depth);
     } else {
-        return Err(Unfit::new(format!("{} is no JSON value", value.get_type())));
+        return Err(Unfit::new(format!("{} is not a JSON value", value.get_type())));
     }
     Ok(())
 }
@@ -110,22 +105,53 @@ fn write_dict(json: &mut String, dict: &Bound<'_, PyDict>, depth: usize) -> Resu
         if index > 0 {
             json.push(',');
         }
-        let Ok(key) = key.cast::<PyString>() else {
-            return Err(Unfit::new(format!("it has a key of {}, and keys are texts", key.get_type())));
-        };
-        write_text(json, key)?;
+        write_key(json, &key)?;
         json.push(':');
-        write(json, &value, depth + 1).map_err(|unfit| unfit.within(&place(key)))?;
+        write(json, &value, depth + 1).map_err(|unfit| unfit.within(&place(&key)))?;
     }
     json.push('}');
     Ok(())
 }
 
-fn write_text(json: &mut String, text: &Bound<'_, PyString>) -> Result<(), Unfit> {
-    let text = text.to_str().map_err(|_| Unfit::new("a text with lone surrogates is no JSON value"))?;
-    let quoted = serde_json::to_string(text).map_err(|error| Unfit::new(error.to_string()))?;
-    json.push_str(&quoted);
+/// A key: as a string, whatever it is.
+fn write_key(json: &mut String, key: &Bound<'_, PyAny>) -> Result<(), Unfit> {
+    if let Ok(text) = key.cast::<PyString>() {
+        return write_text(json, text);
+    }
+    json.push('"');
+    if key.is_none() || key.is_instance_of::<PyInt>() || key.is_instance_of::<PyFloat>() {
+        write(json, key, 0)?;
+    } else {
+        return Err(Unfit::new(format!("a key of {} is not valid in JSON", key.get_type())));
+    }
+    json.push('"');
     Ok(())
+}
+
+fn write_text(json: &mut String, text: &Bound<'_, PyString>) -> Result<(), Unfit> {
+    let quoted = match text.to_str() {
+        Ok(text) => serde_json::to_string(text).map_err(|error| error.to_string()),
+        // It has lone surrogates: they can only be escaped.
+        Err(_) => escaped(text).map_err(|error| error.to_string()),
+    };
+    json.push_str(&quoted.map_err(Unfit::new)?);
+    Ok(())
+}
+
+fn escaped(text: &Bound<'_, PyString>) -> PyResult<String> {
+    static DUMPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    DUMPS.import(text.py(), "json", "dumps")?.call1((text,))?.extract()
+}
+
+fn write_float(json: &mut String, float: f64) {
+    if float.is_nan() {
+        json.push_str("NaN");
+    } else if float.is_infinite() {
+        json.push_str(if float > 0.0 { "Infinity" } else { "-Infinity" });
+    } else {
+        // The shortest digits that come back as this very number.
+        let _ = write!(json, "{float:?}");
+    }
 }
 
 fn write_integer(json: &mut String, integer: &Bound<'_, PyInt>) -> Result<(), Unfit> {
@@ -137,15 +163,19 @@ fn write_integer(json: &mut String, integer: &Bound<'_, PyInt>) -> Result<(), Un
     let digits = integer.py().get_type::<PyInt>().call_method1("__repr__", (integer,));
     match digits.and_then(|digits| digits.extract::<String>()) {
         Ok(digits) => json.push_str(&digits),
-        Err(_) => return Err(Unfit::new("an integer of so many digits is no JSON value")),
+        Err(_) => {
+            return Err(Unfit::new(
+                "an integer of more digits than sys.get_int_max_str_digits() is not valid",
+            ));
+        }
     }
     Ok(())
 }
 
 /// A key, as it stands in the path to a value.
-fn place(key: &Bound<'_, PyString>) -> String {
+fn place(key: &Bound<'_, PyAny>) -> String {
     key.repr().map_or_else(|_| "[?]".to_owned(), |key| format!("[{key}]"))
 }
 
-/// Deeper than anybody needs, and than a list that holds itself would go.
-const DEEPEST: usize = 100;
+/// A list that holds itself ends here.
+const DEEPEST: usize = 500;

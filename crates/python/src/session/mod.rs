@@ -1,14 +1,18 @@
 //! `environ["onionskin.session"]`: the session of one request, as a mutable mapping.
 
 mod json;
+mod lifetime;
+mod transaction;
 
 use std::sync::Arc;
 
-use layers::{Contents, OpenSession, Unavailable};
+use layers::{Contents, Expiry, OpenSession, Unavailable};
 use pyo3::exceptions::{PyKeyError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
+
+pub(crate) use transaction::SessionTransaction;
 
 use crate::threads::attached;
 
@@ -202,6 +206,35 @@ impl SessionMapping {
         py.detach(|| self.session.invalidate()).map_err(unavailable)?;
         values.clear();
         Ok(())
+    }
+
+    /// Choose how long this session lasts: a number of seconds or a ``timedelta`` after its last use, a point in time, or
+    /// None for the layer's own options. Its cookie outlives the browser if it is ``persistent``, by default if a
+    /// lifetime is given.
+    #[pyo3(signature = (lifetime = None, /, *, persistent = None))]
+    fn set_lifetime(
+        &self,
+        py: Python<'_>,
+        lifetime: Option<&Bound<'_, PyAny>>,
+        persistent: Option<bool>,
+    ) -> PyResult<()> {
+        let persistent = persistent.or(lifetime.map(|_| true));
+        let lifetime = lifetime.map(lifetime::read).transpose()?.unwrap_or_default();
+        // Read first, so that its values are held.
+        self.values(py)?;
+        py.detach(|| self.session.set_expiry(Expiry { lifetime, persistent })).map_err(unavailable)
+    }
+
+    /// In how many seconds the session expires if this is its last use.
+    #[getter]
+    fn max_age(&self, py: Python<'_>) -> PyResult<u64> {
+        py.detach(|| self.session.max_age()).map_err(unavailable)
+    }
+
+    /// Whether the session's cookie outlives the browser.
+    #[getter]
+    fn persistent(&self, py: Python<'_>) -> PyResult<bool> {
+        py.detach(|| self.session.is_persistent()).map_err(unavailable)
     }
 
     /// Whether the client came without a session, or with none that is still good.

@@ -145,5 +145,11 @@ pub(super) fn sites(options: &serde_json::Value) -> Vec<(Site, Option<tempfile::
     let store = json!({"store": format!("sqlite:{}", directory.path().join("sessions").display())});
     let mut with_store = options.clone();
     with_store.as_object_mut().expect("a table").extend(store.as_object().expect("a table").clone());
-    vec![(Site::new(options.clone()), None), (Site::new(with_store), Some(directory))]
+    let mut in_memory = options.clone();
+    in_memory.as_object_mut().expect("a table").insert("store".to_owned(), json!("memory"));
+    vec![
+        (Site::new(options.clone()), None),
+        (Site::new(with_store), Some(directory)),
+        (Site::new(in_memory), None),
+    ]
 }
