@@ -74,6 +74,35 @@ def test_it_dispatches_as_pastes_urlmap_does(path: str, host: str) -> None:
     assert asked(Mount(routes), path, host) == asked(theirs, path, host)
 
 
+@pytest.mark.parametrize(
+    ("target", "path_info", "query"),
+    [
+        ("/files%2Freport", "/report", ""),
+        ("/files%2freport?x=%2F", "/report", "x=%2F"),
+        ("/files%2F", "/", ""),
+        ("/files%2F%2Freport", "//report", ""),
+        ("/files/a%0d%0Ab", "/a\r\nb", ""),
+    ],
+)
+def test_the_slash_below_a_mount_point_may_be_encoded(
+    through: Through, target: str, path_info: str, query: str
+) -> None:
+    seen = through(lambda inside: Mount({"/files": inside}), target)
+    assert seen.environ is not None
+    assert (seen.environ["SCRIPT_NAME"], seen.environ["PATH_INFO"]) == ("/files", path_info)
+    assert (seen.environ["QUERY_STRING"], seen.environ["REQUEST_URI"]) == (query, target)
+
+
+QUERY = 'a\\b`c"d<e>f{g}h|i^j%zzm%00n?o'
+
+
+@pytest.mark.parametrize("target", ["/files/x", "/files%2Fx", "/files"])
+def test_a_query_stays_as_it_was_sent(through: Through, target: str) -> None:
+    seen = through(lambda inside: Mount({"/files": inside}), f"{target}?{QUERY}")
+    assert seen.environ is not None
+    assert (seen.environ["QUERY_STRING"], seen.environ["REQUEST_URI"]) == (QUERY, f"{target}?{QUERY}")
+
+
 def test_script_name_and_path_info_together_stay_what_they_were(through: Through) -> None:
     seen = through(lambda inside: Mount({"/caf\xe9": inside}), "/caf%C3%A9/a%20b")
     assert seen.environ is not None

@@ -1,10 +1,13 @@
 //! The chunked transfer coding, decoded strictly (RFC 9112 section 7.1).
 //!
-//! - A size is 1 to 16 hexadecimal digits, at most 2^63 - 1, and nothing else: no sign, prefix or space.
-//! - Extensions are `;name`, `;name=token` or `;name="quoted"`, without the whitespace that the grammar calls bad,
-//!   at most [`EXTENSION_LIMIT`] bytes a chunk and [`EXTENSIONS_LIMIT`] a body; they are dropped.
+//! - A size is 1 to 16 hexadecimal digits, at most 2^63 - 1, and nothing else: no sign or prefix, no space before the
+//!   end of the line.
+//! - Extensions are `;name`, `;name=token` or `;name="quoted"`, with spaces and tabs around `;` and `=` (RFC 9112
+//!   section 7.1.1, RFC 9110 section 5.6.3), at most [`EXTENSION_LIMIT`] bytes a chunk and [`EXTENSIONS_LIMIT`] a body;
+//!   they are dropped.
 //! - Lines end with CRLF, data is followed by CRLF.
-//! - Trailers must be well-formed fields that frame, route or authenticate nothing; they are dropped.
+//! - Trailers must be well-formed fields. All of them are dropped, so that one that frames, routes or authenticates
+//!   has no effect (RFC 9110 section 6.5.1).
 
 use bytes::{Buf, BytesMut};
 
@@ -42,8 +45,11 @@ enum State {
 /// What the extension has got to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Extension {
+    /// Blanks before the first `;`, or after a value.
+    BeforeSemicolon,
     NameStart,
     Name,
+    AfterName,
     ValueStart,
     Token,
     Quoted,
@@ -99,6 +105,7 @@ impl Chunks {
         match (self.state, byte) {
             (State::Size, b'\r') if self.digits > 0 => Ok(State::SizeLf),
             (State::Size, b';') if self.digits > 0 => self.step_extension(Extension::NameStart),
+            (State::Size, b' ' | b'\t') if self.digits > 0 => self.step_extension(Extension::BeforeSemicolon),
             (State::Size, _) => self.step_size(byte),
             (State::Extension(extension), _) => match step_extension(extension, byte)? {
                 Some(next) => self.step_extension(next),
@@ -170,12 +177,17 @@ impl Chunks {
 
 /// What the extension is at after `byte`; `None` at the CR that ends the line.
 fn step_extension(extension: Extension, byte: u8) -> Result<Option<Extension>, Rejection> {
-    use Extension::{Escaped, Name, NameStart, QuoteClosed, Quoted, Token, ValueStart};
+    use Extension::{
+        AfterName, BeforeSemicolon, Escaped, Name, NameStart, QuoteClosed, Quoted, Token, ValueStart,
+    };
     let next = match (extension, byte) {
         (Name | Token | QuoteClosed, b'\r') => return Ok(None),
-        (Name | Token | QuoteClosed, b';') => NameStart,
+        (BeforeSemicolon | Name | AfterName | Token | QuoteClosed, b';') => NameStart,
+        (NameStart | ValueStart | BeforeSemicolon | AfterName, b' ' | b'\t') => extension,
+        (Name, b' ' | b'\t') => AfterName,
+        (Token | QuoteClosed, b' ' | b'\t') => BeforeSemicolon,
         (NameStart | Name, _) if is_token_byte(byte) => Name,
-        (Name, b'=') => ValueStart,
+        (Name | AfterName, b'=') => ValueStart,
         (ValueStart, b'"') => Quoted,
         (ValueStart | Token, _) if is_token_byte(byte) => Token,
         (Quoted, b'"') => QuoteClosed,
@@ -186,20 +198,14 @@ fn step_extension(extension: Extension, byte: u8) -> Result<Option<Extension>, R
     Ok(Some(next))
 }
 
-/// Refuses what is no field, and fields that must not come this late (RFC 9110 section 6.5.1).
+/// Rejects what is not a field.
 fn check_trailer(field: &[u8]) -> Result<(), Rejection> {
     let colon = memchr::memchr(b':', field).ok_or(BAD_TRAILER)?;
     let (name, value) = (&field[..colon], &field[colon + 1..]);
     let well_formed = !name.is_empty()
         && name.iter().copied().all(is_token_byte)
         && value.iter().copied().all(is_text_byte);
-    if !well_formed {
-        return Err(BAD_TRAILER);
-    }
-    if FORBIDDEN_TRAILERS.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden)) {
-        return Err(Rejection::bad_request("a trailer that must be a header"));
-    }
-    Ok(())
+    if well_formed { Ok(()) } else { Err(BAD_TRAILER) }
 }
 
 const LARGEST_CHUNK: u64 = i64::MAX as u64;
@@ -207,28 +213,6 @@ const EXTENSION_LIMIT: usize = 256;
 const EXTENSIONS_LIMIT: usize = 16_384;
 const TRAILERS_LIMIT: usize = 8192;
 const TRAILER_FIELDS_LIMIT: usize = 32;
-
-/// Framing, routing, authentication, request modifiers and content format (RFC 9110 section 6.5.1).
-const FORBIDDEN_TRAILERS: [&[u8]; 18] = [
-    b"authorization",
-    b"cache-control",
-    b"connection",
-    b"content-encoding",
-    b"content-length",
-    b"content-range",
-    b"content-type",
-    b"cookie",
-    b"expect",
-    b"host",
-    b"keep-alive",
-    b"max-forwards",
-    b"proxy-authorization",
-    b"range",
-    b"te",
-    b"trailer",
-    b"transfer-encoding",
-    b"upgrade",
-];
 
 const BAD_SIZE_LINE: Rejection = Rejection::bad_request("malformed chunk size");
 const BAD_DATA_END: Rejection = Rejection::bad_request("chunk data does not end where its size says");

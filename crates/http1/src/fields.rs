@@ -1,6 +1,6 @@
 //! The fields that decide how a request is read: Host, Content-Length, Transfer-Encoding, Connection, Expect.
 //!
-//! - Host: exactly one, at most one on HTTP/1.0, and equal to the target's own (RFC 9112 section 3.2).
+//! - Host: exactly one, at most one on HTTP/1.0 (RFC 9112 section 3.2); the target's own takes its place (3.2.2).
 //! - Content-Length: one field, one number, no list even of equal ones (stricter than RFC 9112 section 6.3).
 //! - Transfer-Encoding: `chunked` once and nothing else, never beside Content-Length, never on HTTP/1.0
 //!   (RFC 9112 sections 6.1 and 6.3). Known codings before a final `chunked` are answered with 501.
@@ -15,8 +15,8 @@ use crate::syntax::{decimal, list};
 
 /// What the fields seen so far say.
 #[derive(Debug, Default)]
-pub(crate) struct Facts<'a> {
-    host: Option<&'a [u8]>,
+pub(crate) struct Facts {
+    host: bool,
     content_length: Option<u64>,
     chunked: bool,
     content_type: bool,
@@ -39,9 +39,9 @@ pub(crate) struct Conclusion {
     pub(crate) expect_continue: bool,
 }
 
-impl<'a> Facts<'a> {
+impl Facts {
     /// Takes note of one field. `rest` is the head from behind the colon on.
-    pub(crate) fn observe(&mut self, name: &[u8], value: &'a [u8], rest: &[u8]) -> Result<(), Rejection> {
+    pub(crate) fn observe(&mut self, name: &[u8], value: &[u8], rest: &[u8]) -> Result<(), Rejection> {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.observe_host(value),
             6 if name.eq_ignore_ascii_case(b"expect") => self.observe_expect(value),
@@ -64,19 +64,11 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// What follows from all fields together. `authority` is that of an absolute target.
-    pub(crate) fn conclude(
-        self,
-        version: Version,
-        authority: Option<&[u8]>,
-    ) -> Result<Conclusion, Rejection> {
+    /// What follows from all fields together.
+    pub(crate) fn conclude(self, version: Version) -> Result<Conclusion, Rejection> {
         let persistent = version == Version::HTTP_11;
-        match (self.host, authority) {
-            (None, _) if persistent => return Err(Rejection::bad_request("Host is missing")),
-            (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority) => {
-                return Err(Rejection::bad_request("Host differs from the host of the request target"));
-            }
-            _ => {}
+        if persistent && !self.host {
+            return Err(Rejection::bad_request("Host is missing"));
         }
         let framing = self.framing(persistent)?;
         Ok(Conclusion {
@@ -102,13 +94,9 @@ impl<'a> Facts<'a> {
         }
     }
 
-    fn observe_host(&mut self, value: &'a [u8]) -> Result<(), Rejection> {
-        if self.host.is_some() {
-            return Err(Rejection::bad_request("more than one Host"));
-        }
-        host::check(value)?;
-        self.host = Some(value);
-        Ok(())
+    fn observe_host(&mut self, value: &[u8]) -> Result<(), Rejection> {
+        refuse_second(&mut self.host, "more than one Host")?;
+        host::check(value)
     }
 
     fn observe_expect(&mut self, value: &[u8]) -> Result<(), Rejection> {

@@ -2,13 +2,15 @@
 //!
 //! 1. A head that is complete at the first look, nearly every one, goes through `httparse` once ([`read`]).
 //! 2. Anything else, incomplete or refused, goes through [`Scan`], line by line, which keeps its place between
-//!    two calls, and is read once it is complete.
+//!    two calls, and is read once it is complete: as [`common_form`] has it, if `httparse` would not take it as it is.
 //! 3. The head's bytes are split off the buffer and shared by target and header values ([`build`]).
 
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
+use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use smallvec::SmallVec;
 
@@ -17,7 +19,7 @@ use crate::fields::{Conclusion, Facts};
 use crate::rejection::Rejection;
 use crate::request_line;
 use crate::scan::{self, Scan};
-use crate::target::Form;
+use crate::target::{self, Form, Judged};
 
 /// What a request head may cost before it is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,15 +44,19 @@ pub const MAX_FIELDS: usize = 256;
 /// One request head, checked.
 #[derive(Debug)]
 pub struct RequestHead {
-    /// The method: an upper-case letter, then token characters.
+    /// The method: any token but `CONNECT`.
     pub method: Method,
-    /// Path and query only, also of a target in absolute form, whose host was compared with Host; `*` for `OPTIONS *`.
+    /// Path and query only, also of a target in absolute form; `*` for `OPTIONS *`. Visible ASCII.
     pub uri: Uri,
+    /// Whether the query has bytes that a URI cannot hold. They are percent-encoded in `uri`; the query as sent is what
+    /// follows the first `?` of `target`.
+    pub query_is_encoded: bool,
     /// The raw request target, as sent.
     pub target: Bytes,
-    /// HTTP/1.0 or HTTP/1.1.
+    /// HTTP/1.0, or HTTP/1.1 for every other minor version.
     pub version: Version,
-    /// The fields, without those with `_` in their names, which CGI cannot tell from their namesakes with `-`.
+    /// The fields, without those with `_` in their names, which CGI cannot tell from their namesakes with `-`. Host is
+    /// that of the target if the target is in absolute form.
     pub headers: HeaderMap,
     /// How the body is framed.
     pub framing: Framing,
@@ -111,7 +117,7 @@ impl HeadParser {
             return build(buffer, outline, &fields, headers()).map(Some);
         }
         let Some(end) = self.scan.advance(buffer, &self.limits)? else { return Ok(None) };
-        let Some(outline) = read(&buffer[..end], &self.limits, &mut fields)? else {
+        let Some(outline) = read(&common_form(&buffer[..end]), &self.limits, &mut fields)? else {
             return Err(Rejection::bad_request("malformed head"));
         };
         self.scan = Scan::default();
@@ -133,7 +139,7 @@ struct Field {
 #[derive(Debug)]
 struct Outline {
     method: Method,
-    form: Form,
+    judged: Judged,
     target: Range<usize>,
     version: Version,
     conclusion: Conclusion,
@@ -157,7 +163,7 @@ fn read(buffer: &[u8], limits: &Limits, fields: &mut Fields) -> Result<Option<Ou
     if place(buffer, method.as_bytes()).start != 0 || line_length > limits.request_line || end > limits.head {
         return Ok(None);
     }
-    let (method, form) = request_line::judge(method.as_bytes(), target.as_bytes())?;
+    let (method, judged) = request_line::judge(method.as_bytes(), target.as_bytes())?;
     let version = if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
 
     // httparse takes a bare LF for a line end: here each line, and the last one twice, must end with CRLF.
@@ -166,21 +172,38 @@ fn read(buffer: &[u8], limits: &Limits, fields: &mut Fields) -> Result<Option<Ou
         return Err(scan::BARE_LF);
     }
     let facts = read_fields(buffer, request.headers, fields)?;
-    let authority = match form {
-        Form::Absolute { authority, path } => Some(&target.as_bytes()[authority..path]),
-        Form::Origin | Form::Asterisk => None,
-    };
-    let conclusion = facts.conclude(version, authority)?;
-    Ok(Some(Outline { method, form, target: target_place, version, conclusion, end }))
+    if matches!(judged.form, Form::Absolute { .. }) {
+        fields.retain(|field| !buffer[field.name.clone()].eq_ignore_ascii_case(b"host"));
+    }
+    let conclusion = facts.conclude(version)?;
+    Ok(Some(Outline { method, judged, target: target_place, version, conclusion, end }))
+}
+
+/// A complete head whose request line was checked, with what `httparse` would not take in it replaced byte for byte: a
+/// minor version above 1 by 1, bytes of the query that are not ASCII by `"`. Everything keeps its place.
+fn common_form(head: &[u8]) -> Cow<'_, [u8]> {
+    let line_end = memchr::memchr(b'\r', head).unwrap_or(head.len());
+    let version_is_common = matches!(head[..line_end].last(), Some(b'0' | b'1'));
+    if version_is_common && head[..line_end].is_ascii() {
+        return Cow::Borrowed(head);
+    }
+    let mut head = head.to_vec();
+    for byte in head[..line_end].iter_mut().filter(|byte| !byte.is_ascii()) {
+        *byte = b'"';
+    }
+    if let (false, Some(minor)) = (version_is_common, head[..line_end].last_mut()) {
+        *minor = b'1';
+    }
+    Cow::Owned(head)
 }
 
 /// Notes where the fields stand and what they say of the framing.
 #[inline]
-fn read_fields<'a>(
+fn read_fields(
     buffer: &[u8],
-    headers: &[httparse::Header<'a>],
+    headers: &[httparse::Header<'_>],
     fields: &mut Fields,
-) -> Result<Facts<'a>, Rejection> {
+) -> Result<Facts, Rejection> {
     let mut facts = Facts::default();
     fields.clear();
     for header in headers {
@@ -215,32 +238,40 @@ fn build(
 ) -> Result<RequestHead, Rejection> {
     let head = buffer.split_to(outline.end).freeze();
     let target = head.slice(outline.target);
-    let uri = uri(&target, outline.form)?;
-    headers.reserve(fields.len());
-    for field in fields {
-        let name = HeaderName::from_bytes(&head[field.name.clone()]).map_err(|_| BAD_NAME)?;
-        let value = HeaderValue::from_maybe_shared(head.slice(field.value.clone())).map_err(|_| BAD_VALUE)?;
-        headers.append(name, value);
+    let uri = target::uri(&target, outline.judged)?;
+    // The host of an absolute target stands in for Host (RFC 9112 section 3.2.2).
+    let mut host = match outline.judged.form {
+        Form::Absolute { authority, path } => Some(target.slice(authority..path)),
+        Form::Origin | Form::Asterisk => None,
+    };
+    headers.reserve(fields.len() + usize::from(host.is_some()));
+    let mut fields = fields.iter();
+    // Appended in one place: so the compiler has it inline.
+    loop {
+        let (name, value) = match fields.next() {
+            Some(field) => {
+                let name = HeaderName::from_bytes(&head[field.name.clone()]).map_err(|_| BAD_NAME)?;
+                (name, head.slice(field.value.clone()))
+            }
+            None => match host.take() {
+                Some(host) => (HOST, host),
+                None => break,
+            },
+        };
+        headers.append(name, HeaderValue::from_maybe_shared(value).map_err(|_| BAD_VALUE)?);
     }
     let Conclusion { framing, keep_alive, expect_continue } = outline.conclusion;
-    let (method, version) = (outline.method, outline.version);
-    Ok(RequestHead { method, uri, target, version, headers, framing, keep_alive, expect_continue })
-}
-
-/// The path and query of a target.
-fn uri(target: &Bytes, form: Form) -> Result<Uri, Rejection> {
-    if target == "/" {
-        return Ok(Uri::default()); // the same, without a share in the head's bytes
-    }
-    let path_and_query = match form {
-        Form::Origin | Form::Asterisk => target.clone(),
-        Form::Absolute { path, .. } => match target.get(path) {
-            Some(b'/') => target.slice(path..),
-            Some(_) => [b"/", &target[path..]].concat().into(), // `http://host?query`
-            None => Bytes::from_static(b"/"),
-        },
-    };
-    Uri::from_maybe_shared(path_and_query).map_err(|_| Rejection::bad_request("malformed request target"))
+    Ok(RequestHead {
+        method: outline.method,
+        uri,
+        query_is_encoded: outline.judged.is_beyond_uri,
+        target,
+        version: outline.version,
+        headers,
+        framing,
+        keep_alive,
+        expect_continue,
+    })
 }
 
 fn syntax_rejection(error: httparse::Error) -> Rejection {

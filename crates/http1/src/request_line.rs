@@ -1,20 +1,19 @@
 //! The request line: method, target, version (RFC 9112 section 3).
 //!
-//! A method begins with an upper-case letter and has at most [`LONGEST_METHOD`] token characters: stricter than
-//! the grammar, which would take `-bl` or `get`; no registered method is refused by it. `CONNECT` is answered
-//! with 501, because nothing here is a tunnel.
+//! A method is any token (RFC 9110 section 9.1) of at most [`LONGEST_METHOD`] characters: whether it is one that it
+//! knows is for the application to decide. `CONNECT` is answered with 501, because nothing here is a tunnel.
 
 use http::{Method, StatusCode};
 
 use crate::rejection::Rejection;
 use crate::syntax::is_token_byte;
-use crate::target::{self, Form};
+use crate::target::{self, Judged};
 
 /// The longest method that is read on; a longer one is answered with 501 (RFC 9112 section 3).
 const LONGEST_METHOD: usize = 32;
 
 /// Judges a method and target that are complete.
-pub(crate) fn judge(method: &[u8], target: &[u8]) -> Result<(Method, Form), Rejection> {
+pub(crate) fn judge(method: &[u8], target: &[u8]) -> Result<(Method, Judged), Rejection> {
     let method = match method {
         b"GET" => Method::GET,
         b"CONNECT" => return Err(Rejection::not_implemented("CONNECT is not supported")),
@@ -23,8 +22,8 @@ pub(crate) fn judge(method: &[u8], target: &[u8]) -> Result<(Method, Form), Reje
             Method::from_bytes(method).map_err(|_| BAD_METHOD)?
         }
     };
-    let form = target::judge(&method, target)?;
-    Ok((method, form))
+    let judged = target::judge(&method, target)?;
+    Ok((method, judged))
 }
 
 /// Judges a whole request line, without its CRLF: the version first, so that HTTP/2 is told what is wrong.
@@ -41,9 +40,8 @@ pub(crate) fn check(line: &[u8]) -> Result<(), Rejection> {
 
 /// Refuses what cannot become a method any more, however many bytes are still to come: a TLS hello, garbage.
 pub(crate) fn method_so_far(start: &[u8]) -> Result<(), Rejection> {
-    match start.first() {
-        Some(first) if !first.is_ascii_uppercase() => return Err(BAD_METHOD),
-        _ => {}
+    if start.first() == Some(&b' ') {
+        return Err(BAD_METHOD);
     }
     for byte in start.iter().take(LONGEST_METHOD) {
         if *byte == b' ' {
@@ -59,16 +57,17 @@ pub(crate) fn method_so_far(start: &[u8]) -> Result<(), Rejection> {
     }
 }
 
-/// `HTTP/` DIGIT `.` DIGIT and nothing else; well formed but not ours is 505 (RFC 9110 section 15.6.6).
+/// `HTTP/` DIGIT `.` DIGIT and nothing else. A higher minor version is read as the highest known one (RFC 9110
+/// section 2.5), another major version is 505 (RFC 9110 section 15.6.6).
 fn check_version(version: &[u8]) -> Result<(), Rejection> {
     match version {
-        b"HTTP/1.1" | b"HTTP/1.0" => Ok(()),
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'..=b'9'] => Ok(()),
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
             Err(Rejection::new(
                 StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-                "only HTTP/1.0 and HTTP/1.1 are spoken here",
+                "only HTTP/1.0 and HTTP/1.1 are supported",
             ))
         }
         _ => Err(Rejection::bad_request("malformed HTTP version")),

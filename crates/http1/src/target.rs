@@ -1,16 +1,20 @@
 //! The request target and its forms (RFC 9112 section 3.2).
 //!
-//! Refused in any target: bytes outside `!`..`~`, a fragment, and `\`, `"`, `<`, `>`, `` ` ``, which no URI has
-//! raw. Refused in a path as well, because what stands behind would read it in two ways: malformed escapes,
-//! `%00`, `%0a`, `%0d` and overlong UTF-8 such as `%c0%ae`. A query is opaque: `%0d%0a` in it is how a form sends
-//! a line break (only `%00` is refused). A path in Latin-1 (`%e9`) stays possible.
+//! - Rejected anywhere: control characters, spaces and `#`. The first two end the target for some reader; a fragment
+//!   is never sent (RFC 9110 section 7.1), and readers disagree on where it belongs.
+//! - A path is strict, because applications decode it: no other character that RFC 3986 excludes from a URI, no
+//!   malformed escape, no `%00`, and no overlong UTF-8 such as `%c0%ae`. A path in Latin-1 (`%e9`) is accepted, and so
+//!   are `%0a` and `%0d`.
+//! - A query is opaque: every other byte is accepted and handed on as sent. Browsers leave `\`, `` ` ``, `^`, `{`, `|`
+//!   and `}` unescaped (WHATWG URL), and `curl -g` everything that it is given.
 
-use http::Method;
+use bytes::Bytes;
+use http::{Method, StatusCode, Uri};
 
 use crate::host;
 use crate::rejection::Rejection;
 
-/// In which form the target was sent.
+/// The form in which the target was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// `/path?query`
@@ -21,21 +25,29 @@ pub(crate) enum Form {
     Absolute { authority: usize, path: usize },
 }
 
-/// Judges a target, complete and without the spaces around it.
-pub(crate) fn judge(method: &Method, target: &[u8]) -> Result<Form, Rejection> {
+/// What a valid target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Judged {
+    pub(crate) form: Form,
+    /// Whether its query has bytes that [`Uri`] cannot hold.
+    pub(crate) is_beyond_uri: bool,
+}
+
+/// Checks a complete target, without the spaces around it.
+pub(crate) fn judge(method: &Method, target: &[u8]) -> Result<Judged, Rejection> {
     let seen = target.iter().fold(0, |seen, byte| seen | CLASSES[usize::from(*byte)]);
     if seen & FORBIDDEN != 0 {
-        return Err(Rejection::bad_request("forbidden character in the request target"));
+        return Err(FORBIDDEN_CHARACTER);
     }
     let form = form(method, target)?;
-    if seen & PERCENT != 0 {
+    if seen & (PERCENT | QUERY_ONLY) != 0 {
         let path = match form {
             Form::Origin | Form::Asterisk => target,
             Form::Absolute { path, .. } => &target[path..],
         };
-        check_escapes(path)?;
+        check_path(&path[..memchr::memchr(b'?', path).unwrap_or(path.len())])?;
     }
-    Ok(form)
+    Ok(Judged { form, is_beyond_uri: seen & BEYOND_URI != 0 })
 }
 
 fn form(method: &Method, target: &[u8]) -> Result<Form, Rejection> {
@@ -54,16 +66,15 @@ fn form(method: &Method, target: &[u8]) -> Result<Form, Rejection> {
     Ok(Form::Absolute { authority, path })
 }
 
-fn check_escapes(path_and_query: &[u8]) -> Result<(), Rejection> {
-    let end = memchr::memchr(b'?', path_and_query).unwrap_or(path_and_query.len());
-    let (path, query) = path_and_query.split_at(end);
-    if query.windows(3).any(|escape| escape == b"%00") {
-        return Err(Rejection::bad_request("NUL in the query"));
-    }
+fn check_path(path: &[u8]) -> Result<(), Rejection> {
     let mut lead = None; // the octet of the escape that ended just before
     let mut position = 0;
     while position < path.len() {
-        if path[position] != b'%' {
+        let class = CLASSES[usize::from(path[position])];
+        if class & QUERY_ONLY != 0 {
+            return Err(FORBIDDEN_CHARACTER);
+        }
+        if class & PERCENT == 0 {
             lead = None;
             position += 1;
             continue;
@@ -72,8 +83,8 @@ fn check_escapes(path_and_query: &[u8]) -> Result<(), Rejection> {
             .get(position + 1..position + 3)
             .and_then(octet)
             .ok_or(Rejection::bad_request("malformed percent-escape in the path"))?;
-        if matches!(octet, 0 | b'\n' | b'\r') {
-            return Err(Rejection::bad_request("escaped NUL or line end in the path"));
+        if octet == 0 {
+            return Err(Rejection::bad_request("escaped NUL in the path"));
         }
         if matches!(
             (lead, octet),
@@ -87,26 +98,72 @@ fn check_escapes(path_and_query: &[u8]) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn octet(hex: &[u8]) -> Option<u8> {
+/// The octet that two hexadecimal digits stand for.
+pub(crate) fn octet(hex: &[u8]) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     Some(digit(hex[0])? << 4 | digit(hex[1])?)
 }
 
+/// The path and query of a target as a URI, in which bytes of the query that a URI cannot hold are percent-encoded.
+#[inline]
+pub(crate) fn uri(target: &Bytes, judged: Judged) -> Result<Uri, Rejection> {
+    if target == "/" {
+        return Ok(Uri::default()); // the same, without a share in the head's bytes
+    }
+    let path_and_query = match judged.form {
+        Form::Origin | Form::Asterisk => target.clone(),
+        Form::Absolute { path, .. } => match target.get(path) {
+            Some(b'/') => target.slice(path..),
+            Some(_) => [b"/", &target[path..]].concat().into(), // `http://host?query`
+            None => Bytes::from_static(b"/"),
+        },
+    };
+    let path_and_query = if judged.is_beyond_uri { encoded(&path_and_query) } else { path_and_query };
+    if path_and_query.len() > LONGEST_URI {
+        return Err(Rejection::new(StatusCode::URI_TOO_LONG, "the request target is too long"));
+    }
+    Uri::from_maybe_shared(path_and_query).map_err(|_| Rejection::bad_request("malformed request target"))
+}
+
+#[cold]
+fn encoded(query: &[u8]) -> Bytes {
+    let mut encoded = Vec::with_capacity(query.len() + 32);
+    for byte in query {
+        if CLASSES[usize::from(*byte)] & BEYOND_URI == 0 {
+            encoded.push(*byte);
+        } else {
+            let digit = |half: u8| b"0123456789ABCDEF"[usize::from(half)];
+            encoded.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 0xf)]);
+        }
+    }
+    encoded.into()
+}
+
 const SCHEMES: [&[u8]; 2] = [b"http://", b"https://"];
+
+/// The longest path and query that [`Uri`] takes.
+const LONGEST_URI: usize = u16::MAX as usize - 1;
+
+const FORBIDDEN_CHARACTER: Rejection = Rejection::bad_request("forbidden character in the request target");
 
 const FORBIDDEN: u8 = 1;
 const PERCENT: u8 = 2;
+const QUERY_ONLY: u8 = 4;
+const BEYOND_URI: u8 = 8;
 
 static CLASSES: [u8; 256] = {
     let mut classes = [FORBIDDEN; 256];
     let mut byte = b'!';
-    while byte <= b'~' {
+    while byte < u8::MAX {
         classes[byte as usize] = match byte {
-            b'#' | b'\\' | b'"' | b'<' | b'>' | b'`' => FORBIDDEN,
+            b'#' | 0x7f => FORBIDDEN,
             b'%' => PERCENT,
+            b'\\' | b'`' => QUERY_ONLY,
+            b'"' | b'<' | b'>' | 0x80.. => QUERY_ONLY | BEYOND_URI,
             _ => 0,
         };
         byte += 1;
     }
+    classes[u8::MAX as usize] = QUERY_ONLY | BEYOND_URI;
     classes
 };

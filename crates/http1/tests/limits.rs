@@ -66,7 +66,7 @@ fn no_limit_is_above_the_ceiling() {
     let head = |fields: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: a\r\n".repeat(fields - 1));
     assert_eq!(status(limits, head(MAX_FIELDS)), 0);
     assert_eq!(status(limits, head(MAX_FIELDS + 1)), 431);
-    assert_eq!(status(limits, format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(70_000))), 400);
+    assert_eq!(status(limits, format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(70_000))), 414);
 }
 
 #[test]

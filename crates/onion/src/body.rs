@@ -129,6 +129,19 @@ impl BodyError {
             BodyError::Producer(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
+
+    /// The reason that the client is given: a plain phrase, nothing of the request in it.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            BodyError::Disconnected => "the request body is incomplete",
+            BodyError::TimedOut => "the request body did not arrive in time",
+            BodyError::TooLarge(_) => "the request body is too large",
+            BodyError::Malformed(reason) => reason,
+            BodyError::Overdue => "Gateway Timeout",
+            BodyError::Storage(_) => "the request body could not be stored",
+            BodyError::Producer(_) => "Internal Server Error",
+        }
+    }
 }
 
 impl fmt::Display for BodyError {

@@ -144,6 +144,9 @@ pub struct Context {
     pub connection: Arc<Connection>,
     /// The request target as the client sent it (`REQUEST_URI`).
     pub target: Bytes,
+    /// Whether the query has bytes that a URI cannot hold: the request's URI has them percent-encoded then, and the
+    /// query as the client sent it is what follows the first `?` of the target.
+    pub query_is_encoded: bool,
     /// The part of the path that dispatchers above have used up, decoded (`SCRIPT_NAME`). The request's URI has
     /// the rest.
     pub script_name: Bytes,
@@ -162,11 +165,23 @@ impl Context {
         Context {
             connection,
             target,
+            query_is_encoded: false,
             script_name: Bytes::new(),
             path_is_empty: false,
             told: Vec::new(),
             notes: None,
         }
+    }
+}
+
+impl Context {
+    /// The query of the request for `uri`, as the client sent it: any bytes.
+    pub fn query<'a>(&'a self, uri: &'a Uri) -> Option<&'a [u8]> {
+        if self.query_is_encoded {
+            let mark = memchr::memchr(b'?', &self.target)?;
+            return Some(&self.target[mark + 1..]);
+        }
+        uri.query().map(str::as_bytes)
     }
 }
 
@@ -188,8 +203,10 @@ pub trait RequestExt {
     fn peer(&self) -> Peer;
     /// The path below the mount point, percent-encoded as it came; empty right at it.
     fn path(&self) -> &str;
+    /// The query as the client sent it, any bytes, where the URI has it in visible ASCII.
+    fn query(&self) -> Option<&[u8]>;
     /// Moves the first `length` bytes of [`path`](Self::path) to the script name: what is left is the path below a
-    /// further mount point. They must end before a `/`, or be all of it.
+    /// further mount point. They must end before a `/`, which may be written `%2F`, or be all of it.
     fn mount_at(&mut self, length: usize);
     /// Whether the connection of this request can be taken over, by [`Upgrade`](crate::Upgrade).
     fn can_upgrade(&self) -> bool;
@@ -215,6 +232,13 @@ impl RequestExt for Request {
         if is_empty { "" } else { self.uri().path() }
     }
 
+    fn query(&self) -> Option<&[u8]> {
+        match self.context() {
+            Some(context) => context.query(self.uri()),
+            None => self.uri().query().map(str::as_bytes),
+        }
+    }
+
     fn mount_at(&mut self, length: usize) {
         if length == 0 {
             return;
@@ -226,11 +250,14 @@ impl RequestExt for Request {
         };
         let rest = whole.slice(length..);
         let is_empty = matches!(*rest, [] | [b'?', ..]);
-        let below = match &*rest {
-            [] => PathAndQuery::from_static("/"),
-            [b'?', ..] => PathAndQuery::try_from([b"/", &*rest].concat()).expect("a query is one"),
-            _ => PathAndQuery::from_maybe_shared(rest).expect("a part of a path is one"),
+        let rest = match &*rest {
+            [] => Bytes::from_static(b"/"),
+            [b'/', ..] => rest,
+            // The path of a URI can't begin with it.
+            [b'%', b'2', b'f' | b'F', behind @ ..] => [b"/", behind].concat().into(),
+            behind => [b"/", behind].concat().into(),
         };
+        let below = PathAndQuery::from_maybe_shared(rest).expect("it begins with / and is a part of a URI");
         let mut parts = mem::take(self.uri_mut()).into_parts();
         *self.uri_mut() = if parts.authority.is_none() {
             below.into()
@@ -314,6 +341,32 @@ mod tests {
         assert_eq!(request.uri(), &Uri::from_static("/a?x=1"));
         assert_eq!(request.uri().path().as_ptr(), target[5..].as_ptr());
         assert_eq!(request.context().expect("made").script_name.as_ptr(), target.as_ptr());
+    }
+
+    #[test]
+    fn the_slash_below_a_mount_point_may_be_encoded() {
+        for (target, path) in
+            [("/files%2Freport", "/report"), ("/files%2freport%2F", "/report%2F"), ("/files%2F", "/")]
+        {
+            let request = mounted(&format!("{target}?x=%2F"), "/files".len());
+
+            assert_eq!(&*request.context().expect("made").script_name, b"/files");
+            assert_eq!((request.path(), request.uri().query()), (path, Some("x=%2F")));
+            assert!(!request.context().expect("made").path_is_empty);
+        }
+    }
+
+    #[test]
+    fn a_query_that_no_uri_can_hold_is_the_targets_also_below_a_mount_point() {
+        let mut request = http::Request::builder().uri("/a/b?q=%22").body(Body::empty()).expect("a request");
+        assert_eq!(request.query(), Some(&b"q=%22"[..]));
+        let context = request.context_mut();
+        (context.target, context.query_is_encoded) = (Bytes::from_static(b"/a/b?q=\""), true);
+
+        request.mount_at(2);
+
+        assert_eq!((request.uri(), request.query()), (&Uri::from_static("/b?q=%22"), Some(&b"q=\""[..])));
+        assert_eq!(mounted("/a/b", 2).query(), None);
     }
 
     #[test]

@@ -50,6 +50,7 @@ pub mod masking;
 mod matching;
 mod notes;
 mod options;
+mod panics;
 pub mod path;
 pub mod placeholders;
 mod random;
@@ -83,12 +84,13 @@ pub use log_file::{LogFile, LogPlace};
 pub use matching::{Matching, When, glob_matches, one_or_many};
 pub use notes::Notes;
 pub use options::{Build, Declaration, OptionError, Phase};
+pub use panics::{Caught, catch, panicked, panics, report_panics};
 pub use random::{forget_random, random};
 pub use report::{
     ErrorLog, LogFormat, LogLevel, Record, close_error_log, detail, inform, logs_application, pass_on,
     reopen_error_log, report, report_error,
 };
-pub use response::{NotFound, ReasonPhrase, Refusal, plain, timed_out};
+pub use response::{NotFound, ReasonPhrase, Refusal, plain, timed_out, unreadable};
 pub use spool::{SpoolLimits, Spooled, spool};
 pub use standard_error::{note_lost, stderr_works};
 pub use supplied::{Find, Supply, Target};

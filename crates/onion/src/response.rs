@@ -34,6 +34,13 @@ pub fn timed_out() -> Response {
     plain(StatusCode::GATEWAY_TIMEOUT, "Gateway Timeout\n")
 }
 
+/// The response to a request whose body cannot be read; a [`Refusal`].
+pub fn unreadable(status: StatusCode, reason: &'static str) -> Response {
+    let mut response = plain(status, reason);
+    *response.body_mut() = format!("{reason}\n").into();
+    response
+}
+
 /// The handler that stands where there is no other: it answers `404 Not Found`.
 pub struct NotFound;
 

@@ -8,10 +8,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{self, Poll, ready};
 
 use bytes::BytesMut;
-use http::StatusCode;
 use http::header::EXPECT;
+use http::{Method, StatusCode};
 use http1::{BodyDecoder, Decoded, Framing, HeadParser, Rejection, RequestHead};
-use onion::{Answer, Body, BodyError, Context, Notes, Request, Response, Scheme, Upgrade, give_way};
+use onion::{
+    Answer, Body, BodyError, Caught, Context, Notes, Request, Response, Scheme, Upgrade, catch, give_way,
+    panicked,
+};
 
 use crate::admission::{GRACE, Seat};
 use crate::config::LAST_CHANCE;
@@ -40,6 +43,8 @@ pub(crate) struct Connection {
     notes: Option<Arc<Notes>>,
     /// Whether the time for a further request was cut short, by a gentle stop.
     last_chance: bool,
+    /// Whether the request that is being answered is a HEAD.
+    is_head: bool,
     _counted: Option<Counted>,
     /// Given back when the socket is closed.
     seat: Arc<Seat>,
@@ -49,6 +54,8 @@ pub(crate) struct Connection {
 enum Arrival<'a> {
     Request(Asked, Answer<'a>),
     Rejected(Rejection),
+    /// The handler panicked at once.
+    Panicked,
     Over,
 }
 
@@ -72,6 +79,7 @@ impl Connection {
             _counted: counted,
             reader: Some(Reader::new(read, deadline)),
             last_chance: false,
+            is_head: false,
             shared,
             seat,
         }
@@ -92,7 +100,11 @@ impl Connection {
         let mut begun = true;
         let mut is_first = true;
         loop {
-            match poll_fn(|context| self.poll_request(context, &mut begun, &shared)).await {
+            let arrival = poll_fn(|context| {
+                let poll = catch(|| self.poll_request(context, &mut begun, &shared));
+                poll.unwrap_or(Poll::Ready(Arrival::Panicked))
+            });
+            match arrival.await {
                 Arrival::Over => return self.exchange.writer().say_goodbye(),
                 Arrival::Rejected(_) if is_first && self.has_preface() => {
                     // Boxed, so that other connections do not carry the room for it.
@@ -100,6 +112,10 @@ impl Connection {
                 }
                 Arrival::Rejected(rejection) => {
                     self.reject(rejection).await;
+                    return self.linger().await;
+                }
+                Arrival::Panicked => {
+                    self.answer_panic().await;
                     return self.linger().await;
                 }
                 Arrival::Request(asked, answer) => match self.answer(asked, answer).await {
@@ -214,7 +230,10 @@ impl Connection {
     /// The response to one request. Tells whether the connection may be kept.
     async fn answer(&mut self, mut asked: Asked, answer: Answer<'_>) -> Result<bool, Broken> {
         let mut watch = Watch::new(&mut self.reader, &self.exchange, &self.facts);
-        let response = watch.during(answer).await?;
+        let response = watch.during(Caught(answer)).await?.unwrap_or_else(|| {
+            asked.keep_alive = false;
+            panicked()
+        });
         // What the client was not asked to send may come or not: the connection's state is unknown.
         let awaited = self.exchange.settle();
         asked.keep_alive &= !awaited && !self.shared.stop.is_stopping() && !self.seat.is_wanted();
@@ -284,6 +303,7 @@ impl Connection {
         } else {
             self.body(&head)
         };
+        self.is_head = head.method == Method::HEAD;
         let asked = Asked {
             method: head.method.clone(),
             version: head.version,
@@ -302,6 +322,7 @@ impl Connection {
             secured.dress(request.headers_mut());
         }
         let mut context = Context::new(Arc::clone(&self.facts), head.target);
+        context.query_is_encoded = head.query_is_encoded;
         context.notes.clone_from(&self.notes);
         *request.extensions_mut() = onion::reuse::extensions(context);
         (asked, request)

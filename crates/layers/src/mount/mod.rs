@@ -177,11 +177,16 @@ fn is_native(request: &Request) -> bool {
 
 /// How long the part of `encoded` is that `length` decoded bytes stand in.
 fn encoded_length(encoded: &str, length: usize) -> usize {
-    let mut place = 0;
+    let mut rest = encoded.as_bytes();
     for _ in 0..length {
-        place += if encoded.as_bytes()[place] == b'%' { 3 } else { 1 };
+        rest = match rest {
+            // What is decoded, and no other percent sign.
+            [b'%', high, low, behind @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => behind,
+            [_, behind @ ..] => behind,
+            [] => break,
+        };
     }
-    place
+    encoded.len() - rest.len()
 }
 
 /// The way to the same mount point with a slash at its end.

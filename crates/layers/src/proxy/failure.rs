@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{Method, StatusCode, Uri};
-use onion::{BodyError, Response, Span, plain, report};
+use onion::{BodyError, Response, Span, plain, report, unreadable};
 
 /// Why there is no response from a target.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(crate) enum Failure {
     Malformed(String),
     /// The client's own upload failed.
     Upload(BodyError),
+    /// The path of the target and that of the request are too long together.
+    TooLong,
 }
 
 impl Failure {
@@ -35,13 +37,14 @@ impl Failure {
                 StatusCode::GATEWAY_TIMEOUT
             }
             Failure::Upload(error) => error.status(),
+            Failure::TooLong => StatusCode::URI_TOO_LONG,
             _ => StatusCode::BAD_GATEWAY,
         }
     }
 
     /// Whether the target is to blame, rather than the client.
     pub(crate) fn is_of_the_target(&self) -> bool {
-        !matches!(self, Failure::Upload(_))
+        !matches!(self, Failure::Upload(_) | Failure::TooLong)
     }
 
     /// The client's answer, after a line in the log.
@@ -50,12 +53,13 @@ impl Failure {
         if self.is_of_the_target() {
             of.tell(target, self, Some(status));
         }
+        if let Failure::Upload(error) = self {
+            return unreadable(status, error.reason());
+        }
         let text = match status {
             StatusCode::BAD_GATEWAY => "Bad Gateway\n",
             StatusCode::GATEWAY_TIMEOUT => "Gateway Timeout\n",
-            StatusCode::PAYLOAD_TOO_LARGE => "Content Too Large\n",
-            StatusCode::REQUEST_TIMEOUT => "Request Timeout\n",
-            _ => "The request body could not be read\n",
+            _ => "URI Too Long\n",
         };
         plain(status, text)
     }
@@ -75,6 +79,7 @@ impl fmt::Display for Failure {
             Failure::TotalTimedOut(time) => write!(formatter, "not done within {}", within(time)),
             Failure::Malformed(what) => write!(formatter, "the response is malformed: {what}"),
             Failure::Upload(error) => write!(formatter, "the upload failed: {error}"),
+            Failure::TooLong => formatter.write_str("the request target is too long"),
         }
     }
 }

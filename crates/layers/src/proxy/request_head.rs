@@ -171,7 +171,7 @@ impl RequestHeads {
             text.push_str(query);
         }
         let target = PathAndQuery::from_maybe_shared(Bytes::from(text));
-        target.map(Uri::from).map_err(|error| Failure::Malformed(error.to_string()))
+        target.map(Uri::from).map_err(|_| Failure::TooLong)
     }
 
     /// Whether a header that came with the request is left out, because it would tell of the client.

@@ -84,8 +84,8 @@ impl Environ {
                 if &*path == b"/" { names.slash(py) } else { latin1(py, &path) },
             )?;
         }
-        if let Some(query) = request.uri().query() {
-            environ.set_item(&names.query_string, latin1(py, query.as_bytes()))?;
+        if let Some(query) = context.query(request.uri()) {
+            environ.set_item(&names.query_string, latin1(py, query))?;
         }
         if !context.script_name.is_empty() {
             environ.set_item(&names.script_name, latin1(py, &context.script_name))?;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::{Buf, Bytes};
 use http::StatusCode;
-use onion::{Body, BodyError, Response, TemporaryFile, plain};
+use onion::{Body, BodyError, Response, TemporaryFile, unreadable};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
@@ -128,16 +128,16 @@ impl Input {
     }
 }
 
-/// What is wrong with a body that the application reads while it comes: the status that the client gets, unless the
-/// application catches the exception and answers something else.
+/// What is wrong with a body that the application reads while it comes: the status and reason that the client gets,
+/// unless the application catches the exception and answers something else.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Refusal(Arc<OnceLock<StatusCode>>);
+pub(crate) struct Refusal(Arc<OnceLock<(StatusCode, &'static str)>>);
 
 impl Refusal {
     /// The answer to a request whose application has ended with `error`, if that is what reading the body has raised.
     pub(super) fn answer_to(&self, py: Python<'_>, error: &PyErr) -> Option<Response> {
-        let status = *self.0.get()?;
-        comes_from_os_error(py, error).then(|| refusal(status))
+        let (status, reason) = *self.0.get()?;
+        comes_from_os_error(py, error).then(|| unreadable(status, reason))
     }
 }
 
@@ -158,11 +158,6 @@ fn comes_from_os_error(py: Python<'_>, error: &PyErr) -> bool {
 /// How many causes of an exception are looked at.
 const CAUSES_MOST: usize = 16;
 
-/// The answer to a request whose body cannot be taken.
-pub(super) fn refusal(status: StatusCode) -> Response {
-    plain(status, status.canonical_reason().unwrap_or("Refused"))
-}
-
 /// A body that is read from the connection as the application asks for it.
 struct LiveBody {
     body: Body,
@@ -177,7 +172,7 @@ impl Read for LiveBody {
                 None => return Ok(0),
                 Some(Ok(block)) => self.block = block,
                 Some(Err(error)) => {
-                    let _ = self.refusal.0.set(error.status());
+                    let _ = self.refusal.0.set((error.status(), error.reason()));
                     return Err(raised_as(error));
                 }
             }

@@ -10,14 +10,14 @@ use http::StatusCode;
 use http::header::{CONTENT_LENGTH, EXPECT, HeaderValue, RETRY_AFTER};
 use onion::{
     Answer, Body, BodyError, Context, Notes, Request, RequestExt, Response, Room, SpoolLimits, Spooled,
-    TemporaryFile, ThreadBound, Trouble, plain, reuse, spool,
+    TemporaryFile, ThreadBound, Trouble, plain, reuse, spool, unreadable,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use server::StopHandle;
 
 use super::application::{no_server, raised};
-use super::input::{Refusal, refusal};
+use super::input::Refusal;
 use super::iterable::{Keeper, share};
 use super::{AppIterable, Environ, FileWrapper, Input, StartResponse, WsgiApplication, limited, writing};
 use crate::log::Of;
@@ -167,10 +167,7 @@ fn refuse(error: &BodyError) -> Response {
         let cause: &io::Error = cause;
         STORAGE.report(|| format!("a request body could not be stored: {cause}"));
     }
-    if let BodyError::TooLarge(_) = error {
-        return plain(StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large\n");
-    }
-    refusal(error.status())
+    unreadable(error.status(), error.reason())
 }
 
 /// The call itself, and as much of the response as is ready.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
-use onion::{Body, Connection, Context, Ids, Request, Response, Spooled, give_way, plain, spool};
+use onion::{Body, Connection, Context, Ids, Request, Response, Spooled, give_way, plain, spool, unreadable};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -49,7 +49,7 @@ pub(super) async fn call(application: &WsgiApplication, relayed: Arc<Relayed>, r
         Ok(_) => None,
         Err(body) => match spool(body, SPOOL).await {
             Ok(spooled) => Some(spooled),
-            Err(error) => return plain(error.status(), "The request body could not be read\n"),
+            Err(error) => return unreadable(error.status(), error.reason()),
         },
     };
     let begun = Python::attach(|py| begin(py, application, &relayed, &parts, replaced));
@@ -129,6 +129,9 @@ impl Before {
         if parts.uri != self.uri || path_is_empty != self.path_is_empty {
             let path = if path_is_empty { "" } else { parts.uri.path() };
             environ.set_item("PATH_INFO", latin1(py, &onion::path::decode(path)))?;
+        }
+        // The URI may spell it in another way than the server around us: unless a layer has changed it, it stays.
+        if parts.uri.query() != self.uri.query() {
             environ.set_item("QUERY_STRING", latin1(py, parts.uri.query().unwrap_or_default().as_bytes()))?;
         }
         for (name, values) in HeaderChanges::between(&self.headers, &parts.headers).iter() {

@@ -3,9 +3,9 @@
 
 use std::future::poll_fn;
 
-use http::Version;
+use http::{Method, Version};
 use http1::{BodyDecoder, Decoded, Rejection};
-use onion::{Response, plain};
+use onion::{Response, panicked, plain};
 use tokio::time::timeout;
 
 use super::Connection;
@@ -32,12 +32,23 @@ impl Connection {
     pub(super) async fn reject(&mut self, rejection: Rejection) {
         let mut response: Response = plain(rejection.status, rejection.reason);
         *response.body_mut() = format!("{}\n", rejection.reason).into();
-        let asked = Asked { method: http::Method::GET, version: Version::HTTP_11, keep_alive: false };
+        let asked = Asked { method: Method::GET, version: Version::HTTP_11, keep_alive: false };
         self.notes = None;
         self.enter_refused();
         // If it can't be sent, nobody is there to be told.
         let end = self.respond(&asked, response).await.map_or_else(|broken| broken.0, |_| End::Whole);
         self.leave(end);
+    }
+
+    /// Answers a request whose handler panicked before it gave an answer to wait for.
+    pub(super) async fn answer_panic(&mut self) {
+        let method = if self.is_head { Method::HEAD } else { Method::GET };
+        let asked = Asked { method, version: Version::HTTP_11, keep_alive: false };
+        let end = self.respond(&asked, panicked()).await.map_or_else(|broken| broken.0, |_| End::Whole);
+        self.leave(end);
+        if self.reader.is_none() {
+            self.reader = self.exchange.take_back().map(|returned| returned.reader);
+        }
     }
 
     /// Closes so that the client gets the last response: what it still sends is read for a short while, since a

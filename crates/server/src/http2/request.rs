@@ -41,7 +41,7 @@ pub(super) fn request(
     if line as u64 > config.max_request_line.0 {
         return Err(Rejection::new(StatusCode::URI_TOO_LONG, "the request line is too long"));
     }
-    parts::check_request(&parts.method, &target)?;
+    let (uri, query_is_encoded) = parts::uri(&parts.method, &target)?;
     let mut headers = parts.headers;
     check_fields(&headers, config)?;
     set_host(&mut headers, &parts.uri)?;
@@ -55,12 +55,12 @@ pub(super) fn request(
         secured.dress(&mut headers);
     }
     let mut request = Request::new(body(incoming, config, &headers, meter.cloned())?);
-    *request.uri_mut() =
-        Uri::from_maybe_shared(target.clone()).map_err(|_| Rejection::new(BAD, "malformed path"))?;
+    *request.uri_mut() = uri;
     *request.method_mut() = parts.method;
     *request.version_mut() = parts.version;
     *request.headers_mut() = headers;
-    Ok(Head { request, context: Context::new(Arc::clone(facts), target) })
+    let context = Context { query_is_encoded, ..Context::new(Arc::clone(facts), target) };
+    Ok(Head { request, context })
 }
 
 const BAD: StatusCode = StatusCode::BAD_REQUEST;
