@@ -56,6 +56,7 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        onion::report_panics();
         crate::session::register(module.py())?;
         layers::xslt::engine::provide(crate::xslt::Lxml);
         crate::forks::notice(module)?;

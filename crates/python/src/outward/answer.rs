@@ -89,7 +89,7 @@ impl Answer {
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
         // No block may come before `start_response` is called (PEP 3333), not even an empty one.
         let response = loop {
-            if let Some(response) = call.step(py, |context| responding.as_mut().poll(context)) {
+            if let Some(response) = call.step(py, |context| responding.as_mut().poll(context))? {
                 break response;
             }
         };
@@ -115,7 +115,7 @@ impl Answer {
                     Poll::Pending => None,
                 }
             } else {
-                call.step(py, |context| next.as_mut().poll(context))
+                call.step(py, |context| next.as_mut().poll(context))?
             }
         };
         match block {

@@ -16,7 +16,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use onion::{Handler, Response, SpoolLimits};
+use onion::{Handler, Response, SpoolLimits, catch};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tokio::runtime::Handle;
@@ -58,7 +59,7 @@ pub(crate) fn call<'py>(
     };
     let handler = Arc::clone(handler);
     let mut responding: Responding = Box::pin(async move { handler.call(request).await });
-    match call.step(py, |context| responding.as_mut().poll(context)) {
+    match call.step(py, |context| responding.as_mut().poll(context))? {
         Some(response) => call.respond(py, response),
         None => Ok(Bound::new(py, Answer::waiting(call, responding))?.into_any()),
     }
@@ -66,7 +67,18 @@ pub(crate) fn call<'py>(
 
 impl Call {
     /// Polls until there is a result (`Some`), or something asks to go on at the next step (`None`).
-    fn step<T: Send>(&self, py: Python<'_>, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
+    /// A panic is raised as an exception that the server around us handles as it handles an application's.
+    fn step<T: Send>(
+        &self,
+        py: Python<'_>,
+        poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> PyResult<Option<T>> {
+        catch(|| self.poll(py, poll)).ok_or_else(|| {
+            PyRuntimeError::new_err("internal error in onionskin; the error log names the place")
+        })
+    }
+
+    fn poll<T: Send>(&self, py: Python<'_>, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
         let _within = self.runtime.as_ref().map(Handle::enter);
         let parked = Parked::new();
         let waker = Waker::from(Arc::clone(&parked));

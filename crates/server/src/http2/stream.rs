@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::rt::Executor;
-use onion::{Body, Notes, Response, give_way, plain, thread_is_bound};
+use onion::{Body, Caught, Notes, Response, catch, give_way, panicked, plain, thread_is_bound};
 use tokio::time::Instant;
 
 use super::pump::Pump;
@@ -212,7 +212,10 @@ impl Course {
             Ok(Head { mut request, mut context }) => {
                 context.notes.clone_from(&self.stream.notes);
                 *request.extensions_mut() = onion::reuse::extensions(context);
-                self.stream.shared.call(request).await
+                match catch(|| self.stream.shared.call(request)) {
+                    Some(answer) => Caught(answer).await.unwrap_or_else(panicked),
+                    None => panicked(),
+                }
             }
         };
         if let Some(entry) = &mut self.entry {

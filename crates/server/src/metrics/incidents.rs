@@ -27,10 +27,12 @@ pub(crate) enum Incident {
     HandshakeLate,
     /// Its client took back too many requests.
     Overdone,
+    /// A panic: counted by the process, which reports it.
+    Panicked,
 }
 
 /// The kinds and their names.
-const KINDS: [(Incident, &str); 9] = [
+const KINDS: [(Incident, &str); 10] = [
     (Incident::Shed, "connections_shed_total"),
     (Incident::NotAccepted, "accept_failures_total"),
     (Incident::NotIntroduced, "proxy_protocol_refused_total"),
@@ -40,9 +42,10 @@ const KINDS: [(Incident, &str); 9] = [
     (Incident::HandshakeRefused, "tls_handshake_failures_total{reason=\"refused\"}"),
     (Incident::HandshakeLate, "tls_handshake_failures_total{reason=\"timeout\"}"),
     (Incident::Overdone, "http2_resets_exceeded_total"),
+    (Incident::Panicked, "panics_total"),
 ];
 
-const FAMILIES: [(&str, &str); 6] = [
+const FAMILIES: [(&str, &str); 7] = [
     ("connections_shed_total", "Idle connections that were closed to make room."),
     (
         "accept_failures_total",
@@ -52,6 +55,7 @@ const FAMILIES: [(&str, &str); 6] = [
     ("tls_handshakes_total", "TLS handshakes that were completed."),
     ("tls_handshake_failures_total", "TLS handshakes that were not."),
     ("http2_resets_exceeded_total", "Connections whose client took back too many requests."),
+    ("panics_total", "Internal errors of onionskin. The error log has a line on each."),
 ];
 
 /// How often each came about.
@@ -66,14 +70,16 @@ impl Incidents {
     }
 
     pub(crate) fn get(&self, incident: Incident) -> u64 {
+        if incident == Incident::Panicked {
+            return onion::panics();
+        }
         let place = KINDS.iter().position(|(kind, _)| *kind == incident);
         place.map_or(0, |place| self.0[place].load(Relaxed))
     }
 
     /// By their names.
     pub(super) fn told(&self) -> Vec<(String, u64)> {
-        let counts = self.0.iter().map(|count| count.load(Relaxed));
-        KINDS.iter().zip(counts).map(|((_, name), count)| ((*name).to_owned(), count)).collect()
+        KINDS.iter().map(|(kind, name)| ((*name).to_owned(), self.get(*kind))).collect()
     }
 }
 
