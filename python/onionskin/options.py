@@ -92,7 +92,7 @@ class ServerOptions(TypedDict, total=False):
         access_log_mask_query: Parameters of the query whose values the access log shows as ***; * for all.
         error_log: Where the server says what goes wrong, and the application's tracebacks: - for standard
             error, a file, or off.
-        error_log_level: What is said there: error, warning (and errors), or info (all).
+        error_log_level: Lowest level that is logged there: error, warning, info or debug.
         error_log_format: How a line of it looks: text or json.
         otlp_endpoint: The collector that spans of requests are sent to, as OTLP over HTTP, such as
             ``http://127.0.0.1:4318``; none if it is not given.

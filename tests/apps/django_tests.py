@@ -125,6 +125,28 @@ class LogIn(TestCase):
         self.assertTrue(SessionStore(before).is_empty())
 
 
+class Asynchronous(TestCase):
+    """Django's asynchronous test client."""
+
+    async def test_a_session_is_prepared_used_and_ended(self) -> None:
+        session = await self.async_client.asession()
+        session["cart"] = ["prepared"]
+        await session.asave()
+        response = await self.async_client.get("/cart", {"item": "b"})
+        self.assertEqual(response.json()["cart"], ["prepared", "b"])
+
+        user = await User.objects.acreate(username="eve", is_staff=True, is_superuser=True)
+        await self.async_client.aforce_login(user)
+        self.assertEqual((await self.async_client.get("/admin/")).status_code, 200)
+        session = await self.async_client.asession()
+        await session.aset_expiry(300)
+        self.assertEqual(
+            (await session.aget_expiry_age(), await session.aget("cart")), (300, ["prepared", "b"])
+        )
+        await self.async_client.alogout()
+        self.assertEqual((await self.async_client.get("/admin/")).status_code, 302)
+
+
 class Requests(TestCase):
     """A request without a client."""
 

@@ -98,7 +98,7 @@ def remember(days: int) -> str:
 def together(key: str) -> str:
     session.get(key)
     TOGETHER.wait(10)
-    session[key] = True
+    session[key] = request.args.get("value", True)
     return key
 
 

@@ -17,6 +17,7 @@ from apps.flask_sessions import app as flask_app
 from onionskin import Onion, RequestId, Session
 from onionskin.flask import SessionInterface
 from support.browser import browser
+from support.servers import Servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,6 +120,31 @@ def test_parallel_requests_of_one_visitor_are_all_kept(server: Callable[[str], S
         assert [reply.status_code for reply in replies] == [200] * 4
         seen = client.get("/whoami").json()["session"]
         assert seen == {"count": "1", **dict.fromkeys("abcd", "True")}
+
+
+def test_an_overwritten_value_is_logged_at_debug_and_neither_below_nor_with_its_value(tmp_path: Path) -> None:
+    servers = Servers(tmp_path)
+    try:
+        for level in ("debug", "info"):
+            server = servers.get("native", "apps.flask_sessions:application", ONIONSKIN_ERROR_LOG_LEVEL=level)
+            cookie = server.ask("/count").get_all("Set-Cookie")[0].partition(";")[0]
+            paths = [f"/together/same?value=hidden-{number}" for number in range(4)]
+            threads = [
+                threading.Thread(target=server.ask, args=(path,), kwargs={"headers": [("Cookie", cookie)]})
+                for path in paths
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(30)
+            server.stop()
+            told = server.log().count(
+                'another request has changed "same", too; it is overwritten, on GET /together'
+            )
+            assert told == (3 if level == "debug" else 0)
+            assert "hidden" not in server.log()
+    finally:
+        servers.stop()
 
 
 def bare() -> Flask:

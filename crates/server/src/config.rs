@@ -139,7 +139,7 @@ pub struct Config {
     pub access_log_mask_query: Vec<String>,
     /// Where the server says what goes wrong, and the application's tracebacks: - for standard error, a file, or off.
     pub error_log: LogPlace,
-    /// What is said there: error, warning (and errors), or info (all).
+    /// Lowest level that is logged there: error, warning, info or debug.
     pub error_log_level: LogLevel,
     /// How a line of it looks: text or json.
     pub error_log_format: LogFormat,
