@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onionskin import _core
+from onionskin import _core, interface
 from onionskin.applications import Applications, directory_of
 from onionskin.target import load
 
@@ -39,6 +39,7 @@ def build(
         app = applications(app)
     if data["mounts"]:
         app = mounted(data, app, applications)
+    interface.check_threads()
     missing = "there is no application"
     if names := ", ".join(applications.named):
         missing += f" for all requests ({names} can be mounted, or named)"

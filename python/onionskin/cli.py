@@ -17,7 +17,7 @@ from onionskin.flags import add_configuration_options, one_line
 from onionskin.handed import handed_over
 from onionskin.serving import serve_onion
 from onionskin.systemd import told_by_systemd
-from onionskin.target import load
+from onionskin.target import load, traceback_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -311,13 +311,11 @@ def load_or_tell(target: str) -> WSGIApplication:
     try:
         app: WSGIApplication = load(target)
         return app
-    except (_core.ConfigurationError, SystemExit, KeyboardInterrupt):
+    except (_core.ConfigurationError, KeyboardInterrupt):
         raise
-    except BaseException:
-        import traceback
-
+    except BaseException as error:
         print(f"onionskin: {target} raised while it was imported:", file=sys.stderr)
-        traceback.print_exc()
+        sys.stderr.write(traceback_of(error))
         raise SystemExit(2) from None
 
 

@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import demo_app
 
-from onionskin import _core
+from onionskin import _core, interface
 from onionskin.serving import in_main_thread, run
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class WSGIServer:
         Raises:
             OSError: The port is taken, or not permitted.
         """
+        interface.check_threads()
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.application = app
         self._server = _core.Server(app, {"bind": [place], "threads": threads, "graceful_timeout": "5s"})

@@ -6,11 +6,12 @@ import importlib
 import os
 import sys
 
+from onionskin import interface
 from onionskin._core import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
+    from types import ModuleType, TracebackType
     from typing import Any
 
 NAMES = ("application", "app")
@@ -31,13 +32,54 @@ def load(target: str) -> Any:
     where, _, expression = target.partition(":")
     if not where:
         raise ConfigurationError(f"{target!r} names no module; write pkg.module:app or path/file.py:app")
-    module = from_file(where) if where.endswith(".py") else from_name(where)
-    app = evaluate(module, expression, where) if expression else default(module, where)
+    try:
+        module = from_file(where) if where.endswith(".py") else from_name(where)
+        app = evaluate(module, expression, where) if expression else default(module, where)
+    except SystemExit as error:
+        # With status 0 it would look like a server that has stopped.
+        raise ConfigurationError(exited(target, error)) from error
     if not callable(app):
         raise ConfigurationError(
-            f"{target!r} is {type(app).__name__}, which is no WSGI application; name a callable of it"
+            f"{target!r} is {type(app).__name__}, not a WSGI application; expected a callable such as "
+            f"{where}:app"
         )
+    interface.check(app, target)
     return app
+
+
+def exited(target: str, error: SystemExit) -> str:
+    """Describe an exit during the import, with the line of the application that led to it."""
+    import sysconfig
+
+    standard = sysconfig.get_paths()["stdlib"]
+    trace, line = users_traceback(error), ""
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        # argparse exits, too: what counts is who called it.
+        if not line or not file.startswith((standard, "<frozen")):
+            line = f" at {file}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    way_out = 'move the call below if __name__ == "__main__":'
+    return f"{target!r} called sys.exit({error.code!r}){line} while it was imported; {way_out}"
+
+
+def users_traceback(error: BaseException) -> TracebackType | None:
+    """Return the traceback of an exception without the frames before the application's own."""
+    ours = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - pathlib is large
+    trace = error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith((ours, "<frozen importlib")) and file != importlib.__file__:
+            break
+        trace = trace.tb_next
+    return trace
+
+
+def traceback_of(error: BaseException) -> str:
+    """Format an exception that was raised during an import, from the application's own frame on."""
+    import traceback
+
+    return "".join(traceback.format_exception(type(error), error, users_traceback(error)))
 
 
 def from_name(name: str) -> ModuleType:

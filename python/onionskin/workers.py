@@ -19,6 +19,7 @@ from onionskin.configuration import INHERITED_BY, UPGRADED_BY, placed, server_op
 from onionskin.diagram import diagram
 from onionskin.handed import Handed, handed_over, options_with
 from onionskin.systemd import told_by_systemd
+from onionskin.target import traceback_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -174,7 +175,7 @@ def work(inherited: Inheritance, load: Callable[[], WSGIApplication], data: Mapp
         reason = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()[-1]
         folders = watched.by(error) if watched else []
         reason = f"the application could not be loaded: {reason}"
-        return fail(control, reason, traceback.format_exc(), folders)
+        return fail(control, reason, traceback_of(error), folders)
     about = diagram(app, server.bound, options["threads"], _core.number_of_workers(options))
     return 0 if server.work(control, about, watched) else 1
 

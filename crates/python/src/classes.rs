@@ -206,6 +206,7 @@ pub(crate) fn handler_of(app: &Bound<'_, PyAny>, whose: &str) -> PyResult<Taken>
             format!("{whose}: the application must be callable, not {}; options go by name", app.get_type());
         return Err(PyTypeError::new_err(message));
     }
+    app.py().import("onionskin.interface")?.call_method1("check", (app, whose))?;
     Ok((Arc::new(WsgiApplication::new(Arc::clone(&object))), object))
 }
 

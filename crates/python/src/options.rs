@@ -50,10 +50,20 @@ fn find(name: &str) -> Result<Arc<dyn Handler>, String> {
             if error.is_instance_of::<ConfigurationError>(py) {
                 return error.value(py).to_string();
             }
-            error.display(py);
+            from_the_application_on(py, error).display(py);
             format!("{name:?} raised while it was imported; see the traceback")
         })
     })
+}
+
+/// The same error, without the frames in front of those of the application.
+fn from_the_application_on(py: Python<'_>, error: PyErr) -> PyErr {
+    let value = error.value(py);
+    let shortened = py
+        .import("onionskin.target")
+        .and_then(|target| target.call_method1("users_traceback", (value,)))
+        .and_then(|trace| value.setattr("__traceback__", trace));
+    if shortened.is_ok() { PyErr::from_value(value.clone().into_any()) } else { error }
 }
 
 /// A Python value as JSON: None, bool, int, float, str, paths, and sequences and mappings of these. `other` decides on
