@@ -316,3 +316,10 @@ def test_an_empty_answer_to_a_head_request_gets_no_length_of_ours(
     # What a GET would give is not known: a length must not say that it is nothing (RFC 9110 section 8.6).
     outcome = run(around(application), make_environ(path, "HEAD"))
     assert "content-length" not in [name.lower() for name, _ in outcome.headers]
+
+
+def test_a_target_that_no_layer_can_hold_is_too_long() -> None:
+    environ = make_environ("/")
+    environ["QUERY_STRING"] = "x" * 70_000
+    outcome = run(RequestId(lambda _environ, _start_response: []), environ)
+    assert (outcome.status, outcome.body) == ("414 URI Too Long", b"URI Too Long\n")

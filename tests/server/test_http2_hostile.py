@@ -65,6 +65,10 @@ def outcome(client: RawClient, stream: int) -> int | str:
         ("/%c0%ae", [], {}, 400),
         ("/hello", [], {"method": "g t"}, ("stream", "connection", 400)),
         ("/hello?\x00", [], {}, ("stream", "connection", 400)),
+        ("/hello#x", [], {}, "stream"),
+        ("/hello?x#", [], {}, "stream"),
+        ('/hello?"', [], {}, "stream"),
+        ("/hello?`\\^{|}", [], {}, 200),
         ("/hello", [("connection", "close")], {}, "stream"),
         ("/hello", [("transfer-encoding", "chunked")], {}, "stream"),
         ("/hello", [("upgrade", "websocket")], {}, "stream"),
@@ -93,6 +97,20 @@ def test_a_request_that_can_be_read_in_two_ways_is_refused(
         stream = client.request(path, *fields, **pseudo)
         got = outcome(client, stream)
     assert got in (expected if isinstance(expected, tuple) else (expected,))
+
+
+@pytest.mark.parametrize("huffman", [False, True])
+def test_a_fragment_is_rejected_however_it_is_encoded(server: Server, huffman: bool) -> None:
+    with RawClient(server.port) as client:
+        for _ in range(2):  # The second time it is a reference to the table.
+            path = "/hello?x=1#" + "y" * 30
+            block = client.encoder.encode(
+                [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", path)], huffman
+            )
+            client.stream += 2
+            client.send(frames.HeadersFrame(client.stream, block, flags=["END_HEADERS", "END_STREAM"]))
+            assert outcome(client, client.stream) == "stream"
+        assert client.response(client.request("/hello")) == (200, b"hello")
 
 
 @pytest.mark.parametrize("sent", [b"xx", b"x" * 20])

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
-use onion::{Body, Connection, Context, Ids, Request, Response, Spooled, give_way, plain, spool, unreadable};
+use onion::{Body, Connection, Context, Ids, Request, Response, Spooled, give_way, spool, unreadable};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 

@@ -19,7 +19,7 @@ use std::task::{Context, Poll, Waker};
 use onion::{Handler, Response, SpoolLimits, catch};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict, PyList};
 use tokio::runtime::Handle;
 
 use crate::inward::Relayed;
@@ -50,7 +50,7 @@ pub(crate) fn call<'py>(
     environ: &Bound<'py, PyDict>,
     start_response: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let (request, relayed) = request::read(environ)?;
+    let Some((request, relayed)) = request::read(environ)? else { return too_long(py, start_response) };
     let call = Call {
         relayed,
         start_response: start_response.clone().unbind(),
@@ -63,6 +63,14 @@ pub(crate) fn call<'py>(
         Some(response) => call.respond(py, response),
         None => Ok(Bound::new(py, Answer::waiting(call, responding))?.into_any()),
     }
+}
+
+/// The response to a request whose target no layer can hold.
+fn too_long<'py>(py: Python<'py>, start_response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let body = b"URI Too Long\n";
+    let headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", "13")];
+    start_response.call1(("414 URI Too Long", PyList::new(py, headers)?))?;
+    Ok(PyList::new(py, [PyBytes::new(py, body)])?.into_any())
 }
 
 impl Call {

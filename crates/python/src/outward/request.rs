@@ -16,13 +16,15 @@ use crate::inward::{Before, Relayed};
 use crate::strings::bytes_of;
 
 /// The request that `environ` describes, and what the inward door needs to give this environ to the application.
-pub(crate) fn read(environ: &Bound<'_, PyDict>) -> PyResult<(Request, Arc<Relayed>)> {
+/// `None`: its path and query are too long.
+pub(crate) fn read(environ: &Bound<'_, PyDict>) -> PyResult<Option<(Request, Arc<Relayed>)>> {
     let script_name = Bytes::from(value(environ, "SCRIPT_NAME")?);
     let path_info = value(environ, "PATH_INFO")?;
     let targets = [value(environ, "REQUEST_URI")?, value(environ, "RAW_URI")?];
+    let Some(uri) = uri(environ, &script_name, &path_info, &targets)? else { return Ok(None) };
     let before = Before {
         method: method(environ)?,
-        uri: uri(environ, &script_name, &path_info, &targets)?,
+        uri,
         headers: headers(environ)?,
         connection: Arc::new(connection(environ)?),
         script_name: script_name.clone(),
@@ -42,7 +44,7 @@ pub(crate) fn read(environ: &Bound<'_, PyDict>) -> PyResult<(Request, Arc<Relaye
         close_fault: Arc::default(),
     });
     request.extensions_mut().insert(Arc::clone(&relayed));
-    Ok((request, relayed))
+    Ok(Some((request, relayed)))
 }
 
 /// The bytes of a CGI variable; none if it is missing, which is legal for most.
@@ -60,7 +62,7 @@ fn method(environ: &Bound<'_, PyDict>) -> PyResult<Method> {
     })
 }
 
-/// The path below the mount point, and the query.
+/// The path below the mount point, and the query; `None` if they are too long.
 ///
 /// The path is spelled as the client spelled it if the server shows that, since `PATH_INFO` has lost the difference
 /// between `%2F` and `/`.
@@ -69,7 +71,7 @@ fn uri(
     script_name: &[u8],
     path_info: &[u8],
     targets: &[Vec<u8>],
-) -> PyResult<Uri> {
+) -> PyResult<Option<Uri>> {
     let query = value(environ, "QUERY_STRING")?;
     let spelled = targets.iter().find_map(|target| path::below(target, script_name, path_info));
     let mut target = spelled.map_or_else(|| path::encode(path_info).into_owned(), str::to_owned);
@@ -81,8 +83,17 @@ fn uri(
         // As it came, but for what a request target can't hold.
         target.push_str(&path::encode_query(&query));
     }
-    target.parse().map_err(|_| PyValueError::new_err(format!("environ: {target:?} is no request target")))
+    if target.len() > LONGEST {
+        return Ok(None);
+    }
+    target
+        .parse()
+        .map(Some)
+        .map_err(|_| PyValueError::new_err(format!("environ: {target:?} is no request target")))
 }
+
+/// The longest path and query that [`Uri`] takes.
+const LONGEST: usize = u16::MAX as usize - 1;
 
 /// The request target as the client sent it, if the server shows it.
 fn target(targets: [Vec<u8>; 2], uri: &Uri) -> Bytes {

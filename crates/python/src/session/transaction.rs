@@ -30,7 +30,9 @@ pub(crate) struct SessionTransaction {
 impl SessionTransaction {
     #[new]
     fn new(py: Python<'_>, layer: &Bound<'_, PyLayer>, environ: &Bound<'_, PyDict>) -> PyResult<Self> {
-        let (request, _) = request::read(environ)?;
+        let Some((request, _)) = request::read(environ)? else {
+            return Err(PyValueError::new_err("environ: the path and query are too long"));
+        };
         let held = Arc::new(Held::default());
         let handler = layer.get().around(Arc::new(Holding(Arc::clone(&held))));
         let runtime = if handler.needs_runtime() { Some(runtime::handle()?) } else { None };

@@ -9,6 +9,7 @@
 //! the requests that a client takes back are counted here, since every one of them may have been begun.
 
 mod course;
+mod fragments;
 mod intake;
 mod pump;
 mod request;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Buf;
 use hyper::rt::{Read, ReadBufCursor, Write};
 
+use super::fragments::Fragments;
 use super::intake::{Intake, Refusals};
 use crate::deadline::Deadline;
 use crate::incoming::{Exchange, Reader};
@@ -30,6 +31,7 @@ struct Shared {
     sent: AtomicU64,
     /// Whether all that was to be sent has gone.
     is_clear: AtomicBool,
+    fragments: Mutex<Fragments>,
     /// Of a client that needs one; known when its first bytes have come.
     intake: OnceLock<Option<Mutex<Intake>>>,
 }
@@ -44,6 +46,7 @@ impl Wire {
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             is_clear: AtomicBool::new(false),
+            fragments: Mutex::new(Fragments::new()),
             intake: OnceLock::new(),
         };
         Wire { shared: Arc::new(shared) }
@@ -142,14 +145,25 @@ impl Read for Wire {
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let mut reader = lock(&self.shared.reader);
+        let mut fragments = lock(&self.shared.fragments);
         let room = buffer.remaining();
         loop {
+            let cleared = fragments.clear(&mut reader.buffer);
             match self.shared.intake.get() {
-                Some(Some(intake)) => lock(intake).take(&mut reader.buffer, &mut buffer),
+                Some(Some(intake)) => {
+                    let is_held_back = cleared < reader.buffer.len();
+                    let held_back = is_held_back.then(|| reader.buffer.split_off(cleared));
+                    lock(intake).take(&mut reader.buffer, &mut buffer);
+                    fragments.read(cleared - reader.buffer.len());
+                    if let Some(held_back) = held_back {
+                        reader.buffer.unsplit(held_back);
+                    }
+                }
                 Some(None) => {
-                    let count = reader.buffer.len().min(room);
+                    let count = cleared.min(room);
                     buffer.put_slice(&reader.buffer[..count]);
                     reader.buffer.advance(count);
+                    fragments.read(count);
                 }
                 None => {
                     if let Poll::Ready(intake) = Intake::for_client(&reader.buffer) {
