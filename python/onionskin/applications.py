@@ -40,7 +40,7 @@ class Applications:
             app = self.imported(described)
             threads = self.threads_of(described)
             # Where it is mounted only once, its mount has the bound.
-            self.found[name] = app if threads is None else bounded(app, threads)
+            self.found[name] = app if threads is None else bounded(app, name, threads)
         return self.found[name]
 
     def imported(self, described: Described) -> WSGIApplication:
@@ -82,9 +82,10 @@ class Applications:
         return (used for used in names if used == name)
 
 
-def bounded(app: WSGIApplication, threads: int) -> WSGIApplication:
-    """An application that has so many calls at once, however many ways lead to it."""
-    return _core.Layer(None, "mount", {"routes": {"/": app}, "threads": {"/": threads}})
+def bounded(app: WSGIApplication, name: str, threads: int) -> WSGIApplication:
+    """Limits the calls into an application that run at once, however many routes lead to it."""
+    options = {"routes": {"/": app}, "threads": {"/": threads}, "names": {"/": name}}
+    return _core.Layer(None, "mount", options)
 
 
 def directory_of(described: Described) -> Path | None:

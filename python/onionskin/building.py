@@ -50,13 +50,15 @@ def mounted(
     data: Mapping[str, Any], default: WSGIApplication | None, applications: Applications
 ) -> _core.Layer:
     """The mounts of a configuration side by side, before the application."""
-    options: dict[str, Any] = {"routes": {}, "threads": {}}
+    options: dict[str, Any] = {"routes": {}, "threads": {}, "names": {}}
     for mount in data["mounts"]:
         target, route = mount["application"], mount["route"]
         app = None if target is None else applications(target)
         options["routes"][route] = around(
             mount["layers"], app, f"{mount['from']}: {route} has no application"
         )
+        if target is not None:
+            options["names"][route] = target
         threads = mount["threads"] or applications.mounted_threads(target)
         if threads is not None:
             options["threads"][route] = threads

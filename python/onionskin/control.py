@@ -67,6 +67,8 @@ def described(status: dict[str, Any]) -> str:
             f"{told['pid']:>8}  {told['generation']:>10}  {'forks':8}  {age(server.get('age')):>6}"
             f"{size(server.get('memory')):>46}"
         )
+    limited = applications_described(status.get("workers", []))
+    lines += ["", *limited] if limited else []
     amiss = what_is_amiss(status.get("workers", []))
     return "\n".join([*lines, *([""] if amiss else []), *amiss])
 
@@ -79,6 +81,23 @@ def lacking(status: dict[str, Any]) -> str:
     serving = sum(worker.get("stage") == "serving" for worker in status.get("workers", ()))
     when = age(max(0, int(time.time()) - amiss.get("at", 0)))
     return f"{serving} of {status.get('wanted', '-')} workers serve: {amiss.get('reason')}, {when} ago"
+
+
+def applications_described(workers: list[dict[str, Any]]) -> list[str]:
+    """A line for each application that has threads of its own, over all workers."""
+    sums: dict[str, dict[str, int]] = {}
+    for load in (load for worker in workers for load in worker.get("applications", ())):
+        total = sums.setdefault(
+            load["name"], dict.fromkeys(("calls", "threads", "waiting", "turned_away"), 0)
+        )
+        for name in ("calls", "threads", "waiting"):
+            total[name] += load.get(name, 0)
+        total["turned_away"] += load.get("refused", 0) + load.get("expired", 0)
+    return [
+        f"application {name}: {total['calls']}/{total['threads']} calls, {total['waiting']} waiting, "
+        f"{total['turned_away']} turned away"
+        for name, total in sums.items()
+    ]
 
 
 def what_is_amiss(workers: list[dict[str, Any]]) -> list[str]:

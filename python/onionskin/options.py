@@ -69,6 +69,9 @@ class ServerOptions(TypedDict, total=False):
         response_spool: How large that file may be, so that the call can end while the client is slow; with 0
             there is none. Beyond it, the application waits.
         response_spool_total: How much all these files of a process may have together.
+        error_pages: Pages for requests that the server rejects before any layer sees them (400, 408, 414, 431
+            and the like): a folder with pages named as for the Errors layer (400.html, 4xx.html), default for
+            a built-in page, or off for one line of text.
         queue: How many requests may wait for their turn to call the application, once all threads are busy;
             further ones are answered 503.
         queue_timeout: How long a request may wait for its turn; then it is answered 503.
@@ -152,6 +155,7 @@ class ServerOptions(TypedDict, total=False):
     response_spool_memory: int | str
     response_spool: int | str
     response_spool_total: int | str
+    error_pages: str
     queue: int
     queue_timeout: float | str
     request_timeout: float | str

@@ -343,6 +343,30 @@ def reads(environ, start_response, size="-1", name=""):
     return answer(start_response, body)
 
 
+def overrun(environ, start_response, **_):
+    """More body than its Content-Length."""
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"four"]
+
+
+def underrun(environ, start_response, **_):
+    """Less body than its Content-Length."""
+    start_response("200 OK", [("Content-Length", "20")])
+    yield b"four"
+
+
+def two_lengths(environ, start_response, **_):
+    """A head that cannot be sent."""
+    start_response("200 OK", [("Content-Length", "4"), ("Content-Length", "5")])
+    return [b"four"]
+
+
+def varies(environ, start_response):
+    """Two lines of one list."""
+    start_response("200 OK", [("Vary", "Accept"), ("Vary", "Cookie"), ("Content-Length", "0")])
+    return []
+
+
 def rewraps(environ, start_response):
     """Reads the body, and raises what went wrong as frameworks do: as an exception of their own."""
     try:
@@ -414,6 +438,10 @@ SERVED = {
         raises,
         reads,
         rewraps,
+        overrun,
+        two_lengths,
+        underrun,
+        varies,
         reads_after,
         sleep,
         spin,

@@ -11,6 +11,7 @@ from server.process import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -20,6 +21,18 @@ def serve() -> Iterator[Callable[..., Server]]:
 
         def start(*options: str, **settings: Any) -> Server:
             return servers.enter_context(Server(*options, **settings))
+
+        yield start
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Iterator[Callable[[str], Server]]:
+    """Starts servers of what an `onion.toml` says; they end with the test."""
+    with ExitStack() as servers:
+
+        def start(text: str) -> Server:
+            (tmp_path / "onion.toml").write_text(text)
+            return servers.enter_context(Server(target=None, cwd=tmp_path, threads=None))
 
         yield start
 

@@ -123,15 +123,17 @@ class Server(Process):
     def __init__(
         self,
         *options: str,
-        target: str = APPLICATION,
-        threads: int = 4,
+        target: str | None = APPLICATION,
+        threads: int | None = 4,
         bind: Sequence[str] = ("127.0.0.1:0",),
         cwd: Path = HERE,
         most_files: int | None = None,
     ) -> None:
         self._clients: list[Client] = []
         places = [argument for place in bind for argument in ("--bind", place)]
-        command = [*ONIONSKIN, "serve", target, "--threads", str(threads), *places, *options]
+        given = [] if target is None else [target]
+        given += [] if threads is None else ["--threads", str(threads)]
+        command = [*ONIONSKIN, "serve", *given, *places, *options]
         super().__init__(command, cwd, most_files)
         try:
             announced = self.wait_for_line(r"^onionskin \S+ on ")

@@ -99,7 +99,8 @@ pub(crate) fn read(file: &File, entries: Vec<Entry>) -> Result<Found, Refusal> {
                     return Err(Refusal::at(&from, "", &"dispatch: it is no table; write [dispatch]"));
                 };
                 let layer = Layer::of(file, "mount", entry.line, &options);
-                let ours = |name: &&String| ["routes", "threads", "default"].contains(&name.as_str());
+                let ours =
+                    |name: &&String| ["routes", "threads", "names", "default"].contains(&name.as_str());
                 if let Some(name) = layer.options.keys().find(ours) {
                     let wrong =
                         format!("dispatch: {name} is written in [[mount]] and application; move it there");

@@ -15,7 +15,7 @@ pub fn schema() -> Value {
     let mut mount = properties_of::<Written>();
     mount.insert("layer".to_owned(), list("The layers around this application, the outermost first."));
     let mut dispatch = layers::declaration("mount").map_or_else(|_| Map::new(), options_of);
-    for name in ["routes", "threads", "default"] {
+    for name in ["routes", "threads", "names", "default"] {
         dispatch.remove(name);
     }
     let application = "The application: pkg.module:app, pkg.module, path/file.py:app, or pkg:create_app().";

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
-use crate::{Notes, Request, path};
+use crate::{Limit, Notes, Request, path};
 
 /// One end of a connection. Both fields are `None` for a Unix socket, and where the server told no address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -157,6 +157,10 @@ pub struct Context {
     pub told: Vec<(Cow<'static, str>, Value)>,
     /// Where somebody looks on: what is noted of this request.
     pub notes: Option<Arc<Notes>>,
+    /// The application that a dispatcher has chosen, as logs call it.
+    pub application: Option<Arc<str>>,
+    /// The limits that a call into the application has to keep, the outermost first.
+    pub limits: Vec<Arc<Limit>>,
 }
 
 impl Context {
@@ -170,6 +174,8 @@ impl Context {
             path_is_empty: false,
             told: Vec::new(),
             notes: None,
+            application: None,
+            limits: Vec::new(),
         }
     }
 }

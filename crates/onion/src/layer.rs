@@ -4,7 +4,7 @@ use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::{Request, Response, When};
+use crate::{Limit, Request, Response, When};
 
 /// Answers requests. An application, a file server or a whole onion is a handler.
 ///
@@ -18,6 +18,9 @@ pub trait Handler: Send + Sync + 'static {
     fn needs_runtime(&self) -> bool {
         false
     }
+
+    /// Adds the limits that calls of this handler may be under, so that they can be reported before the first request.
+    fn limits(&self, _limits: &mut Vec<Arc<Limit>>) {}
 }
 
 /// Stands around a handler. Code above `next.run(request)` is a pre-processor, code below its `await` a
@@ -34,6 +37,9 @@ pub trait Layer: Send + Sync + 'static {
     fn needs_runtime(&self) -> bool {
         false
     }
+
+    /// See [`Handler::limits`]; this is about the layer itself, not about what stands inside.
+    fn limits(&self, _limits: &mut Vec<Arc<Limit>>) {}
 }
 
 /// The rest of the onion, as seen from a layer.
@@ -86,6 +92,11 @@ impl Handler for Layered {
     fn needs_runtime(&self) -> bool {
         self.layer.needs_runtime() || self.handler.needs_runtime()
     }
+
+    fn limits(&self, limits: &mut Vec<Arc<Limit>>) {
+        self.layer.limits(limits);
+        self.handler.limits(limits);
+    }
 }
 
 /// One that is there for some requests only.
@@ -106,5 +117,10 @@ impl Handler for Selective {
 
     fn needs_runtime(&self) -> bool {
         self.layer.needs_runtime() || self.handler.needs_runtime()
+    }
+
+    fn limits(&self, limits: &mut Vec<Arc<Limit>>) {
+        self.layer.limits(limits);
+        self.handler.limits(limits);
     }
 }

@@ -37,14 +37,17 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod addressed;
 mod backlog;
 pub mod body;
 mod bound;
 mod context;
+pub mod error_page;
 mod fault;
 mod host;
 mod ids;
 mod layer;
+mod limit;
 mod log_file;
 pub mod masking;
 mod matching;
@@ -72,6 +75,7 @@ mod units;
 mod upgrade;
 
 pub use address::AddressRange;
+pub use addressed::Addressed;
 pub use backlog::{Backlog, Producer, Room, Unwanted, backlog};
 pub use body::{Body, BodyError, End, FileRange, Foreign};
 pub use bound::{ThreadBound, thread_is_bound};
@@ -80,6 +84,7 @@ pub use fault::{Broken, Fault, broken};
 pub use host::Host;
 pub use ids::Ids;
 pub use layer::{Answer, Handler, Layer, Next, answer, wrap, wrap_when};
+pub use limit::Limit;
 pub use log_file::{LogFile, LogPlace};
 pub use matching::{Matching, When, glob_matches, one_or_many};
 pub use notes::Notes;

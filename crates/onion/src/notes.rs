@@ -4,7 +4,7 @@
 //! noted, and nothing is spent. Whoever deep in the onion learns something writes it there.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ pub struct Notes {
     trace_id: OnceLock<String>,
     user: OnceLock<String>,
     span: OnceLock<Traceparent>,
+    application: Mutex<Option<Arc<str>>>,
     /// Microseconds; one more than it was, for 0 means that nobody waited.
     queued: AtomicU64,
     interpreter: AtomicU64,
@@ -60,6 +61,16 @@ impl Notes {
     /// The span that the server has begun.
     pub fn span(&self) -> Option<&Traceparent> {
         self.span.get()
+    }
+
+    /// Notes the application that a dispatcher has chosen. The innermost choice stands.
+    pub fn set_application(&self, name: Arc<str>) {
+        *self.application.lock().unwrap_or_else(PoisonError::into_inner) = Some(name);
+    }
+
+    /// The application that a dispatcher has chosen.
+    pub fn application(&self) -> Option<Arc<str>> {
+        self.application.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Who the client is, as a layer has it.

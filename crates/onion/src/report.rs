@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::repeats::Repeats;
 use crate::standard_error::to_stderr;
-use crate::{Ids, LogFile, LogPlace, Timestamp};
+use crate::{Addressed, Ids, LogFile, LogPlace, Timestamp};
 
 /// How grave something is that is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +56,8 @@ pub struct Record<'a> {
     pub what: &'a str,
     /// Those of the request that it is about, if it is about one.
     pub ids: Option<&'a Ids>,
+    /// Where that request was sent.
+    pub addressed: Option<&'a Addressed>,
     /// Further lines, such as a traceback; empty if there are none.
     pub details: &'a str,
 }
@@ -112,22 +114,22 @@ fn repeats() -> MutexGuard<'static, Repeats> {
 
 /// Says that something is amiss.
 pub fn report(what: &str) {
-    Record { level: LogLevel::Warning, what, ids: None, details: "" }.say();
+    Record { level: LogLevel::Warning, what, ids: None, addressed: None, details: "" }.say();
 }
 
 /// Says that something has happened.
 pub fn inform(what: &str) {
-    Record { level: LogLevel::Info, what, ids: None, details: "" }.say();
+    Record { level: LogLevel::Info, what, ids: None, addressed: None, details: "" }.say();
 }
 
 /// Logs a detail that helps to find a fault.
 pub fn detail(what: &str) {
-    Record { level: LogLevel::Debug, what, ids: None, details: "" }.say();
+    Record { level: LogLevel::Debug, what, ids: None, addressed: None, details: "" }.say();
 }
 
 /// Says that something was not done. `details` are further lines.
 pub fn report_error(what: &str, details: &str) {
-    Record { level: LogLevel::Error, what, ids: None, details }.say();
+    Record { level: LogLevel::Error, what, ids: None, addressed: None, details }.say();
 }
 
 /// Whether the application's own words belong into the log, and not on standard error.
@@ -143,7 +145,7 @@ pub fn pass_on(lines: &str, ids: Option<&Ids>) {
         (Some(_), LogFormat::Text) => log.write(marked(lines, ids).as_bytes()),
         (Some(_), LogFormat::Json) => {
             let what = lines.strip_suffix('\n').unwrap_or(lines);
-            let record = Record { level: LogLevel::Error, what, ids, details: "" };
+            let record = Record { level: LogLevel::Error, what, ids, addressed: None, details: "" };
             log.write(record.json(Some("application")).as_bytes());
         }
     }
@@ -223,15 +225,30 @@ impl Record<'_> {
 
     fn text_behind(&self, before: &str) -> String {
         let mut text = format!("{before}{}", escaped(self.what, &[]));
-        if let Some(ids) = self.ids.filter(|ids| !ids.is_empty()) {
-            let _ = write!(text, " {ids}");
+        let (host, application) = self.place();
+        let ids = self.ids.map_or((None, None), |ids| (ids.request(), ids.trace()));
+        // One id is enough to find the other.
+        let trace = if ids.0.is_none() { ids.1 } else { None };
+        let mut before = " (";
+        for (name, value) in
+            [("request", ids.0), ("trace", trace), ("host", host), ("application", application)]
+        {
+            if let Some(value) = value {
+                let _ = write!(text, "{before}{name} {}", value.escape_debug());
+                before = ", ";
+            }
         }
-        text.push('\n');
+        text.push_str(if before == ", " { ")\n" } else { "\n" });
         if !self.details.is_empty() {
             text.push_str(&escaped(self.details.trim_end_matches('\n'), &['\n', '\t']));
             text.push('\n');
         }
         text
+    }
+
+    /// The host and the application of the request that it is about.
+    fn place(&self) -> (Option<&str>, Option<&str>) {
+        self.addressed.map_or((None, None), |addressed| (addressed.host(), addressed.application()))
     }
 
     fn json(&self, source: Option<&str>) -> String {
@@ -247,9 +264,14 @@ impl Record<'_> {
             request_id: Option<&'a str>,
             #[serde(skip_serializing_if = "Option::is_none")]
             trace_id: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            host: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            application: Option<&'a str>,
             #[serde(skip_serializing_if = "str::is_empty")]
             details: &'a str,
         }
+        let (host, application) = self.place();
         let line = Line {
             time: Timestamp::from(SystemTime::now()).to_string(),
             level: self.level,
@@ -258,6 +280,8 @@ impl Record<'_> {
             source,
             request_id: self.ids.and_then(Ids::request),
             trace_id: self.ids.and_then(Ids::trace),
+            host,
+            application,
             details: self.details,
         };
         let mut text = serde_json::to_string(&line).expect("strings and numbers");
@@ -292,14 +316,14 @@ fn say_held(now: Option<Instant>) {
     let held = repeats().take_held(now);
     for held in held {
         let what = format!("repeated {} times: {}", held.times, held.what);
-        let record = Record { level: held.level, what: &what, ids: None, details: "" };
+        let record = Record { level: held.level, what: &what, ids: None, addressed: None, details: "" };
         record.write(installed().as_deref());
     }
 }
 
 /// What is wrong with the log itself: it can be said nowhere else.
 fn tell_stderr(what: &str) {
-    let record = Record { level: LogLevel::Warning, what, ids: None, details: "" };
+    let record = Record { level: LogLevel::Warning, what, ids: None, addressed: None, details: "" };
     to_stderr(record.text().as_bytes());
 }
 
@@ -339,7 +363,7 @@ mod tests {
     #[test]
     fn a_traceback_keeps_its_lines_and_nothing_else_of_the_kind() {
         let details = "Traceback:\n\tValueError: \u{1b}[31mred\r\n";
-        let record = Record { level: LogLevel::Error, what: "failed", ids: None, details };
+        let record = Record { level: LogLevel::Error, what: "failed", ids: None, addressed: None, details };
         assert_eq!(record.text(), "onionskin: failed\nTraceback:\n\tValueError: \\u{1b}[31mred\\r\n");
     }
 
@@ -364,7 +388,7 @@ mod tests {
     fn a_record_shows_as_text_and_as_json() {
         let (what, details) = ("it \"broke\"", "Traceback:\n  line\n");
         let ids = ids();
-        let record = Record { level: LogLevel::Error, what, ids: Some(&ids), details };
+        let record = Record { level: LogLevel::Error, what, ids: Some(&ids), addressed: None, details };
         assert_eq!(record.text(), "onionskin: it \"broke\" (request 7)\nTraceback:\n  line\n");
         let json: serde_json::Value = serde_json::from_str(&record.json(None)).expect("JSON");
         assert_eq!(json["message"], what);

@@ -2,34 +2,35 @@
 
 use std::fmt;
 
-use http::{Method, Uri};
-use onion::{Ids, LogLevel, Record, Request};
+use http::Method;
+use onion::{Addressed, Ids, LogLevel, Record, Request};
 use pyo3::prelude::*;
 
 use crate::standard_error;
 
-/// The request that a fault is told of.
+/// The request that a fault is logged for.
 #[derive(Clone, Debug)]
 pub(crate) struct Of {
     method: Method,
-    uri: Uri,
+    addressed: Addressed,
     ids: Ids,
 }
 
 impl fmt::Display for Of {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}", self.method, self.uri.path())
+        write!(formatter, "{} {}", self.method, self.addressed.path())
     }
 }
 
 impl Of {
     /// The request that a server calls the application for.
     pub(crate) fn request(request: &Request) -> Self {
-        Of { ids: Ids::of(request), ..Of::call(request.method(), request.uri()) }
+        Of { method: request.method().clone(), addressed: Addressed::of(request), ids: Ids::of(request) }
     }
 
-    pub(crate) fn call(method: &Method, uri: &Uri) -> Self {
-        Of { method: method.clone(), uri: uri.clone(), ids: Ids::None }
+    /// A request that came in through the outward door.
+    pub(crate) fn call(method: &Method, addressed: Addressed) -> Self {
+        Of { method: method.clone(), addressed, ids: Ids::None }
     }
 
     /// One line that says what happened on which request, and the traceback.
@@ -50,7 +51,7 @@ impl Of {
 
     /// Says what is amiss with the request; `details` are further lines.
     pub(crate) fn say(&self, level: LogLevel, what: &str, details: &str) {
-        Record { level, what, ids: Some(&self.ids), details }.say();
+        Record { level, what, ids: Some(&self.ids), addressed: Some(&self.addressed), details }.say();
     }
 
     /// The same to `errors`, a stream; with none there is nobody to tell.
@@ -65,7 +66,13 @@ impl Of {
     }
 
     fn record(&self, what: &str, details: &str, then: impl FnOnce(&Record<'_>)) {
-        then(&Record { level: LogLevel::Error, what, ids: Some(&self.ids), details });
+        then(&Record {
+            level: LogLevel::Error,
+            what,
+            ids: Some(&self.ids),
+            addressed: Some(&self.addressed),
+            details,
+        });
     }
 }
 

@@ -12,8 +12,8 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use server::{
-    AccessLog, Bind, Config, HandedSocket, HandedSockets, Imported, PidFile, Server, StopHandle, Tls, Tracer,
-    UnixOwner, WorkerEnd,
+    AccessLog, Bind, Config, ErrorPages, HandedSocket, HandedSockets, Imported, PidFile, Server, StopHandle,
+    Tls, Tracer, UnixOwner, WorkerEnd,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -79,6 +79,9 @@ impl PyServer {
         let environ = Environ::new(py, fixed)?;
         let spool = SpoolLimits { memory: config.spool_memory.0, total: config.max_body.0 };
         let (handler, _) = handler_of(app, "serve")?;
+        let mut limits = Vec::new();
+        handler.limits(&mut limits);
+        permits.know(&limits);
         let access_log = AccessLog::open(&config)
             .map_err(|error| ConfigurationError::new_err(error.to_string()))?
             .map(Arc::new);
@@ -86,6 +89,8 @@ impl PyServer {
             .map_err(|error| ConfigurationError::new_err(error.to_string()))?
             .map(Arc::new);
         let tls = Tls::load(&config).map_err(|error| ConfigurationError::new_err(error.to_string()))?;
+        let error_pages =
+            ErrorPages::load(&config).map_err(|error| ConfigurationError::new_err(error.to_string()))?;
         let server = match sockets {
             None => Server::bind_handed(config, &handed_over(handed))
                 .map_err(|error| PyOSError::new_err(error.to_string()))?,
@@ -105,7 +110,8 @@ impl PyServer {
             .logging(access_log.clone())
             .tracing(tracer.clone())
             .loaded(permits.clone())
-            .speaking(tls.map(Arc::new));
+            .speaking(tls.map(Arc::new))
+            .rejecting_with(error_pages);
         Ok(PyServer {
             handler,
             stop: server.stop_handle(),
@@ -131,7 +137,8 @@ impl PyServer {
         let checked = server::check_logs(&config)
             .and_then(|()| config.pid_file.as_deref().map_or(Ok(()), PidFile::check))
             .and_then(|()| config.unix_owner.as_ref().map_or(Ok(()), UnixOwner::check))
-            .and_then(|()| Tls::load(&config).map(drop));
+            .and_then(|()| Tls::load(&config).map(drop))
+            .and_then(|()| ErrorPages::load(&config).map(drop));
         checked.map_err(|error| ConfigurationError::new_err(error.to_string()))
     }
 

@@ -15,6 +15,7 @@ use crate::listen::{Listener, ListenerSocket};
 use crate::prelude::{Prelude, Stream, end};
 use crate::shared::Shared;
 use crate::stay::Stay;
+use crate::stop::Part;
 use crate::stream::{split_tcp, split_unix};
 use crate::tls::Tls;
 
@@ -114,7 +115,7 @@ impl Accepted {
         };
         let shared = Arc::clone(shared);
         let seat = shared.admission.seat();
-        let entered = shared.stop.enter(Some(Arc::clone(&seat)));
+        let entered = shared.stop.enter(Part::Connection(Arc::clone(&seat)));
         let halves = match (self.stream, &self.tls) {
             (stream, tls) if tls.is_some() || !shared.config.proxy_protocol_from.is_empty() => {
                 let prelude = Prelude { shared, seat, facts, stream, tls: self.tls };

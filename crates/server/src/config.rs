@@ -107,6 +107,10 @@ pub struct Config {
     pub response_spool: Size,
     /// How much all these files of a process may have together.
     pub response_spool_total: Size,
+    /// Pages for requests that the server rejects before any layer sees them (400, 408, 414, 431 and the like): a folder
+    /// with pages named as for the Errors layer (400.html, 4xx.html), default for a built-in page, or off for one line
+    /// of text.
+    pub error_pages: String,
     /// How many requests may wait for their turn to call the application, once all threads are busy; further ones are
     /// answered 503.
     pub queue: u32,
@@ -220,6 +224,7 @@ impl Default for Config {
             response_spool_memory: Size(128 << 10),
             response_spool: Size(64 << 20),
             response_spool_total: Size(1 << 30),
+            error_pages: "off".to_owned(),
             queue: 1024,
             queue_timeout: Span::seconds(30),
             request_timeout: SpanOrOff(None),

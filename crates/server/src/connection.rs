@@ -23,7 +23,7 @@ use crate::http2;
 use crate::incoming::{Exchange, Incoming, Reader};
 use crate::metrics::Counted;
 use crate::pace::Pace;
-use crate::respond::{Asked, Broken, Responder, Responding};
+use crate::respond::{Asked, Broken, Label, Responder, Responding};
 use crate::seeing::{End, Entry, Line, Meter};
 use crate::shared::Shared;
 use crate::stream::{ReadHalf, WriteHalf};
@@ -259,7 +259,7 @@ impl Connection {
     }
 
     /// Writes `response`. Tells whether the connection may be kept.
-    fn respond(&mut self, asked: &Asked, response: Response) -> Responding<'_> {
+    fn respond<'a>(&'a mut self, asked: &'a Asked, response: Response) -> Responding<'a> {
         if let Some(entry) = &mut self.entry {
             entry.answered(response.headers());
         }
@@ -268,6 +268,7 @@ impl Connection {
             flusher: &self.shared.flusher,
             patience: self.shared.config.write_timeout.0,
             room: &self.shared.room,
+            label: &asked.label,
         };
         let watch = Watch::new(&mut self.reader, &self.exchange, &self.facts);
         responder.respond(asked, response, watch)
@@ -305,7 +306,11 @@ impl Connection {
         };
         self.is_head = head.method == Method::HEAD;
         let asked = Asked {
-            method: head.method.clone(),
+            label: Label {
+                method: head.method.clone(),
+                target: head.target.clone(),
+                notes: self.notes.clone(),
+            },
             version: head.version,
             keep_alive: head.keep_alive
                 && !is_too_large

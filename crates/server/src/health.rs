@@ -4,6 +4,8 @@
 //! further requests are welcome, and 503 when the server stops or its queue is full. Both are answered while every
 //! thread of the application is stuck.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::future::ready;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -23,8 +25,10 @@ pub struct Load {
     pub calls: usize,
     /// The most calls that may run at once.
     pub threads: usize,
-    /// Requests that wait for their turn.
+    /// Requests that wait for their turn, for a thread or for their application's own limit.
     pub waiting: usize,
+    /// Those of them that wait for their application's own limit.
+    pub limited: usize,
     /// The most that may wait.
     pub queue: usize,
     /// Requests that were turned away since so many waited.
@@ -36,7 +40,7 @@ pub struct Load {
 impl Load {
     /// Whether a further request would be turned away.
     fn is_full(self) -> bool {
-        self.calls >= self.threads && self.waiting >= self.queue
+        self.waiting >= self.queue && (self.calls >= self.threads || self.limited > 0)
     }
 }
 
@@ -44,6 +48,46 @@ impl Load {
 pub trait Loaded: Send + Sync {
     /// How busy it is now.
     fn load(&self) -> Load;
+
+    /// How busy the applications with a limit of their own are.
+    fn limits(&self) -> Vec<LimitLoad> {
+        Vec::new()
+    }
+}
+
+/// How busy an application with a limit of its own is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LimitLoad {
+    /// The application.
+    pub name: String,
+    /// Its calls: those that run, and those that wait for nothing but a thread.
+    pub calls: usize,
+    /// The most calls that it may have at once.
+    pub threads: usize,
+    /// Requests that wait for its limit.
+    pub waiting: usize,
+    /// Its requests that were turned away since too many waited.
+    pub refused: u64,
+    /// Its requests that were turned away since they had waited for too long.
+    pub expired: u64,
+}
+
+impl LimitLoad {
+    /// Adds the numbers of other processes to these, by application.
+    pub(crate) fn add_all(mine: &mut Vec<LimitLoad>, others: &[LimitLoad]) {
+        for other in others {
+            let Some(load) = mine.iter_mut().find(|load| load.name == other.name) else {
+                mine.push(other.clone());
+                continue;
+            };
+            load.calls += other.calls;
+            load.threads += other.threads;
+            load.waiting += other.waiting;
+            load.refused += other.refused;
+            load.expired += other.expired;
+        }
+    }
 }
 
 /// The path below which health is told: `/-/`, or none.
@@ -175,8 +219,17 @@ impl Health {
             (StatusCode::OK, "ready")
         };
         let Load { calls, threads, waiting, queue, .. } = load;
-        let facts =
+        let mut facts =
             format!("\"calls\":{calls},\"threads\":{threads},\"waiting\":{waiting},\"queue\":{queue}");
+        let limits = self.loaded.as_ref().map(|loaded| loaded.limits()).unwrap_or_default();
+        if !limits.is_empty() {
+            let loads = limits.iter().map(|limit| {
+                let LimitLoad { name, calls, threads, waiting, .. } = limit;
+                (name, serde_json::json!({"calls": calls, "threads": threads, "waiting": waiting}))
+            });
+            let loads: BTreeMap<_, _> = loads.collect();
+            let _ = write!(facts, ",\"applications\":{}", serde_json::json!(loads));
+        }
         told(status, format!("{{\"status\":\"{word}\",{facts}}}\n"))
     }
 }

@@ -1,6 +1,7 @@
 //! From a [`Response`] to bytes: head, body, and what becomes of the connection.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::mem;
@@ -14,17 +15,49 @@ use http::header::UPGRADE;
 use http::response::Parts;
 use http::{Method, StatusCode, Version};
 use http1::{BodyEncoder, HeadError, ResponseHead};
-use onion::{Body, ReasonPhrase, Response, Room, Upgrade, plain, report};
+use onion::{Body, Ids, LogLevel, Notes, ReasonPhrase, Record, Response, Room, Upgrade, plain};
 
 use crate::incoming::Exchange;
 use crate::outbox::Flusher;
 use crate::seeing::End;
 use crate::watch::{Gone, Watch};
 
+/// The request that a line of the error log is about.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Label {
+    pub(crate) method: Method,
+    /// As the client sent it.
+    pub(crate) target: Bytes,
+    /// Where something is noted of the request: its ids.
+    pub(crate) notes: Option<Arc<Notes>>,
+}
+
+impl Label {
+    /// Reports what is wrong with the response to the request.
+    #[cold]
+    pub(crate) fn report(&self, what: &str) {
+        let ids = self.notes.clone().map(Ids::Noted);
+        Record { level: LogLevel::Warning, what, ids: ids.as_ref(), addressed: None, details: "" }.say();
+    }
+
+    pub(crate) fn report_overrun(&self, overrun: bool) {
+        if overrun {
+            self.report(&format!("the application gave more body than its Content-Length on {self}: cut"));
+        }
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        write!(formatter, "{} {}", self.method, String::from_utf8_lossy(path))
+    }
+}
+
 /// What the answer must know of its request.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
-    pub(crate) method: Method,
+    pub(crate) label: Label,
     pub(crate) version: Version,
     /// Whether request and server would keep the connection.
     pub(crate) keep_alive: bool,
@@ -61,6 +94,7 @@ pub(crate) struct Responder<'a> {
     pub(crate) patience: Duration,
     /// How far an application may be ahead of it.
     pub(crate) room: &'a Room,
+    pub(crate) label: &'a Label,
 }
 
 /// Becomes ready when a response is written. Tells whether the connection may be kept.
@@ -90,7 +124,7 @@ impl<'a> Responder<'a> {
         let (encoder, keep_alive, mut body) = match encode(&mut out.0, asked, head, body.length()) {
             Ok((encoder, keep_alive)) => (encoder, keep_alive, body),
             Err(error) => {
-                report(&format!("the response to {} cannot be sent: {error}", asked.method));
+                asked.label.report(&format!("the response to {} cannot be sent: {error}", asked.label));
                 drop(body);
                 out.0.clear();
                 status = StatusCode::INTERNAL_SERVER_ERROR;
@@ -126,14 +160,14 @@ impl<'a> Responder<'a> {
         if bytes.len() > COPY_MOST {
             return Responding::Waiting(Box::pin(async move {
                 let framed = encoder.encode(&bytes);
-                tell_overrun(framed.overrun);
+                self.label.report_overrun(framed.overrun);
                 self.write(&[&out.0, framed.prefix(), framed.block, framed.suffix]).await?;
                 self.finish(&mut encoder).await?;
                 Ok(keep_alive)
             }));
         }
         let framed = encoder.encode(&bytes);
-        tell_overrun(framed.overrun);
+        self.label.report_overrun(framed.overrun);
         out.0.extend_from_slice(framed.prefix());
         out.0.extend_from_slice(framed.block);
         out.0.extend_from_slice(framed.suffix);
@@ -143,7 +177,7 @@ impl<'a> Responder<'a> {
                 Ok(keep_alive)
             }
             Err(underrun) => {
-                report(&underrun.to_string());
+                self.label.report(&format!("{underrun} on {}", self.label));
                 Err(Broken::FAILED)
             }
         };
@@ -176,7 +210,7 @@ fn encode(
         reason,
         headers: &parts.headers,
         body_length,
-        request_method: &asked.method,
+        request_method: &asked.label.method,
         request_version: asked.version,
         keep_alive: asked.keep_alive,
         date: &date_now(),
@@ -201,12 +235,6 @@ fn refusal(out: &mut Vec<u8>, asked: &Asked) -> Result<(BodyEncoder, Body), Brok
 pub(crate) const COPY_MOST: usize = 16 * 1024;
 
 const SERVER: &str = "onionskin";
-
-pub(crate) fn tell_overrun(overrun: bool) {
-    if overrun {
-        report("the application gave more body than its Content-Length: cut");
-    }
-}
 
 /// A buffer for a head, used again by the next response on this thread.
 struct Scratch(Vec<u8>);

@@ -9,11 +9,11 @@ use std::task::Poll;
 
 use http1::BodyEncoder;
 use onion::body::Kind;
-use onion::{Body, FileRange, report, thread_is_bound};
+use onion::{Body, FileRange, thread_is_bound};
 
 use crate::aside::{Aside, Patient, is_full};
 use crate::outbox::{Next, Outbox};
-use crate::respond::{Broken, COPY_MOST, Responder, tell_overrun};
+use crate::respond::{Broken, COPY_MOST, Responder};
 use crate::watch::Watch;
 
 impl Responder<'_> {
@@ -100,7 +100,7 @@ impl Responder<'_> {
                 }
             }
             if framed.overrun {
-                tell_overrun(true);
+                self.label.report_overrun(true);
                 break;
             }
         }
@@ -111,7 +111,7 @@ impl Responder<'_> {
         way.put(&[finished.unwrap_or_default()]).await?;
         way.end().await?;
         finished.map(drop).map_err(|underrun| {
-            report(&underrun.to_string());
+            self.label.report(&format!("{underrun} on {}", self.label));
             Broken::FAILED
         })
     }
@@ -120,7 +120,7 @@ impl Responder<'_> {
         match encoder.finish() {
             Ok(end) => self.write(&[end]).await,
             Err(underrun) => {
-                report(&underrun.to_string());
+                self.label.report(&format!("{underrun} on {}", self.label));
                 Err(Broken::FAILED)
             }
         }
@@ -140,7 +140,7 @@ impl Responder<'_> {
             let sent = self.exchange.writer().try_send_file(&mut range, SEND_MOST);
             match self.exchange.counted(sent) {
                 Ok(0) => {
-                    report("a file became shorter while it was sent");
+                    self.label.report(&format!("a file became shorter while it was sent on {}", self.label));
                     return Err(Broken::FAILED);
                 }
                 // A client that is fast enough would keep this thread to itself.

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use onion::{Handler, Room, report};
+use onion::{Handler, Room};
 use tokio::task::unconstrained;
 use tokio::time::timeout;
 
 use crate::accept::{Accepting, accept_all};
 use crate::admission::Admission;
+use crate::farewell::Farewell;
 use crate::handed::HandedSockets;
 use crate::health::{Health, Loaded};
 use crate::listen::{Listener, Manner, Speaks};
@@ -22,6 +23,7 @@ use crate::metrics::{
 };
 use crate::outbox::Flusher;
 use crate::redirect::Redirect;
+use crate::rejections::ErrorPages;
 use crate::seeing::{AccessLog, Seeing};
 use crate::shared::Shared;
 use crate::stop::StopHandle;
@@ -47,6 +49,7 @@ pub struct Server {
     loaded: Option<Arc<dyn Loaded>>,
     tls: Option<Arc<Tls>>,
     tally: Option<Arc<Tally>>,
+    error_pages: Option<Arc<ErrorPages>>,
     room: Room,
 }
 
@@ -95,6 +98,7 @@ impl Server {
             loaded: None,
             tls: None,
             tally: None,
+            error_pages: None,
         }
     }
 
@@ -178,6 +182,13 @@ impl Server {
         self
     }
 
+    /// Responds with `pages` to requests that it rejects itself.
+    #[must_use]
+    pub fn rejecting_with(mut self, pages: Option<ErrorPages>) -> Self {
+        self.error_pages = pages.map(Arc::new);
+        self
+    }
+
     /// The places that it listens on, with the ports that the system chose.
     pub fn bound(&self) -> Vec<Bind> {
         self.listeners.iter().map(Listener::bound).collect()
@@ -238,12 +249,15 @@ impl Server {
             let _ = task.await;
         }
         drop(self.listeners);
-        let graceful = timeout(self.config.graceful_timeout.0, self.stop.idle()).await.unwrap_or(false);
+        let farewell = Farewell {
+            stop: &self.stop,
+            loaded: self.loaded.as_deref(),
+            bound: self.config.graceful_timeout,
+            is_worker: self.tally.is_some(),
+        };
+        let graceful = farewell.wait().await;
         if !graceful {
-            let (connections, bound) = (self.stop.open_connections(), self.config.graceful_timeout);
-            if !self.stop.is_aborted() {
-                report(&format!("{connections} connections outlived the graceful timeout of {bound}: cut"));
-            }
+            farewell.report_cut();
             self.stop.abort();
             // Those that wait for the network end now; a call into the application cannot be cut.
             let _ = timeout(ABORTING, self.stop.empty()).await;
@@ -295,6 +309,7 @@ impl Server {
             metrics: MetricsOnSite::new(&self.config, numbers),
             tally: self.tally.clone(),
             given: self.given.clone(),
+            error_pages: self.error_pages.clone(),
             takes_notes: is_seen || self.config.request_timeout.0.is_some(),
             seeing: is_seen.then(|| Arc::new(Seeing { access_log, metrics, tracer })),
         })

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use onion::{Answer, Handler, Request, Room};
+use http1::Rejection;
+use onion::{Answer, Handler, Request, Response, Room};
 
 use crate::Config;
 use crate::admission::Admission;
 use crate::health::Health;
 use crate::metrics::{Incidents, MetricsOnSite};
 use crate::outbox::Flusher;
+use crate::rejections::{ErrorPages, rejected};
 use crate::seeing::Seeing;
 use crate::serve::Given;
 use crate::stop::StopHandle;
@@ -35,11 +37,19 @@ pub(crate) struct Shared {
     pub(crate) seeing: Option<Arc<Seeing>>,
     /// Counts requests, in a worker.
     pub(crate) tally: Option<Arc<Tally>>,
+    /// Pages for requests that are rejected before any layer sees them, instead of a line of text.
+    pub(crate) error_pages: Option<Arc<ErrorPages>>,
     /// What handlers find in [`onion::Connection::shared`].
     pub(crate) given: Option<Given>,
 }
 
 impl Shared {
+    /// The response to a request that no layer sees.
+    #[cold]
+    pub(crate) fn reject(&self, rejection: &Rejection) -> Response {
+        rejected(self.error_pages.as_deref(), rejection.status, rejection.reason)
+    }
+
     /// Begins the answer to `request`.
     #[inline]
     pub(crate) fn call(&self, request: Request) -> Answer<'_> {

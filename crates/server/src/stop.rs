@@ -39,8 +39,38 @@ struct Connections {
 #[derive(Debug)]
 struct Entry {
     waker: Option<Waker>,
-    /// None for a part of a connection, such as a stream.
-    seat: Option<Arc<Seat>>,
+    part: Part,
+}
+
+/// What a stop waits for.
+#[derive(Debug)]
+pub(crate) enum Part {
+    Connection(Arc<Seat>),
+    /// A stream of HTTP/2.
+    Stream,
+    /// Work for a connection or a stream that is counted already.
+    Aside,
+}
+
+impl Part {
+    fn seat(&self) -> Option<&Arc<Seat>> {
+        if let Part::Connection(seat) = self { Some(seat) } else { None }
+    }
+
+    fn is_request(&self) -> bool {
+        match self {
+            Part::Connection(seat) => seat.has_request(),
+            Part::Stream => true,
+            Part::Aside => false,
+        }
+    }
+}
+
+/// What is in flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct InFlight {
+    pub(crate) connections: usize,
+    pub(crate) requests: usize,
 }
 
 // 0: serving.
@@ -78,7 +108,17 @@ impl StopHandle {
 
     /// How many connections are open.
     pub(crate) fn open_connections(&self) -> usize {
-        self.connections().entries.len()
+        self.in_flight().connections
+    }
+
+    /// The connections that are open, and the requests that are being answered.
+    pub(crate) fn in_flight(&self) -> InFlight {
+        let connections = self.connections();
+        let parts = || connections.entries.values().map(|entry| &entry.part);
+        InFlight {
+            connections: parts().filter(|part| part.seat().is_some()).count(),
+            requests: parts().filter(|part| part.is_request()).count(),
+        }
     }
 
     /// Ends what is still in flight.
@@ -123,26 +163,26 @@ impl StopHandle {
         }
     }
 
-    /// Enters a connection, or a part of one that has no seat of its own, until what is returned is dropped.
-    pub(crate) fn enter(&self, seat: Option<Arc<Seat>>) -> Entered {
+    /// Enters a connection, or a part of one, until what is returned is dropped.
+    pub(crate) fn enter(&self, part: Part) -> Entered {
         let mut connections = self.connections();
         connections.next += 1;
         let key = connections.next;
-        connections.entries.insert(key, Entry { waker: None, seat });
+        connections.entries.insert(key, Entry { waker: None, part });
         Entered { stop: self.clone(), key }
     }
 
     /// Runs `future` in a task of its own, which the stop waits for as it does for a connection. The task keeps its thread
     /// while it holds something that is bound to it ([`onion::ThreadBound`]).
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        tokio::spawn(Stay::new(self.enter(None), future)).abort_handle()
+        tokio::spawn(Stay::new(self.enter(Part::Aside), future)).abort_handle()
     }
 
     /// The keys of those that have been idle the longest, no more than `most`, and since when.
     pub(crate) fn longest_idle(&self, of: &Admission, now: u64, most: usize) -> VecDeque<(u64, u64)> {
         let mut longest = BTreeSet::new();
         for (key, entry) in &self.connections().entries {
-            let Some(since) = entry.seat.as_ref().and_then(|seat| seat.idle(of, now)) else { continue };
+            let Some(since) = entry.part.seat().and_then(|seat| seat.idle(of, now)) else { continue };
             if longest.len() < most {
                 longest.insert((since, *key));
             } else if longest.last().is_some_and(|(last, _)| since < *last) {
@@ -156,7 +196,7 @@ impl StopHandle {
     /// Whether that one is still idle since then.
     pub(crate) fn is_idle_since(&self, key: u64, since: u64) -> bool {
         let connections = self.connections();
-        let seat = connections.entries.get(&key).and_then(|entry| entry.seat.as_ref());
+        let seat = connections.entries.get(&key).and_then(|entry| entry.part.seat());
         seat.is_some_and(|seat| seat.is_idle_since(since))
     }
 
@@ -165,7 +205,7 @@ impl StopHandle {
         let waker = {
             let connections = self.connections();
             let Some(entry) = connections.entries.get(&key) else { return };
-            if let Some(seat) = &entry.seat {
+            if let Some(seat) = entry.part.seat() {
                 seat.send_away(since);
             }
             entry.waker.clone()

@@ -217,6 +217,7 @@ impl WorkerEnd {
             turned_away: load.refused + load.expired,
             shed: self.incidents.get(Incident::Shed),
             accept_failures: self.incidents.get(Incident::NotAccepted),
+            applications: self.loaded.as_ref().map(|loaded| loaded.limits()).unwrap_or_default(),
         }
     }
 

@@ -30,9 +30,11 @@ class Mount(Layer):
         slash: What becomes of a request for a mount point without a slash at its end, ``/blog``: ``pass``
             gives it to the application, with an empty path, and ``redirect`` answers ``308`` to ``/blog/``.
             ``Literal["pass", "redirect"]``, default ``"pass"``.
-        threads: How many calls into an application may run at once, by its route; others wait. Only in our
-            server: a slow application then leaves the remaining threads to its neighbours. ``Mapping[str,
-            int] | None``, default ``None``.
+        threads: Limit the calls into an application that run at once, by its route. Further requests wait in
+            the server's queue, so that a slow application leaves the remaining threads to its neighbours.
+            Only under onionskin's own server. ``Mapping[str, int] | None``, default ``None``.
+        names: Names of the applications in logs, metrics and ``status``, by their routes. Defaults to the
+            route. ``Mapping[str, str] | None``, default ``None``.
         match: The layer is there only for requests that satisfy this condition. ``Matching``, default
             ``None``.
         unless: The layer is not there for requests that satisfy this condition. ``Matching``, default
@@ -54,6 +56,7 @@ class Mount(Layer):
         strip: bool = True,
         slash: Literal["pass", "redirect"] = "pass",
         threads: Mapping[str, int] | None = None,
+        names: Mapping[str, str] | None = None,
         match: Matching | None = None,
         unless: Matching | None = None,
     ) -> Self: ...
@@ -67,6 +70,7 @@ class Mount(Layer):
         strip: bool = True,
         slash: Literal["pass", "redirect"] = "pass",
         threads: Mapping[str, int] | None = None,
+        names: Mapping[str, str] | None = None,
         match: Matching | None = None,
         unless: Matching | None = None,
     ) -> Self: ...
@@ -79,6 +83,7 @@ class Mount(Layer):
         strip: bool = True,
         slash: Literal["pass", "redirect"] = "pass",
         threads: Mapping[str, int] | None = None,
+        names: Mapping[str, str] | None = None,
         match: Matching | None = None,
         unless: Matching | None = None,
     ) -> Self: ...
@@ -91,6 +96,7 @@ class Mount(Layer):
         strip: bool = True,
         slash: Literal["pass", "redirect"] = "pass",
         threads: Mapping[str, int] | None = None,
+        names: Mapping[str, str] | None = None,
         match: Matching | None = None,
         unless: Matching | None = None,
     ) -> Self:
@@ -104,6 +110,7 @@ class Mount(Layer):
             strip=strip,
             slash=slash,
             threads=threads,
+            names=names,
             match=match,
             unless=unless,
         )

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use onion::error_page::{self, Filling, Page};
 use onion::{
     Answer, Body, Declaration, Fault, Layer, Next, OptionError, Phase, ReasonPhrase, Refusal, Request,
     RequestExt, Response, Value,
@@ -26,11 +27,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use self::page::{Filling, Page};
 use crate::begun::unless_empty;
 use crate::{fields, media};
 
-mod page;
 #[cfg(test)]
 mod tests;
 
@@ -105,7 +104,7 @@ impl Layer for Errors {
 
 impl Errors {
     fn new(options: &Options) -> Result<Self, OptionError> {
-        let pages = page::read_all(options.directory.as_deref(), &options.pages)?;
+        let pages = error_page::read_all(options.directory.as_deref(), &options.pages)?;
         let (problem_json, intercepts) = (options.problem_json, options.intercept_app_errors);
         Ok(Errors { pages, own: Page::own(), problem_json, intercepts })
     }
@@ -186,8 +185,7 @@ impl Errors {
     }
 
     fn page_for(&self, status: StatusCode) -> &Page {
-        let class = if status.is_client_error() { "4xx" } else { "5xx" };
-        self.pages.get(status.as_str()).or_else(|| self.pages.get(class)).unwrap_or(&self.own)
+        error_page::page_for(&self.pages, status).unwrap_or(&self.own)
     }
 
     /// Of equal weights the page wins: `*/*` says nothing.

@@ -29,12 +29,11 @@ use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header};
 use onion::{
-    Answer, Declaration, Handler, Layer, Next, OptionError, Phase, Request, RequestExt, Response, Target,
-    answer, path, plain,
+    Answer, Declaration, Handler, Layer, Limit, Next, OptionError, Phase, Request, RequestExt, Response,
+    Target, answer, path, plain,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
 use hosts::Hosts;
 use route::Route;
@@ -67,10 +66,13 @@ struct Options {
     /// application, with an empty path, and `redirect` answers `308` to `/blog/`.
     #[serde(default)]
     slash: Slash,
-    /// How many calls into an application may run at once, by its route; others wait. Only in our server: a slow
-    /// application then leaves the remaining threads to its neighbours.
+    /// Limit the calls into an application that run at once, by its route. Further requests wait in the server's queue,
+    /// so that a slow application leaves the remaining threads to its neighbours. Only under onionskin's own server.
     #[serde(default)]
     threads: BTreeMap<String, NonZeroU16>,
+    /// Names of the applications in logs, metrics and `status`, by their routes. Defaults to the route.
+    #[serde(default)]
+    names: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -91,10 +93,11 @@ struct Mount {
     needs_runtime: bool,
 }
 
-/// One application, and how many calls it may have.
+/// One application, its name, and the limit on its calls.
 struct Mounted {
     handler: Arc<dyn Handler>,
-    permits: Option<Arc<Semaphore>>,
+    name: Arc<str>,
+    limit: Option<Arc<Limit>>,
 }
 
 impl Layer for Mount {
@@ -122,6 +125,16 @@ impl Layer for Mount {
     fn needs_runtime(&self) -> bool {
         self.needs_runtime
     }
+
+    fn limits(&self, limits: &mut Vec<Arc<Limit>>) {
+        for mounted in &self.mounted {
+            limits.extend(mounted.limit.clone());
+            mounted.handler.limits(limits);
+        }
+        if let Some(default) = &self.default {
+            default.handler().limits(limits);
+        }
+    }
 }
 
 impl Mount {
@@ -133,11 +146,18 @@ impl Mount {
             hosts.add(route, mounted.len()).map_err(|()| {
                 OptionError(format!("routes: {text:?} is there twice; write each route once"))
             })?;
-            let permits = options.threads.get(text);
-            mounted.push(Mounted {
-                handler: Arc::clone(target.handler()),
-                permits: permits.map(|most| Arc::new(Semaphore::new(usize::from(most.get())))),
-            });
+            let name: Arc<str> = options.names.get(text).unwrap_or(text).as_str().into();
+            let limit = options
+                .threads
+                .get(text)
+                .map(|most| Arc::new(Limit { name: Arc::clone(&name), most: usize::from(most.get()) }));
+            mounted.push(Mounted { handler: Arc::clone(target.handler()), name, limit });
+        }
+        if let Some(text) = options.names.keys().find(|text| !options.routes.contains_key(*text)) {
+            return Err(OptionError(format!(
+                "names: {text:?} is not one of the routes; expected {}",
+                known(options)
+            )));
         }
         if let Some(text) = options.threads.keys().find(|text| !options.routes.contains_key(*text)) {
             return Err(OptionError(format!(
@@ -154,25 +174,22 @@ impl Mount {
 }
 
 impl Mounted {
-    /// Passes the request on, when a call may begin. The call lasts to the end of its body.
-    fn call(&self, request: Request) -> Answer<'_> {
-        let Some(permits) = self.permits.as_ref().filter(|_| is_native(&request)) else {
-            return self.handler.call(request);
-        };
-        Box::pin(async move {
-            let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
-                return plain(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable\n");
-            };
-            let mut response = self.handler.call(request).await;
-            response.body_mut().on_end(|_| drop(permit));
-            response
-        })
+    /// Passes the request on. Whoever calls the application keeps to its limit.
+    fn call(&self, mut request: Request) -> Answer<'_> {
+        let context = request.context_mut();
+        if let Some(notes) = &context.notes {
+            notes.set_application(Arc::clone(&self.name));
+        }
+        context.application = Some(Arc::clone(&self.name));
+        context.limits.extend(self.limit.clone());
+        self.handler.call(request)
     }
 }
 
-/// Whether our own server asks. Through the outward door the threads are another server's.
-fn is_native(request: &Request) -> bool {
-    request.context().is_some_and(|context| context.connection.shared.is_some())
+/// The routes, as a message lists them.
+fn known(options: &Options) -> String {
+    let routes: Vec<_> = options.routes.keys().map(|route| format!("{route:?}")).collect();
+    routes.join(" or ")
 }
 
 /// How long the part of `encoded` is that `length` decoded bytes stand in.

@@ -82,8 +82,9 @@ pub(super) fn call(application: &WsgiApplication, mut request: Request) -> Answe
                 Err(error) => return refuse(&error),
             },
         };
+        let limits = mem::take(&mut request.context_mut().limits);
         let wanted = notes.as_ref().map(|_| Instant::now());
-        let permit = permits.acquire().await;
+        let permit = permits.acquire(limits).await;
         if let (Some(notes), Some(wanted)) = (&notes, wanted) {
             notes.set_queued(wanted.elapsed());
         }
@@ -134,8 +135,8 @@ async fn call_limited(
 ) -> Response {
     let Some((server, _)) = Native::of(&request) else { return no_server() };
     let (stop, room, application) = (server.stop.clone(), server.room.clone(), application.clone());
-    let noted = Arc::clone(&notes);
-    let call = move || call_now(&application, request, arrived, permit, Some(&noted));
+    let own = Arc::clone(&notes);
+    let call = move || call_now(&application, request, arrived, permit, Some(&own));
     let response = limited::apart(notes, &stop, room, call).await;
     // Without a response the task was cut off: the server is being stopped.
     response.unwrap_or_else(|| plain(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n"))

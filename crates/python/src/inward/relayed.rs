@@ -1,12 +1,15 @@
 //! The application called behind the outward door: on the thread that the server around us called on, with the
 //! environ dict of that server.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
+use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
-use onion::{Body, Connection, Context, Ids, Request, Response, Spooled, give_way, spool, unreadable};
+use onion::{
+    Addressed, Body, Connection, Context, Ids, Request, Response, Spooled, give_way, spool, unreadable,
+};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -29,6 +32,8 @@ pub(crate) struct Relayed {
     /// The `start_response` that the application got, for the door.
     pub(crate) start: Mutex<Option<Py<StartResponse>>>,
     pub(crate) close_fault: CloseFault,
+    /// The application that a dispatcher has chosen.
+    pub(crate) application: OnceLock<Arc<str>>,
 }
 
 /// A request's head as the outward door read it.
@@ -44,6 +49,10 @@ pub(crate) struct Before {
 /// Calls `application`.
 pub(super) async fn call(application: &WsgiApplication, relayed: Arc<Relayed>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    if let Some(name) = parts.extensions.get::<Context>().and_then(|context| context.application.clone()) {
+        // It is called once.
+        let _ = relayed.application.set(name);
+    }
     // A body that a layer has changed has to be there before the application asks for it.
     let replaced = match body.into_untouched::<OuterInput>() {
         Ok(_) => None,
@@ -113,7 +122,10 @@ fn failed(relayed: &Relayed, error: PyErr) -> Response {
 impl Relayed {
     /// Where exceptions of this call are told of that nobody raises again.
     pub(super) fn untold(&self, py: Python<'_>) -> Untold {
-        let of = Of::call(&self.before.method, &self.before.uri);
+        let before = &self.before;
+        let (host, application) = (before.headers.get(HOST).cloned(), self.application.get().cloned());
+        let addressed = Addressed::at(&before.script_name, &before.uri, host, application);
+        let of = Of::call(&before.method, addressed);
         Untold { of, environ: self.environ.clone_ref(py) }
     }
 }

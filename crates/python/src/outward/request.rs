@@ -1,7 +1,7 @@
 //! From environ to a request.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -41,6 +41,7 @@ pub(crate) fn read(environ: &Bound<'_, PyDict>) -> PyResult<Option<(Request, Arc
         environ: environ.clone().unbind(),
         before,
         start: Mutex::new(None),
+        application: OnceLock::new(),
         close_fault: Arc::default(),
     });
     request.extensions_mut().insert(Arc::clone(&relayed));

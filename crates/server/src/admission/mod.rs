@@ -72,7 +72,12 @@ impl Admission {
     pub(crate) fn seat(self: &Arc<Self>) -> Arc<Seat> {
         self.open.fetch_add(1, SeqCst);
         let fresh = self.clock(Instant::now() + GRACE);
-        Arc::new(Seat { admission: Arc::clone(self), since: AtomicU64::new(fresh), told: AtomicU64::new(0) })
+        Arc::new(Seat {
+            admission: Arc::clone(self),
+            since: AtomicU64::new(fresh),
+            told: AtomicU64::new(0),
+            has_streams: AtomicBool::new(false),
+        })
     }
 
     /// Waits until a connection may be accepted: there is a place, or somebody idle who has one. `listener` is another
@@ -206,6 +211,8 @@ pub(crate) struct Seat {
     since: AtomicU64,
     /// The time in `since` for which it was told to leave; 0 if it never was.
     told: AtomicU64,
+    /// Whether its requests are streams.
+    has_streams: AtomicBool,
 }
 
 /// Not idle.
@@ -222,6 +229,16 @@ impl Seat {
     #[inline]
     pub(crate) fn work(&self) {
         self.since.store(BUSY, Relaxed);
+    }
+
+    /// Its requests are streams from now on.
+    pub(crate) fn multiplex(&self) {
+        self.has_streams.store(true, Relaxed);
+    }
+
+    /// Whether a request is being answered on the connection itself, and not on its streams.
+    pub(crate) fn has_request(&self) -> bool {
+        self.since.load(Relaxed) == BUSY && !self.has_streams.load(Relaxed)
     }
 
     /// Whether the connection has to end now: it was told to, and nothing has come since.

@@ -5,13 +5,13 @@ use std::future::poll_fn;
 
 use http::{Method, Version};
 use http1::{BodyDecoder, Decoded, Rejection};
-use onion::{Response, panicked, plain};
+use onion::panicked;
 use tokio::time::timeout;
 
 use super::Connection;
 use crate::config::{DRAIN, DRAINING, LINGER, LINGER_MOST, LINGER_PAUSE};
 use crate::incoming::{Reader, Returned};
-use crate::respond::Asked;
+use crate::respond::{Asked, Label};
 use crate::seeing::End;
 
 impl Connection {
@@ -30,9 +30,8 @@ impl Connection {
 
     /// Refuses what is no request.
     pub(super) async fn reject(&mut self, rejection: Rejection) {
-        let mut response: Response = plain(rejection.status, rejection.reason);
-        *response.body_mut() = format!("{}\n", rejection.reason).into();
-        let asked = Asked { method: Method::GET, version: Version::HTTP_11, keep_alive: false };
+        let response = self.shared.reject(&rejection);
+        let asked = Asked { label: Label::default(), version: Version::HTTP_11, keep_alive: false };
         self.notes = None;
         self.enter_refused();
         // If it can't be sent, nobody is there to be told.
@@ -43,7 +42,8 @@ impl Connection {
     /// Answers a request whose handler panicked before it gave an answer to wait for.
     pub(super) async fn answer_panic(&mut self) {
         let method = if self.is_head { Method::HEAD } else { Method::GET };
-        let asked = Asked { method, version: Version::HTTP_11, keep_alive: false };
+        let label = Label { method, ..Label::default() };
+        let asked = Asked { label, version: Version::HTTP_11, keep_alive: false };
         let end = self.respond(&asked, panicked()).await.map_or_else(|broken| broken.0, |_| End::Whole);
         self.leave(end);
         if self.reader.is_none() {

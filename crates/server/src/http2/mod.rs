@@ -47,6 +47,7 @@ pub(crate) async fn serve(
     exchange: Arc<Exchange>,
     reader: Reader,
 ) {
+    seat.multiplex();
     let config = &shared.config;
     let wire = Wire::new(reader, Arc::clone(&exchange), config.write_timeout.0);
     let tally = Arc::new(Tally::new(seat, config.http2_resets));

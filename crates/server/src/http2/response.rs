@@ -12,19 +12,20 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use http_body::Frame;
 use http1::parts;
 use onion::body::Kind;
-use onion::{Body, BodyError, Response, plain, poll_give_way, report};
+use onion::{Body, BodyError, Response, plain, poll_give_way};
 
 use super::stream::Course;
-use crate::respond::{date_now, tell_overrun};
+use crate::respond::{Label, date_now};
 use crate::seeing::End;
 
 /// The response as hyper sends it.
-pub(super) fn response(response: Response, method: &Method, course: Course) -> http::Response<Outgoing> {
+pub(super) fn response(response: Response, course: Course) -> http::Response<Outgoing> {
     let (mut head, mut body) = response.into_parts();
+    let method = &course.label.method;
     let length = match plan(&mut head, method, &mut body) {
         Ok(length) => length,
         Err(error) => {
-            report(&format!("the response to {method} cannot be sent: {error}"));
+            course.label.report(&format!("the response to {} cannot be sent: {error}", course.label));
             (head, body) = plain(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n").into_parts();
             plan(&mut head, method, &mut body).unwrap_or_default()
         }
@@ -41,7 +42,7 @@ pub(super) fn response(response: Response, method: &Method, course: Course) -> h
     if let Some(bytes) = whole {
         outgoing.left = outgoing.left.map(|left| left.saturating_sub(bytes.len() as u64));
         if outgoing.left.is_none_or(|left| left == 0) {
-            outgoing.rest = cut(bytes, length);
+            outgoing.rest = cut(bytes, length, &outgoing.course.label);
             outgoing.left = None;
             outgoing.end_if_empty();
         } else {
@@ -111,11 +112,11 @@ pub(super) struct Outgoing {
 const MOST: usize = 64 * 1024;
 
 /// `block`, no longer than what may come.
-fn cut(mut block: Bytes, left: Option<u64>) -> Bytes {
+fn cut(mut block: Bytes, left: Option<u64>, label: &Label) -> Bytes {
     if let Some(left) = left
         && block.len() as u64 > left
     {
-        tell_overrun(true);
+        label.report_overrun(true);
         block.truncate(usize::try_from(left).unwrap_or(usize::MAX));
     }
     block
@@ -150,7 +151,10 @@ impl Outgoing {
             }
             let block = match ready!(http_body::Body::poll_frame(Pin::new(&mut *body), context)) {
                 None if self.left.is_some_and(|left| left > 0) => {
-                    report("the application gave less body than its Content-Length");
+                    let label = &self.course.label;
+                    label.report(&format!(
+                        "the application gave less body than its Content-Length on {label}"
+                    ));
                     return Poll::Ready(Err(BodyError::Producer("too short".into())));
                 }
                 None => return Poll::Ready(Ok(false)),
@@ -161,7 +165,7 @@ impl Outgoing {
                 continue;
             }
             let is_overrun = self.left.is_some_and(|left| block.len() as u64 > left);
-            self.rest = cut(block, self.left);
+            self.rest = cut(block, self.left, &self.course.label);
             self.left = self.left.map(|left| left - self.rest.len() as u64);
             self.has_given_way = false;
             if is_overrun {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::rt::Executor;
-use onion::{Body, Caught, Notes, Response, catch, give_way, panicked, plain, thread_is_bound};
+use onion::{Body, Caught, Notes, catch, give_way, panicked, thread_is_bound};
 use tokio::time::Instant;
 
 use super::pump::Pump;
@@ -18,9 +18,11 @@ use super::request::{Head, request};
 use super::response::{Outgoing, response};
 use crate::admission::Seat;
 use crate::deadline::Deadline;
+use crate::respond::Label;
 use crate::seeing::{End, Entry, Line, Meter};
 use crate::shared::Shared;
 use crate::stay::Stay;
+use crate::stop::Part;
 
 /// Gives each stream of a connection its task.
 #[derive(Clone)]
@@ -97,7 +99,7 @@ impl Streams {
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&stream));
         let facts = Arc::clone(&self.facts);
         async move {
-            let mut course = Course { stream, entry: None, is_done: false };
+            let mut course = Course { stream, label: Label::default(), entry: None, is_done: false };
             // What was taken back in the same breath is never begun: hyper looks for that now.
             give_way().await;
             Ok(course.answer(asked, &facts).await)
@@ -107,7 +109,7 @@ impl Streams {
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, serving: F) {
-        let entered = self.shared.stop.enter(None);
+        let entered = self.shared.stop.enter(Part::Stream);
         let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(stream) = next else {
             drop(tokio::spawn(Stay::new(entered, serving)));
@@ -127,7 +129,7 @@ async fn serve(mut serving: Serving, stream: Arc<Stream>) {
         give_way().await;
         let shared = Arc::clone(&stream.shared);
         let pump = Pump::new(&stream, &shared.room);
-        let entered = shared.stop.enter(None);
+        let entered = shared.stop.enter(Part::Aside);
         let rest = async move {
             watch(&mut serving, &stream).await;
             stream.tally.close();
@@ -188,6 +190,7 @@ async fn watch(serving: &mut Serving, stream: &Stream) -> Watched {
 /// The course of one request, told of at its end.
 pub(super) struct Course {
     pub(super) stream: Arc<Stream>,
+    pub(super) label: Label,
     pub(super) entry: Option<Box<Entry>>,
     /// Whether there is nothing left of it that the client could take back.
     pub(super) is_done: bool,
@@ -200,16 +203,14 @@ impl Course {
         facts: &Arc<onion::Connection>,
     ) -> http::Response<Outgoing> {
         let (mut parts, body) = asked.into_parts();
-        let method = parts.method.clone();
+        self.label.method = parts.method.clone();
+        self.label.notes.clone_from(&self.stream.notes);
         self.enter(&mut parts, facts);
         let meter = self.entry.as_ref().map(|entry| &entry.meter);
         let given = match request(parts, body, &self.stream.shared.config, facts, meter) {
-            Err(rejection) => {
-                let mut refusal: Response = plain(rejection.status, rejection.reason);
-                *refusal.body_mut() = format!("{}\n", rejection.reason).into();
-                refusal
-            }
+            Err(rejection) => self.stream.shared.reject(&rejection),
             Ok(Head { mut request, mut context }) => {
+                self.label.target.clone_from(&context.target);
                 context.notes.clone_from(&self.stream.notes);
                 *request.extensions_mut() = onion::reuse::extensions(context);
                 match catch(|| self.stream.shared.call(request)) {
@@ -222,9 +223,10 @@ impl Course {
             entry.answered(given.headers());
         }
         let stream = Arc::clone(&self.stream);
-        let rest = Course { stream, entry: self.entry.take(), is_done: false };
+        let label = std::mem::take(&mut self.label);
+        let rest = Course { stream, label, entry: self.entry.take(), is_done: false };
         self.is_done = true;
-        response(given, &method, rest)
+        response(given, rest)
     }
 
     /// Where somebody looks on: a request has come.

@@ -26,6 +26,16 @@ impl Exposition<'_, '_> {
         self.line(name, format_args!("{{{label}=\"{}\"}}", Escaped(text)), &value)
     }
 
+    /// A line with several labels; their values may be any text.
+    pub(super) fn labels(&mut self, name: &str, labels: &[(&str, &str)], value: u64) -> fmt::Result {
+        write!(self.0, "onionskin_{name}{{")?;
+        for (place, (label, text)) in labels.iter().enumerate() {
+            let comma = if place > 0 { "," } else { "" };
+            write!(self.0, "{comma}{label}=\"{}\"", Escaped(text))?;
+        }
+        writeln!(self.0, "}} {value}")
+    }
+
     pub(super) fn number(&mut self, name: &str, kind: &str, help: &str, value: u64) -> fmt::Result {
         self.family(name, kind, help)?;
         self.line(name, format_args!(""), &value)

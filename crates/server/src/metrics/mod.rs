@@ -177,6 +177,7 @@ impl Metrics {
             waiting: load.waiting as u64,
             refused: load.refused,
             expired: load.expired,
+            limits: others.loaded.as_ref().map(|loaded| loaded.limits()).unwrap_or_default(),
             log_lost: others.access_log.as_ref().map_or(0, |log| log.lost()),
             incidents: others.incidents.told(),
             most: others.most as u64,

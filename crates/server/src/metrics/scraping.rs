@@ -52,6 +52,7 @@ impl Scraping {
             metrics: None,
             tally: None,
             given: None,
+            error_pages: None,
             takes_notes: false,
             seeing: None,
         });

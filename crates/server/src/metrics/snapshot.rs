@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::exposition::Exposition;
 use super::incidents;
+use crate::health::LimitLoad;
 
 /// The numbers of a process, or of several.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,8 @@ pub struct Snapshot {
     pub refused: u64,
     /// Requests that were turned away since they had waited for too long.
     pub expired: u64,
+    /// The applications with a limit of their own.
+    pub limits: Vec<LimitLoad>,
     /// Lines that did not get into the access log.
     pub log_lost: u64,
     /// What befell connections, by its name.
@@ -79,7 +82,10 @@ pub struct Buckets {
 impl Snapshot {
     /// What is left of it when its process has ended: counters stay, and nothing is in flight any more.
     #[must_use]
-    pub(crate) fn of_the_ended(self) -> Self {
+    pub(crate) fn of_the_ended(mut self) -> Self {
+        for limit in &mut self.limits {
+            (limit.calls, limit.threads, limit.waiting) = (0, 0, 0);
+        }
         Snapshot {
             in_flight: 0,
             connections: 0,
@@ -116,6 +122,7 @@ impl AddAssign<&Snapshot> for Snapshot {
         self.waiting += other.waiting;
         self.refused += other.refused;
         self.expired += other.expired;
+        LimitLoad::add_all(&mut self.limits, &other.limits);
         self.log_lost += other.log_lost;
         self.most += other.most;
         self.spooled_requests += other.spooled_requests;
@@ -181,6 +188,7 @@ impl fmt::Display for Snapshot {
         out.family("queue_refused_total", "counter", "Requests that were turned away from the queue.")?;
         out.labelled("queue_refused_total", "reason", "full", self.refused)?;
         out.labelled("queue_refused_total", "reason", "timeout", self.expired)?;
+        show_limits(&self.limits, out)?;
         out.family("spool_bytes", "gauge", "What temporary files hold.")?;
         out.labelled("spool_bytes", "kind", "request", self.spooled_requests)?;
         out.labelled("spool_bytes", "kind", "response", self.spooled_responses)?;
@@ -224,6 +232,34 @@ impl fmt::Display for Snapshot {
         out.histogram("request_body_bytes", help, &self.received, 1.0)?;
         out.histogram("response_body_bytes", "The bytes of responses' bodies.", &self.size, 1.0)
     }
+}
+
+/// One number of an application.
+type Number = fn(&LimitLoad) -> u64;
+
+/// The applications with a limit of their own; nothing if there are none.
+fn show_limits(limits: &[LimitLoad], out: &mut Exposition<'_, '_>) -> fmt::Result {
+    if limits.is_empty() {
+        return Ok(());
+    }
+    let gauges: [(&str, &str, Number); 3] = [
+        ("limited_calls", "Calls into an application that has threads of its own.", |it| it.calls as u64),
+        ("limited_threads", "The most calls into it that may run at once.", |it| it.threads as u64),
+        ("limited_queue", "Requests that wait for one of its threads.", |it| it.waiting as u64),
+    ];
+    for (name, help, number) in gauges {
+        out.family(name, "gauge", help)?;
+        for limit in limits {
+            out.labelled(name, "application", &limit.name, number(limit))?;
+        }
+    }
+    let name = "limited_queue_refused_total";
+    out.family(name, "counter", "Its requests that were turned away from the queue.")?;
+    for limit in limits {
+        out.labels(name, &[("application", &limit.name), ("reason", "full")], limit.refused)?;
+        out.labels(name, &[("application", &limit.name), ("reason", "timeout")], limit.expired)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -64,6 +64,7 @@ enum Atom {
     Abort,
     RequestId,
     TraceId,
+    Application,
     Process,
     /// By its place in the entry's fields.
     RequestField(usize),
@@ -95,6 +96,7 @@ const NAMES: &[(&str, Atom)] = &[
     ("abort", Atom::Abort),
     ("request_id", Atom::RequestId),
     ("trace_id", Atom::TraceId),
+    ("application", Atom::Application),
     ("pid", Atom::Process),
 ];
 
@@ -103,7 +105,7 @@ const COMBINED: &str = "{remote} - {user} [{time_common}] \"{request}\" {status}
 
 /// What a JSON line has; what a request has nothing of is left out.
 const JSON: &str = "{time} {remote} {user} {method} {target} {protocol} {scheme} {status} {bytes} {body_bytes} \
-    {duration} {first_byte} {queue} {abort} {request_id} {trace_id} {pid} {request_header.host} \
+    {duration} {first_byte} {queue} {abort} {request_id} {trace_id} {application} {pid} {request_header.host} \
     {request_header.referer} {request_header.user-agent}";
 
 impl Default for LineFormat {
@@ -310,6 +312,9 @@ impl<'a> Shown<'a> {
             Atom::Abort => Value::or_nothing(entry.end.cause(), Value::text),
             Atom::RequestId => Value::or_nothing(entry.notes.request_id(), Value::text),
             Atom::TraceId => Value::or_nothing(entry.notes.trace_id(), Value::text),
+            Atom::Application => {
+                Value::or_nothing(entry.notes.application(), |name| Value::owned(name.to_string()))
+            }
             Atom::Process => Value::Number(std::process::id().into()),
             Atom::RequestField(place) => {
                 self.field(&self.format.request_fields, &entry.request_fields, place)

@@ -257,7 +257,7 @@ impl Supervisor<'_> {
             generation: worker.generation,
             stage: worker.stage,
             age: worker.born.elapsed().as_secs(),
-            counters: worker.counters,
+            counters: worker.counters.clone(),
             memory: memory(worker.pid),
             retiring: worker.retiring.as_ref().map(|retirement| retirement.reason.clone()),
         });

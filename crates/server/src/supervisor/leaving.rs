@@ -1,6 +1,8 @@
 //! How a supervisor ends: first gently, then at once.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+use onion::{Timestamp, inform};
 
 use super::message::ToWorker;
 use super::worker::Stage;
@@ -17,6 +19,10 @@ impl Supervisor<'_> {
         if self.generation == 0 || delay.is_zero() {
             return self.stop();
         }
+        let delayed = self.plan.config.drain_delay;
+        inform(&format!(
+            "the server stops in {delayed} (drain_delay); until then it serves, and is not ready"
+        ));
         self.phase = Phase::Leaving(Instant::now() + delay);
         for worker in self.workers.values() {
             worker.tell(&ToWorker::Leave);
@@ -25,6 +31,7 @@ impl Supervisor<'_> {
 
     /// Has every worker finish.
     pub(super) fn stop(&mut self) {
+        self.report_stop();
         self.phase = Phase::Stopping;
         self.end_fork_servers(None);
         let due = self.drained_by();
@@ -35,6 +42,21 @@ impl Supervisor<'_> {
                 Stage::Draining | Stage::Failed => {}
             }
         }
+    }
+
+    /// Logs what the stop waits for, when it begins.
+    fn report_stop(&self) {
+        let serving = self.workers.iter().filter(|(_, worker)| worker.stage == Stage::Serving);
+        let pids: Vec<_> = serving.map(|(pid, _)| pid.to_string()).collect();
+        if self.phase == Phase::Stopping || pids.is_empty() {
+            return;
+        }
+        let graceful = self.plan.config.graceful_timeout;
+        let until = Timestamp::from(SystemTime::now() + graceful.0);
+        let (workers, pids) = (if pids.len() == 1 { "worker" } else { "workers" }, pids.join(", "));
+        inform(&format!(
+            "the server stops: it waits for {workers} {pids} to finish their requests, until {until} at the latest"
+        ));
     }
 
     /// Ends every worker: the second signal.

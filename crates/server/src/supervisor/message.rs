@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::recycle::Retirement;
+use crate::LimitLoad;
 use crate::Snapshot;
 use crate::tls::TicketKeys;
 
@@ -56,7 +57,7 @@ pub(crate) enum FromWorker {
 }
 
 /// What a worker counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Counters {
     /// Requests so far.
@@ -74,6 +75,8 @@ pub(crate) struct Counters {
     pub shed: u64,
     /// How often no connection could be accepted.
     pub accept_failures: u64,
+    /// The applications with a limit of their own.
+    pub applications: Vec<LimitLoad>,
 }
 
 /// From a supervisor to a worker.

@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use super::WorkerEnd;
 use crate::serve::{Given, Server};
 use crate::stay::Stay;
+use crate::stop::Part;
 use crate::stop::StopHandle;
 use crate::supervisor::message::FromWorker;
 
@@ -79,7 +80,7 @@ async fn ask(
         let _ = sender.send(status);
     };
     // A task like a connection's: only there may the thread be held.
-    tokio::spawn(Stay::new(stop.enter(None), asking));
+    tokio::spawn(Stay::new(stop.enter(Part::Aside), asking));
     status.await.map_err(|_| format!("the application gave no answer at {place}"))
 }
 

@@ -5,21 +5,28 @@ use std::fs;
 use std::path::Path;
 
 use http::{HeaderValue, StatusCode};
-use onion::OptionError;
+
+use crate::OptionError;
 
 /// What the places of a page are filled with.
-pub(super) struct Filling<'a> {
-    pub(super) status: StatusCode,
-    pub(super) reason: &'a str,
-    pub(super) request_id: &'a str,
+#[derive(Clone, Copy, Debug)]
+pub struct Filling<'a> {
+    /// The status.
+    pub status: StatusCode,
+    /// Its reason phrase.
+    pub reason: &'a str,
+    /// The request's id; empty if it has none.
+    pub request_id: &'a str,
 }
 
 /// A page, taken apart at its places.
-pub(super) struct Page {
+#[derive(Clone, Debug)]
+pub struct Page {
     pieces: Vec<Piece>,
     kind: Kind,
 }
 
+#[derive(Clone, Debug)]
 enum Piece {
     Text(String),
     Status,
@@ -27,16 +34,18 @@ enum Piece {
     RequestId,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Html,
     Plain,
 }
 
 impl Page {
-    /// The page of the house, for every status that has no other.
-    pub(super) fn own() -> Self {
-        Page::parse(include_str!("page.html"), Kind::Html).expect("the page of the house has known places")
+    /// The built-in page, for every status that has no other.
+    #[expect(clippy::missing_panics_doc, reason = "the page is one of ours")]
+    pub fn own() -> Self {
+        Page::parse(include_str!("error_page.html"), Kind::Html)
+            .expect("the page of the house has known places")
     }
 
     /// Reads the page at `path`.
@@ -84,7 +93,7 @@ impl Page {
     }
 
     /// The page for one response.
-    pub(super) fn fill(&self, filling: &Filling<'_>) -> String {
+    pub fn fill(&self, filling: &Filling<'_>) -> String {
         let mut text = String::new();
         for piece in &self.pieces {
             match piece {
@@ -98,7 +107,7 @@ impl Page {
     }
 
     /// Its `Content-Type`.
-    pub(super) fn content_type(&self) -> HeaderValue {
+    pub fn content_type(&self) -> HeaderValue {
         HeaderValue::from_static(match self.kind {
             Kind::Html => "text/html; charset=utf-8",
             Kind::Plain => "text/plain; charset=utf-8",
@@ -106,7 +115,7 @@ impl Page {
     }
 
     /// Its media type.
-    pub(super) fn media_type(&self) -> &'static str {
+    pub fn media_type(&self) -> &'static str {
         match self.kind {
             Kind::Html => "text/html",
             Kind::Plain => "text/plain",
@@ -127,17 +136,20 @@ impl Page {
     }
 }
 
+/// The page of `pages` for an error: its own, or that of its class.
+pub fn page_for(pages: &BTreeMap<String, Page>, status: StatusCode) -> Option<&Page> {
+    let class = if status.is_client_error() { "4xx" } else { "5xx" };
+    pages.get(status.as_str()).or_else(|| pages.get(class))
+}
+
 /// The pages of `directory` that are called after what they are for, and those of `pages`, which come first.
-pub(super) fn read_all(
+pub fn read_all(
     directory: Option<&str>,
     pages: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, Page>, OptionError> {
     let mut read = BTreeMap::new();
     if let Some(directory) = directory {
-        let within = |error: OptionError| OptionError(format!("directory: {error}"));
-        for (key, path) in named_after_statuses(directory).map_err(within)? {
-            read.insert(key, Page::read(&path).map_err(within)?);
-        }
+        read = read_directory(directory).map_err(|error| OptionError(format!("directory: {error}")))?;
     }
     for (key, path) in pages {
         if !is_key(key) {
@@ -148,6 +160,11 @@ pub(super) fn read_all(
         read.insert(key.clone(), page.map_err(|error| OptionError(format!("pages: {key}: {error}")))?);
     }
     Ok(read)
+}
+
+/// The pages of `directory` that are called after what they are for.
+pub fn read_directory(directory: &str) -> Result<BTreeMap<String, Page>, OptionError> {
+    named_after_statuses(directory)?.into_iter().map(|(key, path)| Ok((key, Page::read(&path)?))).collect()
 }
 
 /// The files of `directory` that are called `404.html`, `5xx.txt` and the like.

@@ -1,0 +1,82 @@
+//! Where a request was sent, for the lines of the error log that are about it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderValue, Uri};
+
+use crate::{Request, RequestExt, path};
+
+/// Where a request was sent: its whole path, its host, and the application that a dispatcher chose for it.
+#[derive(Clone, Debug, Default)]
+pub struct Addressed {
+    /// The target: as the client sent it, if that is known.
+    target: Bytes,
+    host: Option<HeaderValue>,
+    application: Option<Arc<str>>,
+}
+
+impl Addressed {
+    /// Where `request` was sent.
+    pub fn of(request: &Request) -> Self {
+        let host = request.headers().get(HOST).cloned();
+        let Some(context) = request.context() else {
+            return Addressed::at(b"", request.uri(), host, None);
+        };
+        let application = context.application.clone();
+        if context.target.starts_with(b"/") {
+            return Addressed { target: context.target.clone(), host, application };
+        }
+        Addressed::at(&context.script_name, request.uri(), host, application)
+    }
+
+    /// A request for `uri` below the decoded path `script_name`.
+    pub fn at(
+        script_name: &[u8],
+        uri: &Uri,
+        host: Option<HeaderValue>,
+        application: Option<Arc<str>>,
+    ) -> Self {
+        let target = format!("{}{}", path::encode(script_name), uri.path());
+        Addressed { target: target.into(), host, application }
+    }
+
+    /// The path, with what is above the mount point.
+    pub fn path(&self) -> Cow<'_, str> {
+        let end = self.target.iter().position(|byte| *byte == b'?').unwrap_or(self.target.len());
+        String::from_utf8_lossy(&self.target[..end])
+    }
+
+    /// The host that was asked for.
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_ref()?.to_str().ok()
+    }
+
+    /// The application that a dispatcher chose.
+    pub fn application(&self) -> Option<&str> {
+        self.application.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Body;
+
+    #[test]
+    fn the_path_is_the_whole_one_wherever_a_request_is_mounted() {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = Uri::from_static("/shop/caf%C3%A9/cart?x=1");
+        request.headers_mut().insert(HOST, HeaderValue::from_static("example.org"));
+        request.mount_at("/shop/caf%C3%A9".len());
+        request.context_mut().application = Some("shop".into());
+        let addressed = Addressed::of(&request);
+        assert_eq!(addressed.path(), "/shop/caf%C3%A9/cart");
+        assert_eq!((addressed.host(), addressed.application()), (Some("example.org"), Some("shop")));
+
+        request.context_mut().target = Bytes::from_static(b"/shop/caf%c3%a9/cart?x=1");
+        assert_eq!(Addressed::of(&request).path(), "/shop/caf%c3%a9/cart");
+    }
+}
