@@ -343,18 +343,6 @@ def reads(environ, start_response, size="-1", name=""):
     return answer(start_response, body)
 
 
-def overrun(environ, start_response, **_):
-    """More body than its Content-Length."""
-    start_response("200 OK", [("Content-Length", "2")])
-    return [b"four"]
-
-
-def underrun(environ, start_response, **_):
-    """Less body than its Content-Length."""
-    start_response("200 OK", [("Content-Length", "20")])
-    yield b"four"
-
-
 def two_lengths(environ, start_response, **_):
     """A head that cannot be sent."""
     start_response("200 OK", [("Content-Length", "4"), ("Content-Length", "5")])
@@ -438,9 +426,7 @@ SERVED = {
         raises,
         reads,
         rewraps,
-        overrun,
         two_lengths,
-        underrun,
         varies,
         reads_after,
         sleep,

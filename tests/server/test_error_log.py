@@ -36,7 +36,8 @@ def test_a_fault_of_the_application_is_in_the_file_with_its_request(serve, tmp_p
     id = response.header("X-Request-Id")
     line = written(log, "the application raised")
     assert re.fullmatch(
-        rf"\d{{4}}-\S+Z \[{server.popen.pid}\] error: the application raised on GET /raises \(request {id}, host a\)",
+        rf"\d{{4}}-\S+Z \[{server.popen.pid}\] error: "
+        rf"the application raised on GET /raises \(request {id}, host a\)",
         line,
     )
     assert "Traceback (most recent call last):" in log.read_text()
