@@ -40,7 +40,7 @@ def test_a_stream_that_is_reset_during_its_upload_is_logged_as_499(serve, tmp_pa
     server = serve("--access-log", str(log), "--access-log-format", "json", *skipped)
     with RawClient(server.port) as client:
         stream = client.request("/echo", ("content-length", "1000"), body=b"hello", end=False)
-        # A request that is taken back before its stream's task has run is not begun. The other one asks for this.
+        # A request that is reset before its task has run is not begun. The second one asks for the metrics.
         wait_until(lambda: b"onionskin_requests_in_flight 2\n" in server.get("/metrics"))
         client.send(frames.RstStreamFrame(stream, error_code=8))
         (line,) = lines(log, 1)
