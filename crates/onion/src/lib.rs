@@ -64,6 +64,7 @@ mod response;
 pub mod reuse;
 mod spool;
 mod standard_error;
+mod subrequest;
 mod supplied;
 mod temporary;
 pub mod text_options;
@@ -98,6 +99,7 @@ pub use report::{
 pub use response::{NotFound, ReasonPhrase, Refusal, plain, timed_out, unreadable};
 pub use spool::{SpoolLimits, Spooled, spool};
 pub use standard_error::{note_lost, stderr_works};
+pub use subrequest::{Origin, Subrequest};
 pub use supplied::{Find, Supply, Target};
 pub use temporary::{Held, TemporaryFile};
 pub use timestamp::Timestamp;

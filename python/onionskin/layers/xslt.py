@@ -26,14 +26,24 @@ class Xslt(Layer):
             type, a longer glob before a shorter one, and all of them before ``sheet``. ``Mapping[str,
             Sequence[str]] | None``, default ``None``.
         processing_instruction: Whether documents may name their stylesheet themselves, with
-            ``<?xml-stylesheet type="text/xsl" href="..."?>``. It has to be a file of ``directory`` that ends
-            in ``.xsl`` or ``.xslt``, and then counts before all others. ``bool``, default ``False``.
+            ``<?xml-stylesheet type="text/xsl" href="..."?>``. It is a file of ``directory`` that ends in
+            ``.xsl`` or ``.xslt``, or else fetched (see ``fetch``), and takes precedence over all others.
+            ``bool``, default ``False``.
+        fetch: Fetch stylesheets that documents name from the application itself, by requests to what is
+            inside this layer: from the same host only, without cookies or credentials. Everything that they
+            import comes from there, too. Defaults to true without a ``directory``, and to false with one.
+            ``bool | None``, default ``None``.
+        fetch_lifetime: Reuse a fetched stylesheet for this long before revalidating it. ``float | str``,
+            default ``"60s"``.
+        only_browsers: Transform XML only for clients that prefer HTML to it by their ``Accept`` header, as
+            browsers do. Feed readers and programs receive the XML. Adds ``Vary: Accept``. ``bool``, default
+            ``False``.
         directory: The folder that all stylesheets lie in, with all that they import or read, and that their
             paths start from. If none is given, a stylesheet's own folder is what it may read. ``str | None``,
             default ``None``.
         types: The media types that are transformed, apart from those named in ``sheets``: globs such as
             ``application/*+xml``. ``text/html`` is read as browsers do, all others as XML. ``Sequence[str]``,
-            default ``("text/xml", "application/xml")``.
+            default ``("text/xml", "application/xml", "application/rss+xml", "application/atom+xml")``.
         default_charset: The charset of documents that declare none, in ``Content-Type`` or themselves, such
             as ``"windows-1252"``. By default XML is UTF-8, and HTML is UTF-8 if it is valid, or else
             windows-1252. ``str | None``, default ``None``.
@@ -71,8 +81,11 @@ class Xslt(Layer):
         *,
         sheets: Mapping[str, Sequence[str]] | None = None,
         processing_instruction: bool = False,
+        fetch: bool | None = None,
+        fetch_lifetime: float | str = "60s",
+        only_browsers: bool = False,
         directory: str | None = None,
-        types: Sequence[str] = ("text/xml", "application/xml"),
+        types: Sequence[str] = ("text/xml", "application/xml", "application/rss+xml", "application/atom+xml"),
         default_charset: str | None = None,
         parameters: Mapping[str, str] | None = None,
         max_input: int | str = "10MiB",
@@ -89,6 +102,9 @@ class Xslt(Layer):
             sheet=sheet,
             sheets=sheets,
             processing_instruction=processing_instruction,
+            fetch=fetch,
+            fetch_lifetime=fetch_lifetime,
+            only_browsers=only_browsers,
             directory=directory,
             types=types,
             default_charset=default_charset,

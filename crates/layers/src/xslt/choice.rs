@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::HeaderMap;
 use onion::{OptionError, glob_matches, path};
 
+use super::head;
 use super::options::{Options, SheetPaths};
 use super::sheet::Sheet;
 
@@ -18,6 +20,10 @@ pub(super) struct Sheets {
     /// Globs over media types.
     types: Vec<String>,
     named: Option<Named>,
+    /// Whether documents may name their stylesheet.
+    may_name: bool,
+    /// Whether stylesheets that documents name are fetched if they are not in the directory.
+    pub(super) fetches: bool,
 }
 
 /// Stylesheets that documents name.
@@ -56,13 +62,23 @@ impl Sheets {
         by_path.sort_by_key(|(glob, _)| std::cmp::Reverse(glob.len()));
         let other = options.sheet.as_ref().map(|paths| compile("sheet", paths)).transpose()?;
         let types = options.types.iter().map(|glob| glob.to_ascii_lowercase()).collect();
-        let named = if options.processing_instruction { Some(Named::new(options)?) } else { None };
-        if by_path.is_empty() && by_type.is_empty() && other.is_none() && named.is_none() {
+        let named = match &options.directory {
+            Some(directory) if options.processing_instruction => Some(Named::new(directory, options.reload)?),
+            _ => None,
+        };
+        let fetches = options.fetch.unwrap_or(directory.is_none()) && options.processing_instruction;
+        if options.processing_instruction && named.is_none() && !fetches {
+            let message = "directory is missing; expected the folder of the stylesheets that documents may name, \
+                or fetch=true";
+            return Err(OptionError(message.to_owned()));
+        }
+        if by_path.is_empty() && by_type.is_empty() && other.is_none() && !options.processing_instruction {
             let message =
                 "sheet is missing; give the path of a stylesheet, or sheets, or processing_instruction";
             return Err(OptionError(message.to_owned()));
         }
-        Ok(Sheets { by_path, by_type, other, types, named })
+        let may_name = options.processing_instruction;
+        Ok(Sheets { by_path, by_type, other, types, named, may_name, fetches })
     }
 
     /// The stylesheet for a path, decoded, whatever comes from there.
@@ -73,7 +89,7 @@ impl Sheets {
 
     /// Whether a response to a request for this path may be transformed at all.
     pub(super) fn may_apply(&self, for_path: Option<&Arc<Sheet>>) -> bool {
-        for_path.is_some() || !self.by_type.is_empty() || self.other.is_some() || self.named.is_some()
+        for_path.is_some() || !self.by_type.is_empty() || self.other.is_some() || self.may_name
     }
 
     /// The stylesheet for a response of this media type.
@@ -92,7 +108,13 @@ impl Sheets {
 
     /// Whether a document of this media type may name its stylesheet.
     pub(super) fn may_name(&self, media_type: &str) -> bool {
-        self.named.is_some() && self.is_document(media_type) && media_type != super::HTML
+        self.may_name && self.is_document(media_type) && media_type != super::HTML
+    }
+
+    /// Whether a client with these headers prefers HTML to a document that may be transformed.
+    pub(super) fn may_prefer_html(&self, accept: &HeaderMap) -> bool {
+        let mut types = self.types.iter().chain(self.by_type.keys());
+        types.any(|media_type| head::prefers_html(accept, media_type))
     }
 
     fn is_document(&self, media_type: &str) -> bool {
@@ -106,15 +128,11 @@ impl Sheets {
 }
 
 impl Named {
-    fn new(options: &Options) -> Result<Self, OptionError> {
-        let Some(directory) = &options.directory else {
-            let message = "directory is missing; give the folder of the stylesheets that documents may name";
-            return Err(OptionError(message.to_owned()));
-        };
+    fn new(directory: &str, reloads: bool) -> Result<Self, OptionError> {
         let unreadable =
             |error| OptionError(format!("directory: {directory:?} cannot be read: {error}; give a folder"));
         let directory = Path::new(directory).canonicalize().map_err(unreadable)?;
-        Ok(Named { directory, reloads: options.reload, compiled: Mutex::default() })
+        Ok(Named { directory, reloads, compiled: Mutex::default() })
     }
 
     fn at(&self, href: &str) -> Option<Result<Arc<Sheet>, String>> {

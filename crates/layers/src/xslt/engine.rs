@@ -9,6 +9,15 @@ pub trait Engine: Send + Sync {
     /// lies in `directory`, or in the folder of each; a refusal says in one line what is wrong.
     fn compile(&self, chain: &[PathBuf], directory: Option<&Path>)
     -> Result<Arc<dyn Transformation>, String>;
+
+    /// Compiles the stylesheet at `url`, an absolute path. It and what it imports come from `fetch`.
+    fn compile_fetched(&self, url: &str, fetch: &Arc<dyn Fetch>) -> Result<Arc<dyn Transformation>, String>;
+}
+
+/// Reads what a stylesheet names.
+pub trait Fetch: Send + Sync {
+    /// What is at `url`; an error says why not in one line. Blocks, for worker threads.
+    fn fetch(&self, url: &str) -> Result<bytes::Bytes, String>;
 }
 
 /// A compiled chain of stylesheets.
@@ -21,7 +30,13 @@ pub trait Transformation: Send + Sync {
 
     /// Transforms a document; `None` if it has no element, as an empty one. An error says why not in one line. This may
     /// take long: never call it on a network thread.
-    fn apply(&self, document: &Document) -> Result<Option<Transformed>, String>;
+    ///
+    /// What a fetched stylesheet reads meanwhile comes from `fetch`.
+    fn apply(
+        &self,
+        document: &Document,
+        fetch: Option<&Arc<dyn Fetch>>,
+    ) -> Result<Option<Transformed>, String>;
 }
 
 /// What a stylesheet is applied to.
@@ -33,6 +48,8 @@ pub struct Document {
     pub is_html: bool,
     /// Whether the bytes are UTF-8, whatever the document declares. HTML always is.
     pub is_utf8: bool,
+    /// The path that it has for clients, if its stylesheet is fetched: `document()` starts from there.
+    pub url: Option<String>,
     /// The parameters of the stylesheets: names and texts.
     pub parameters: Arc<[(String, String)]>,
 }

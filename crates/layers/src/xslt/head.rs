@@ -20,7 +20,7 @@ pub(super) fn has_document(parts: &Parts) -> bool {
     !bodiless && !is_coded(&parts.headers) && !forbids_change(&parts.headers)
 }
 
-fn is_coded(headers: &HeaderMap) -> bool {
+pub(super) fn is_coded(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::CONTENT_ENCODING)
         .iter()
@@ -57,6 +57,19 @@ pub(super) fn announce_unseen(parts: &mut Parts, media_type: Option<&str>, keeps
         Some(value) => drop(parts.headers.insert(header::CONTENT_TYPE, value)),
         None => drop(parts.headers.remove(header::CONTENT_TYPE)),
     }
+}
+
+/// The `Accept` fields of a request.
+pub(super) fn accept_of(headers: &HeaderMap) -> HeaderMap {
+    headers.get_all(header::ACCEPT).iter().map(|value| (header::ACCEPT, value.clone())).collect()
+}
+
+/// Whether a client with these headers gets the result of a transformation of this media type, if only browsers do. HTML
+/// is for browsers in any case.
+pub(super) fn prefers_html(accept: &HeaderMap, media_type: &str) -> bool {
+    // Browsers accept XHTML as gladly as HTML, and other XML less.
+    let compared = if media_type == "application/xhtml+xml" { "application/xml" } else { media_type };
+    media_type == super::HTML || media::weight(accept, super::HTML) > media::weight(accept, compared)
 }
 
 fn forget_the_old_document(parts: &mut Parts, keeps_validators: bool) {

@@ -15,22 +15,27 @@
 //! It can't stop a transformation that takes too long: the client gets its answer, and the thread goes on.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use self::charset::{Decoded, DefaultCharset};
+use self::charset::DefaultCharset;
 use self::choice::Sheets;
-use self::engine::{Document, Transformed};
+use self::document::Raw;
+use self::engine::Transformed;
+use self::fetched::{Line, Store};
 use self::options::{OnError, Options};
 use self::sheet::Sheet;
-use self::work::{Undone, Workshop};
+use self::work::{Undone, Work, Workshop, until_done};
 use crate::begun::{Collected, collect};
-use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, Uri, header};
-use onion::{Answer, Declaration, Layer, Next, OptionError, Phase, Request, Response, plain};
+use crate::fields::vary;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use onion::{
+    Answer, Declaration, Layer, Next, OptionError, Origin, Phase, Request, Response, Subrequest, plain,
+};
 
 mod charset;
 mod choice;
+mod document;
 pub mod engine;
+mod fetched;
 mod head;
 mod options;
 pub mod prolog;
@@ -52,29 +57,40 @@ pub(crate) const DECLARATION: Declaration = Declaration {
 
 struct Xslt {
     sheets: Arc<Sheets>,
+    fetched: Arc<Store>,
     workshop: Workshop,
     parameters: Arc<[(String, String)]>,
     default_charset: DefaultCharset,
     options: Options,
 }
 
-/// What a failed transformation is told of.
+/// What is kept of a request until its response is there.
 struct Of {
     method: Method,
     uri: Uri,
+    /// Its `Accept` fields, if they matter.
+    accept: Option<HeaderMap>,
+    /// What stylesheets are fetched with.
+    origin: Option<Origin>,
 }
 
 impl Layer for Xslt {
     fn call<'a>(&'a self, mut request: Request, next: Next<'a>) -> Answer<'a> {
+        if request.extensions().get::<Subrequest>().is_some() {
+            return next.run(request);
+        }
         let for_path = self.sheets.for_path(&onion::path::decode(request.uri().path()));
-        if self.sheets.may_apply(for_path) {
+        let accept = self.options.only_browsers.then(|| head::accept_of(request.headers()));
+        let may_apply = self.sheets.may_apply(for_path);
+        if may_apply && accept.as_ref().is_none_or(|accept| self.sheets.may_prefer_html(accept)) {
             // Of a part of a document nothing can be made.
             request.headers_mut().remove(header::RANGE);
             request.headers_mut().remove(header::IF_RANGE);
         }
-        let of = Of { method: request.method().clone(), uri: request.uri().clone() };
+        let origin = self.sheets.fetches.then(|| Origin::of(&request));
+        let of = Of { method: request.method().clone(), uri: request.uri().clone(), accept, origin };
         let answer = next.run(request);
-        Box::pin(async move { self.treat(for_path, &of, answer.await).await })
+        Box::pin(async move { self.treat(for_path, of, answer.await, next).await })
     }
 
     fn needs_runtime(&self) -> bool {
@@ -93,12 +109,22 @@ impl Xslt {
         let workshop = Workshop::new(options.threads.get().into(), options.timeout.0);
         let default_charset = DefaultCharset::new(options.default_charset.as_deref())?;
         let sheets = Arc::new(Sheets::new(&options)?);
-        Ok(Xslt { sheets, workshop, parameters, default_charset, options })
+        let fetched = Arc::new(Store::new(options.fetch_lifetime.0));
+        Ok(Xslt { sheets, fetched, workshop, parameters, default_charset, options })
     }
 
     /// Transforms `response`, if there is a stylesheet for it.
-    async fn treat(&self, for_path: Option<&Arc<Sheet>>, of: &Of, response: Response) -> Response {
+    async fn treat(
+        &self,
+        for_path: Option<&Arc<Sheet>>,
+        mut of: Of,
+        response: Response,
+        next: Next<'_>,
+    ) -> Response {
         let (mut parts, body) = response.into_parts();
+        if of.accept.is_some() && parts.status == StatusCode::NOT_MODIFIED {
+            vary(&mut parts.headers, header::ACCEPT);
+        }
         let Some((media_type, charset)) =
             head::content_type(&parts.headers).filter(|_| head::has_document(&parts))
         else {
@@ -108,6 +134,12 @@ impl Xslt {
         let may_name = self.sheets.may_name(&media_type);
         if sheet.is_none() && !may_name {
             return Response::from_parts(parts, body);
+        }
+        if let Some(accept) = of.accept.as_ref().filter(|_| media_type != HTML) {
+            vary(&mut parts.headers, header::ACCEPT);
+            if !head::prefers_html(accept, &media_type) {
+                return Response::from_parts(parts, body);
+            }
         }
         if of.method == Method::HEAD {
             let compiled = sheet.filter(|_| !may_name).map(|sheet| sheet.compiled());
@@ -120,7 +152,7 @@ impl Xslt {
             Collected::TooLong(body) => {
                 let trouble =
                     Trouble::because(format!("the document is longer than {}", self.options.max_input));
-                return self.fail(of, &trouble, Response::from_parts(parts, body));
+                return self.fail(&of, &trouble, Response::from_parts(parts, body));
             }
             Collected::Broken(error) => return onion::broken(error),
         };
@@ -129,43 +161,47 @@ impl Xslt {
             return Response::from_parts(parts, bytes.into());
         }
         let raw = Raw { bytes: bytes.clone(), is_html: media_type == HTML, charset };
-        let named = if may_name { prolog::stylesheet_of(&raw.scannable(self.default_charset)) } else { None };
-        let made = match self.transform(sheet, named, raw).await {
-            Ok(None) => return Response::from_parts(parts, bytes.into()),
-            Ok(Some(made)) => {
-                head::announce(&mut parts, &made, self.options.keep_validators).map(|()| made.bytes)
-            }
-            Err(trouble) => Err(trouble),
-        };
+        let named = if may_name { raw.named(self.default_charset) } else { None };
+        let made =
+            match self.transform(sheet, named, raw, of.origin.take().map(|origin| (origin, next))).await {
+                Ok(None) => return Response::from_parts(parts, bytes.into()),
+                Ok(Some(made)) => {
+                    head::announce(&mut parts, &made, self.options.keep_validators).map(|()| made.bytes)
+                }
+                Err(trouble) => Err(trouble),
+            };
         match made {
             Ok(made) => Response::from_parts(parts, made.into()),
-            Err(trouble) => self.fail(of, &trouble, Response::from_parts(parts, bytes.into())),
+            Err(trouble) => self.fail(&of, &trouble, Response::from_parts(parts, bytes.into())),
         }
     }
 
-    /// Applies the stylesheet that the document names, if there is such a one, or else `sheet`; `None` without either.
+    /// Applies the stylesheet that the document names, or else `sheet`; `None` without either, or without a document.
     async fn transform(
         &self,
         sheet: Option<&Arc<Sheet>>,
         named: Option<String>,
         raw: Raw,
+        site: Option<(Origin, Next<'_>)>,
     ) -> Result<Option<Transformed>, Trouble> {
         if sheet.is_none() && named.is_none() {
             return Ok(None);
         }
-        let (sheets, sheet, most) = (Arc::clone(&self.sheets), sheet.cloned(), self.options.max_output);
-        let (default_charset, parameters) = (self.default_charset, Arc::clone(&self.parameters));
-        let work = move || {
-            let named = named.and_then(|href| sheets.at(&href)).transpose()?;
-            let Some(sheet) = named.or(sheet) else { return Ok(None) };
-            let document = raw.decoded(default_charset, parameters)?;
-            let made = sheet.fresh(Instant::now()).apply(&document)?;
-            if made.as_ref().is_some_and(|made| made.bytes.len() as u64 > most.0) {
-                return Err(format!("the result is longer than {most}"));
-            }
-            Ok(made)
+        let site = site.filter(|_| named.is_some()).map(|(origin, next)| (Arc::new(origin), next));
+        let line = site.map(|(origin, next)| (Line::new(&self.fetched, origin), next));
+        let (line, serving) = line.map(|((line, serving), next)| (Arc::new(line), serving.run(next))).unzip();
+        let work = Work {
+            sheets: Arc::clone(&self.sheets),
+            fetched: Arc::clone(&self.fetched),
+            sheet: sheet.cloned(),
+            named,
+            raw,
+            line,
+            parameters: Arc::clone(&self.parameters),
+            default_charset: self.default_charset,
+            max_output: self.options.max_output,
         };
-        match self.workshop.run(work).await {
+        match until_done(self.workshop.run(|| work.run()), serving).await {
             Ok(done) => done.map_err(Trouble::because),
             Err(Undone::Busy) => Err(Trouble::busy()),
             Err(Undone::TooLong) => {
@@ -188,37 +224,6 @@ impl Xslt {
                 .insert(header::RETRY_AFTER, HeaderValue::from(self.options.timeout.0.as_secs().max(1)));
         }
         response
-    }
-}
-
-/// A document as the application sent it.
-struct Raw {
-    bytes: Bytes,
-    is_html: bool,
-    /// The label in `Content-Type`.
-    charset: Option<String>,
-}
-
-impl Raw {
-    /// The document for a parser.
-    fn decoded(
-        &self,
-        default: DefaultCharset,
-        parameters: Arc<[(String, String)]>,
-    ) -> Result<Document, String> {
-        let decode = if self.is_html { charset::html } else { charset::xml };
-        let Decoded { bytes, is_utf8 } = decode(&self.bytes, self.charset.as_deref(), default)?;
-        Ok(Document { bytes, is_html: self.is_html, is_utf8, parameters })
-    }
-
-    /// The bytes with ASCII in its place, to look for what the prolog names.
-    fn scannable(&self, default: DefaultCharset) -> Bytes {
-        if !charset::is_wide(&self.bytes) {
-            return self.bytes.clone();
-        }
-        // One that cannot be decoded names nothing.
-        let decoded = charset::xml(&self.bytes, self.charset.as_deref(), default);
-        decoded.map_or(Bytes::new(), |decoded| decoded.bytes)
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Options {
     /// The stylesheet's path. Of several, each is applied to what the one before it made.
     pub(super) sheet: Option<SheetPaths>,
@@ -17,8 +18,18 @@ pub(super) struct Options {
     /// before `sheet`.
     pub(super) sheets: BTreeMap<String, SheetPaths>,
     /// Whether documents may name their stylesheet themselves, with `<?xml-stylesheet type="text/xsl" href="..."?>`.
-    /// It has to be a file of `directory` that ends in `.xsl` or `.xslt`, and then counts before all others.
+    /// It is a file of `directory` that ends in `.xsl` or `.xslt`, or else fetched (see `fetch`), and takes precedence over
+    /// all others.
     pub(super) processing_instruction: bool,
+    /// Fetch stylesheets that documents name from the application itself, by requests to what is inside this layer: from
+    /// the same host only, without cookies or credentials. Everything that they import comes from there, too. Defaults to
+    /// true without a `directory`, and to false with one.
+    pub(super) fetch: Option<bool>,
+    /// Reuse a fetched stylesheet for this long before revalidating it.
+    pub(super) fetch_lifetime: Span,
+    /// Transform XML only for clients that prefer HTML to it by their `Accept` header, as browsers do. Feed readers and
+    /// programs receive the XML. Adds `Vary: Accept`.
+    pub(super) only_browsers: bool,
     /// The folder that all stylesheets lie in, with all that they import or read, and that their paths start from. If
     /// none is given, a stylesheet's own folder is what it may read.
     pub(super) directory: Option<String>,
@@ -54,8 +65,13 @@ impl Default for Options {
             sheet: None,
             sheets: BTreeMap::new(),
             processing_instruction: false,
+            fetch: None,
+            fetch_lifetime: Span::seconds(60),
+            only_browsers: false,
             directory: None,
-            types: vec!["text/xml".to_owned(), "application/xml".to_owned()],
+            types: ["text/xml", "application/xml", "application/rss+xml", "application/atom+xml"]
+                .map(str::to_owned)
+                .to_vec(),
             default_charset: None,
             parameters: BTreeMap::new(),
             max_input: Size(10 << 20),

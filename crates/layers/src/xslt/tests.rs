@@ -16,7 +16,7 @@ use onion::{Answer, Body, BodyError, Handler, Request, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::engine::{Document, Engine, Transformation, Transformed, provide};
+use super::engine::{Document, Engine, Fetch, Transformation, Transformed, provide};
 use crate::testing::{refusal, request};
 
 struct Brackets;
@@ -28,6 +28,16 @@ impl Engine for Brackets {
         };
         let texts = chain.iter().map(read).collect::<Result<_, _>>()?;
         Ok(Arc::new(Bracketed { files: chain.to_vec(), texts }))
+    }
+
+    fn compile_fetched(&self, url: &str, fetch: &Arc<dyn Fetch>) -> Result<Arc<dyn Transformation>, String> {
+        let text = String::from_utf8_lossy(&fetch.fetch(url)?).into_owned();
+        // `+URL` imports what is there.
+        let texts = match text.strip_prefix('+') {
+            Some(url) => vec![String::from_utf8_lossy(&fetch.fetch(url)?).into_owned()],
+            None => vec![text],
+        };
+        Ok(Arc::new(Bracketed { files: Vec::new(), texts }))
     }
 }
 
@@ -45,7 +55,7 @@ impl Transformation for Bracketed {
         self.texts.last().filter(|text| *text != "open").map(|_| "text/html")
     }
 
-    fn apply(&self, document: &Document) -> Result<Option<Transformed>, String> {
+    fn apply(&self, document: &Document, _: Option<&Arc<dyn Fetch>>) -> Result<Option<Transformed>, String> {
         let mut made = String::from_utf8_lossy(&document.bytes).into_owned();
         for text in &self.texts {
             match text.as_str() {
@@ -84,8 +94,9 @@ pub(super) fn sheets(texts: &[&str]) -> TempDir {
 
 /// What a transformation makes of an empty document.
 pub(super) fn applied(transformation: &dyn Transformation) -> String {
-    let document = Document { bytes: Bytes::new(), is_html: false, is_utf8: true, parameters: Arc::new([]) };
-    let made = transformation.apply(&document).expect("applied").expect("it has an element");
+    let document =
+        Document { bytes: Bytes::new(), is_html: false, is_utf8: true, parameters: Arc::new([]), url: None };
+    let made = transformation.apply(&document, None).expect("applied").expect("it has an element");
     String::from_utf8(made.bytes.to_vec()).expect("text")
 }
 
@@ -405,7 +416,7 @@ fn wrong_options_are_refused_at_start_up() {
             json!({"sheets": {"rss": "x.xsl"}, "directory": directory}),
             "xslt: sheets: \"rss\" is neither a path ",
         ),
-        (json!({"processing_instruction": true}), "xslt: directory is missing; "),
+        (json!({"processing_instruction": true, "fetch": false}), "xslt: directory is missing; "),
         (json!({"sheet": "x.xsl", "parameters": {"a b": "c"}}), "xslt: parameters: \"a b\" is no name "),
         (
             json!({"sheet": "x.xsl", "directory": directory, "default_charset": "klingon"}),

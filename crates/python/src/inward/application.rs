@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
-use onion::{Answer, Fault, Handler, Request, Response, plain};
+use onion::{Answer, Fault, Handler, Request, Response, Subrequest, plain};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -64,6 +64,9 @@ impl Handler for WsgiApplication {
     /// of its runtime, one that came in through the outward door on the thread and with the environ that it has.
     fn call(&self, request: Request) -> Answer<'_> {
         if let Some(relayed) = Self::relayed_of(&request) {
+            if request.extensions().get::<Subrequest>().is_some() {
+                return Box::pin(relayed::call_anew(self, relayed, request));
+            }
             return Box::pin(relayed::call(self, relayed, request));
         }
         native::call(self, request)

@@ -8,7 +8,8 @@ use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
 use onion::{
-    Addressed, Body, Connection, Context, Ids, Request, Response, Spooled, give_way, spool, unreadable,
+    Addressed, Body, Connection, Context, Ids, Request, RequestExt, Response, Spooled, give_way, spool,
+    unreadable,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -67,6 +68,19 @@ pub(super) async fn call(application: &WsgiApplication, relayed: Arc<Relayed>, r
         Err(error) => return failed(&relayed, error),
     };
     finish(body, &start).await.unwrap_or_else(|error| failed(&relayed, error))
+}
+
+/// Calls `application` for a request that a layer made: with an environ of its own, for the application has changed
+/// that of the client's request.
+pub(super) async fn call_anew(
+    application: &WsgiApplication,
+    relayed: Arc<Relayed>,
+    request: Request,
+) -> Response {
+    match Python::attach(|py| relayed.anew(py, &request)) {
+        Ok(own) => call(application, Arc::new(own), request).await,
+        Err(error) => failed(&relayed, error),
+    }
 }
 
 fn begin(
@@ -129,6 +143,60 @@ impl Relayed {
         Untold { of, environ: self.environ.clone_ref(py) }
     }
 }
+
+impl Relayed {
+    /// That of a request that a layer made. It has what the server says of itself and of the connection, and nothing
+    /// of the client's request or of what the application has added.
+    fn anew(&self, py: Python<'_>, request: &Request) -> PyResult<Self> {
+        let environ = PyDict::new(py);
+        for (key, value) in self.environ.bind(py).iter() {
+            let Ok(name) = key.extract::<&str>() else { continue };
+            let is_servers = name.starts_with("wsgi.") || !name.contains(|c: char| c.is_ascii_lowercase());
+            if is_servers && !name.starts_with("HTTP_") && !OF_THE_REQUEST.contains(&name) {
+                environ.set_item(key, value)?;
+            }
+        }
+        let context = request.context().cloned().unwrap_or_default();
+        let path = if context.path_is_empty { "" } else { request.uri().path() };
+        environ.set_item("REQUEST_METHOD", request.method().as_str())?;
+        environ.set_item("SCRIPT_NAME", latin1(py, &context.script_name))?;
+        environ.set_item("PATH_INFO", latin1(py, &onion::path::decode(path)))?;
+        environ.set_item("QUERY_STRING", latin1(py, request.uri().query().unwrap_or_default().as_bytes()))?;
+        for key in ["REQUEST_URI", "RAW_URI"] {
+            if self.environ.bind(py).contains(key)? {
+                environ.set_item(key, latin1(py, &context.target))?;
+            }
+        }
+        environ.set_item("wsgi.input", Py::new(py, Input::memory(Bytes::new()))?)?;
+        let before = Before {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: HeaderMap::new(),
+            script_name: context.script_name,
+            path_is_empty: context.path_is_empty,
+            connection: context.connection,
+        };
+        let (start, close_fault) = (Mutex::new(None), CloseFault::default());
+        let application = OnceLock::new();
+        Ok(Relayed { environ: environ.unbind(), before, start, close_fault, application })
+    }
+}
+
+/// The keys of environ that tell of one request, or of who sent it.
+const OF_THE_REQUEST: [&str; 12] = [
+    "AUTH_TYPE",
+    "CONTENT_LENGTH",
+    "CONTENT_TYPE",
+    "PATH_INFO",
+    "PATH_TRANSLATED",
+    "QUERY_STRING",
+    "RAW_URI",
+    "REMOTE_USER",
+    "REQUEST_METHOD",
+    "REQUEST_URI",
+    "SCRIPT_NAME",
+    "wsgi.input",
+];
 
 impl Before {
     /// Does to environ what layers did to the request.
