@@ -187,22 +187,22 @@ fn serve(mut stream: TcpStream) {
 fn onion(folder: &Path, upstream: &str) -> Arc<dyn Handler> {
     let at = |name: &str| folder.join(name).to_string_lossy().into_owned();
     let xslt = json!({"sheet": at("sheet.xsl"), "types": ["text/html", "text/xml"], "directory": at("")});
-    let site = build("xslt", xslt, Arc::new(Site));
+    let site = build("xslt", &xslt, Arc::new(Site));
     let stands_alone: [(&str, Arc<dyn Handler>); 5] = [
-        ("/files", build("static_files", json!({"root": at("")}), Arc::new(NotFound))),
-        ("/static", build("static_files", json!({"root": at(""), "prefix": "/p"}), Arc::new(NotFound))),
-        ("/proxy", build("proxy", json!({"target": upstream}), Arc::new(NotFound))),
+        ("/files", build("static_files", &json!({"root": at("")}), Arc::new(NotFound))),
+        ("/static", build("static_files", &json!({"root": at(""), "prefix": "/p"}), Arc::new(NotFound))),
+        ("/proxy", build("proxy", &json!({"target": upstream}), Arc::new(NotFound))),
         (
             "/kept",
             build(
                 "proxy",
-                json!({"target": format!("{upstream}/base"), "keep_prefix": true, "host": "client"}),
+                &json!({"target": format!("{upstream}/base"), "keep_prefix": true, "host": "client"}),
                 Arc::new(NotFound),
             ),
         ),
         (
             "/balance",
-            build("balance", json!({"targets": [upstream], "sticky": "cookie"}), Arc::new(NotFound)),
+            build("balance", &json!({"targets": [upstream], "sticky": "cookie"}), Arc::new(NotFound)),
         ),
     ];
     let mut supply = Supply::default();
@@ -217,7 +217,7 @@ fn onion(folder: &Path, upstream: &str) -> Arc<dyn Handler> {
     let mounted = json!({"routes": routes, "default": default});
     let redirecting =
         json!({"routes": {"/deep": supply_site(&mut supply, &site)}, "slash": "redirect", "strip": false});
-    let (mounted, redirecting) = supply.at_hand(|| (built("mount", mounted), built("mount", redirecting)));
+    let (mounted, redirecting) = supply.at_hand(|| (built("mount", &mounted), built("mount", &redirecting)));
     let mut onion = wrap_when(mounted.layer, mounted.when, Arc::new(NotFound));
     onion = wrap_when(redirecting.layer, redirecting.when, onion);
     let secret = "kP2vN8xQ4mT7wR1zL5cB9hF3jD6gS0yA";
@@ -232,7 +232,7 @@ fn onion(folder: &Path, upstream: &str) -> Arc<dyn Handler> {
         ("headers", json!({"request": {"set": {"X-A": "b"}}, "response": {"append": {"Vary": "X"}}})),
         ("request_id", json!({})),
     ] {
-        onion = build(name, options, onion);
+        onion = build(name, &options, onion);
     }
     onion
 }
@@ -241,12 +241,12 @@ fn supply_site(supply: &mut Supply, site: &Arc<dyn Handler>) -> Value {
     supply.put(Arc::clone(site), "deep")
 }
 
-fn built(name: &str, options: Value) -> layers::Built {
+fn built(name: &str, options: &Value) -> layers::Built {
     let declaration = layers::declaration(name).expect("there is such a layer");
     layers::build(declaration, options.as_object().cloned().expect("a table")).expect("good options")
 }
 
-fn build(name: &str, options: Value, inside: Arc<dyn Handler>) -> Arc<dyn Handler> {
+fn build(name: &str, options: &Value, inside: Arc<dyn Handler>) -> Arc<dyn Handler> {
     let built = built(name, options);
     wrap_when(built.layer, built.when, inside)
 }

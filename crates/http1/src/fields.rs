@@ -15,6 +15,7 @@ use crate::syntax::{decimal, list};
 
 /// What the fields seen so far say.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each field that may come once")]
 pub(crate) struct Facts {
     host: bool,
     content_length: Option<u64>,

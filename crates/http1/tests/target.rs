@@ -115,7 +115,7 @@ fn a_query_is_opaque() {
         let head = accepted(&line(format!("GET {target} HTTP/1.1").as_bytes()));
         assert_eq!(
             (&head.uri, &head.target, head.query_is_encoded),
-            (&target.parse().unwrap(), &target.into(), false)
+            (&target.parse().expect("a URI"), &target.into(), false)
         );
     }
 }

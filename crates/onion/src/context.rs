@@ -259,9 +259,8 @@ impl RequestExt for Request {
         let rest = match &*rest {
             [] => Bytes::from_static(b"/"),
             [b'/', ..] => rest,
-            // The path of a URI can't begin with it.
-            [b'%', b'2', b'f' | b'F', behind @ ..] => [b"/", behind].concat().into(),
-            behind => [b"/", behind].concat().into(),
+            // The path of a URI can't begin with an encoded slash, nor be empty before a query.
+            [b'%', b'2', b'f' | b'F', behind @ ..] | behind => [b"/", behind].concat().into(),
         };
         let below = PathAndQuery::from_maybe_shared(rest).expect("it begins with / and is a part of a URI");
         let mut parts = mem::take(self.uri_mut()).into_parts();

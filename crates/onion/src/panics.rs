@@ -7,10 +7,11 @@
 //!
 //! Whoever polls handlers catches their panics with [`catch`] or [`Caught`] and answers [`panicked`]. Once
 //! [`report_panics`] was called, each panic is one line of the error log that names where it happened, and is counted;
-//! with `RUST_BACKTRACE` set, its backtrace goes to standard error as well.
+//! with `RUST_BACKTRACE` set, its backtrace follows.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook};
 use std::pin::Pin;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -26,13 +27,12 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 pub fn report_panics() {
     static DONE: Once = Once::new();
     DONE.call_once(|| {
-        let before = take_hook();
-        set_hook(Box::new(move |info| {
+        set_hook(Box::new(|info| {
             COUNT.fetch_add(1, Relaxed);
-            report_error(&line(info), "");
-            if std::env::var_os("RUST_BACKTRACE").is_some_and(|wanted| wanted != "0") {
-                before(info);
-            }
+            // Nothing is captured unless RUST_BACKTRACE asks for it.
+            let backtrace = Backtrace::capture();
+            let is_wanted = backtrace.status() == BacktraceStatus::Captured;
+            report_error(&line(info), &if is_wanted { backtrace.to_string() } else { String::new() });
         }));
     });
 }
@@ -44,7 +44,10 @@ pub fn panics() -> u64 {
 
 fn line(info: &PanicHookInfo<'_>) -> String {
     let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-    let message = info.payload_as_str().unwrap_or("no message");
+    let payload = info.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let message =
+        text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
     format!("internal error at {place}: {message}. This is a bug in onionskin; please report it")
 }
 
