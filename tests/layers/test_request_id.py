@@ -9,7 +9,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from onionskin import RequestId
+from onionskin import Onion, RequestId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,3 +180,37 @@ def test_a_request_that_is_not_matched_gets_no_id(through: Through) -> None:
     assert seen.get("X-Request-Id") is None
     assert not [key for key in told(seen) if key.startswith(("onionskin.", "HTTP_TRACE", "HTTP_X_REQ"))]
     assert through(layer, "/").get("X-Request-Id") is not None
+
+
+class Passing:
+    """A Python middleware, which separates the layers on both sides of it."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        return self.app(environ, start_response)
+
+
+@pytest.mark.parametrize("between", [(), (Passing,)], ids=["adjacent", "separated"])
+@pytest.mark.parametrize("options", [{}, {"trust_inbound": True}, {"format": "uuid4"}], ids=str)
+def test_an_inner_layer_keeps_the_id_of_the_outer_one(
+    through: Through, between: Any, options: dict[str, Any]
+) -> None:
+    seen = through(Onion(RequestId(), *between, RequestId(**options)), headers=[("X-Request-Id", "mine")])
+
+    own = told(seen)["onionskin.request_id"]
+    assert seen.get("X-Request-Id") == own == told(seen)["HTTP_X_REQUEST_ID"] != "mine"
+    assert told(seen)["onionskin.trace_id"] == told(seen)["HTTP_TRACEPARENT"][3:35]
+
+
+def test_an_inner_layer_shows_the_outer_id_in_its_own_header(through: Through) -> None:
+    seen = through(Onion(RequestId(), RequestId(header="X-Correlation-Id")))
+
+    assert seen.get("X-Request-Id") == seen.get("X-Correlation-Id") == told(seen)["HTTP_X_CORRELATION_ID"]
+
+
+def test_a_client_cannot_set_the_id_by_the_name_of_its_key(through: Through) -> None:
+    seen = through(RequestId(), headers=[("onionskin.request_id", "mine"), ("Onionskin-Request-Id", "mine")])
+
+    assert "mine" not in (seen.get("X-Request-Id"), told(seen)["onionskin.request_id"])

@@ -349,7 +349,7 @@ def test_a_change_in_the_future_is_not_spoken_of(get: Get, root: Path) -> None:
         ({"root": "/no/such/folder"}, 'root: "/no/such/folder" is no folder; give one that is there'),
         ({"root": __file__}, "is no folder; give one that is there"),
         ({}, "root is missing; give a text"),
-        ({"root": "/", "prefix": "x"}, 'prefix: "x" is no path; give one such as /static'),
+        ({"root": "/", "prefix": "x"}, 'prefix: "x" is not a path; expected one such as "/static"'),
         ({"root": "/", "max_age": "soon"}, 'max_age: "soon" is no length of time; write 30s or 5m'),
         ({"root": "/", "immutable": "["}, 'immutable: "[" is no regular expression'),
         ({"root": "/", "headers": {"**": {"Content-Length": "1"}}}, "headers: **: Content-Length is"),

@@ -7,11 +7,9 @@
 //! # Ok::<(), onion::OptionError>(())
 //! ```
 //!
-//! Promises: the application, the response and environ tell the same id; an id from outside is taken over only if
-//! it is trusted, given once, short and made of harmless characters; a trace context that is not taken over leaves
-//! nothing behind, `tracestate` included.
-//!
-//! It does not log, and does not report spans: it only sees to it that there is something to correlate by.
+//! Promises: the application, the response and environ have the same id; that of an outer `RequestId` is kept. An id from a
+//! client is used only if it is trusted, given once, short and made of harmless characters. A trace context that is not
+//! used is removed, `tracestate` included. It does not log, and does not report spans.
 
 use std::array;
 use std::num::NonZeroU16;
@@ -124,12 +122,13 @@ impl RequestId {
     /// Sees to it that the request has one good id, tells it, and gives it for the response.
     fn see_to_id(&self, request: &mut Request, new: Bytes) -> HeaderValue {
         let trusted = self.options.trust_inbound.then(|| only(request.headers(), &self.header)).flatten();
-        let id = match trusted.filter(|id| self.is_good(id)) {
-            Some(id) => HeaderValue::from_str(id).expect("a good id is made of visible ASCII"),
-            None => HeaderValue::from_maybe_shared(new).expect("an id is made of visible ASCII"),
+        let id = match (request.told(KEY), trusted.filter(|id| self.is_good(id))) {
+            (Some(Value::Header(outer)), _) => outer.clone(),
+            (_, Some(id)) => HeaderValue::from_str(id).expect("a good id is made of visible ASCII"),
+            _ => HeaderValue::from_maybe_shared(new).expect("an id is made of visible ASCII"),
         };
         request.headers_mut().insert(self.header.clone(), id.clone());
-        request.tell("onionskin.request_id", Value::Header(id.clone()));
+        request.tell(KEY, Value::Header(id.clone()));
         id
     }
 
@@ -155,6 +154,7 @@ impl Format {
     }
 }
 
+const KEY: &str = "onionskin.request_id";
 const USUAL: &str = "x-request-id";
 
 const LONGEST: NonZeroU16 = NonZeroU16::new(128).expect("128 is not zero");

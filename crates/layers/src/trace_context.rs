@@ -13,17 +13,18 @@ use crate::fields::only;
 
 /// Sees to it that the request has one good `traceparent`, and tells its trace id.
 ///
-/// One that came with the request is kept if it is `trusted` and valid; one of the server's, which traces, in any case;
-/// else `new` takes the place of all others.
+/// One that came with the request is kept if it is `trusted` and valid, one that the server (which traces) or an outer
+/// layer has made in any case. Otherwise `new` replaces all others.
 pub(crate) fn see_to(request: &mut Request, trusted: bool, new: Bytes) {
     let traces = request.context().and_then(|context| context.notes.as_ref()?.span()).is_some();
+    let is_ours = traces || request.told(KEY).is_some();
     let kept =
-        if trusted || traces { only(request.headers(), &TRACEPARENT).and_then(trace_id) } else { None };
+        if trusted || is_ours { only(request.headers(), &TRACEPARENT).and_then(trace_id) } else { None };
     let id = match kept {
         Some(id) => HeaderValue::from_str(id).expect("a trace id is hexadecimal"),
         None => replace(request, new),
     };
-    request.tell("onionskin.trace_id", Value::Header(id));
+    request.tell(KEY, Value::Header(id));
 }
 
 /// Puts `new` in the place of any other, and gives its trace id.
@@ -50,6 +51,9 @@ pub(crate) const LENGTH: usize = Traceparent::LENGTH;
 fn trace_id(traceparent: &str) -> Option<&str> {
     Traceparent::read(traceparent).map(|_| &traceparent[Traceparent::TRACE])
 }
+
+/// The key of environ that has the trace id.
+const KEY: &str = "onionskin.trace_id";
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");

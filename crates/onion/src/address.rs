@@ -37,6 +37,9 @@ impl FromStr for AddressRange {
             IpNet::V6(range) if range.prefix_len() >= 96 => range.network().to_ipv4_mapped(),
             _ => None,
         };
+        if let Some(whole) = whole_range(network) {
+            return Err(format!("{text:?} is no client's address; expected {whole:?} for every client"));
+        }
         match mapped {
             Some(address) => {
                 let range = IpNet::new(address.into(), network.prefix_len() - 96).map_err(|_| refused())?;
@@ -45,6 +48,12 @@ impl FromStr for AddressRange {
             None => Ok(AddressRange(network)),
         }
     }
+}
+
+/// The range that was probably meant by an address that only servers use, to listen on all of theirs.
+fn whole_range(network: IpNet) -> Option<&'static str> {
+    let is_one = network.prefix_len() == network.max_prefix_len() && network.addr().is_unspecified();
+    is_one.then_some(if network.addr().is_ipv4() { "0.0.0.0/0" } else { "::/0" })
 }
 
 impl TryFrom<String> for AddressRange {
@@ -81,6 +90,15 @@ mod tests {
     fn an_ipv4_mapped_peer_matches_its_ipv4_rule_and_the_other_way_round() {
         assert!(contains("127.0.0.1", "::ffff:127.0.0.1"));
         assert!(contains("::ffff:127.0.0.0/104", "127.0.0.1"));
+    }
+
+    #[test]
+    fn an_address_that_no_client_has_is_rejected() {
+        for (text, expected) in [("0.0.0.0", "0.0.0.0/0"), ("0.0.0.0/32", "0.0.0.0/0"), ("::", "::/0")] {
+            let error = text.parse::<AddressRange>().expect_err(text);
+            assert!(error.contains(expected), "{error}");
+        }
+        assert!(contains("0.0.0.0/0", "192.0.2.1") && contains("::/0", "2001:db8::1"));
     }
 
     #[test]

@@ -218,6 +218,8 @@ pub trait RequestExt {
     fn can_upgrade(&self) -> bool;
     /// Tells the application `value` under `key` of environ; the last word on a key stands.
     fn tell(&mut self, key: impl Into<Cow<'static, str>>, value: Value);
+    /// The value that an outer layer has set for the application under `key` of environ.
+    fn told(&self, key: &str) -> Option<&Value>;
 }
 
 impl RequestExt for Request {
@@ -288,6 +290,10 @@ impl RequestExt for Request {
             notes.heed(&key, &value);
         }
         context.told.push((key, value));
+    }
+
+    fn told(&self, key: &str) -> Option<&Value> {
+        self.context()?.told.iter().rev().find_map(|(told, value)| (told == key).then_some(value))
     }
 }
 

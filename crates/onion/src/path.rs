@@ -2,15 +2,16 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
 
 /// The decoded bytes of a path. `+` stays a plus sign: this is a path, not a form.
-pub fn decode(path: &str) -> Cow<'_, [u8]> {
+pub fn decode<T: AsRef<[u8]> + ?Sized>(path: &T) -> Cow<'_, [u8]> {
+    let path = path.as_ref();
     // Most paths have nothing to decode, and this sees so at a glance.
-    if memchr::memchr(b'%', path.as_bytes()).is_none() {
-        return Cow::Borrowed(path.as_bytes());
+    if memchr::memchr(b'%', path).is_none() {
+        return Cow::Borrowed(path);
     }
-    percent_decode_str(path).into()
+    percent_decode(path).into()
 }
 
 /// A path as it may stand in a request target: everything outside of RFC 3986's `pchar` and `/` is encoded.
@@ -101,7 +102,7 @@ mod tests {
     fn encoding_undoes_decoding_for_any_bytes() {
         let bytes: Vec<u8> = (0..=255).collect();
 
-        assert_eq!(&*decode(&encode(&bytes)), &bytes[..]);
+        assert_eq!(&*decode(encode(&bytes).as_bytes()), &bytes[..]);
     }
 
     #[test]

@@ -10,9 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::admission::Connections;
 use crate::health;
-use crate::supervisor::Workers;
+use crate::supervisor::{FileGlob, Workers};
 use crate::tls::{ClientAuth, TlsVersion};
-use crate::{Bind, Endpoint, HealthPath, LineFormat, MetricsPath, UnixMode, UnixOwner};
+use crate::{Bind, Endpoint, HealthPath, LineFormat, MetricsPath, ReadyPath, UnixMode, UnixOwner};
 
 /// What a server listens on, and what it allows a client.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -48,13 +48,13 @@ pub struct Config {
     /// one is started.
     pub reload: bool,
     /// Globs of further files whose change begins a reload, such as templates/**/*.html or .env.
-    pub reload_include: Vec<String>,
+    pub reload_include: Vec<FileGlob>,
     /// Globs of files whose change does not.
-    pub reload_exclude: Vec<String>,
+    pub reload_exclude: Vec<FileGlob>,
     /// How long a worker may take to become ready: to import the application, and to answer at `ready_path`.
     pub boot_timeout: Span,
     /// A path, or `http://HOST/PATH`, that a worker must answer with 2xx before it serves; 503 is asked again.
-    pub ready_path: Option<String>,
+    pub ready_path: Option<ReadyPath>,
     /// The Unix socket over which onionskin status, reload and upgrade reach the server; for this user alone.
     pub control: Option<String>,
     /// The file that the number of the main process is written to, for tools that send it signals; removed at the end.

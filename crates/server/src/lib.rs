@@ -72,4 +72,4 @@ pub use systemd::Notify;
 pub use terminal::Terminal;
 pub use tls::{ClientAuth, Tls, TlsVersion};
 pub use tracing::{Endpoint, Tracer};
-pub use worker::{Imported, WorkerEnd, enter_boot};
+pub use worker::{Imported, ReadyPath, WorkerEnd, enter_boot};

@@ -28,6 +28,7 @@ use crate::supervisor::recycle::{Cause, Retirement, most_requests};
 use crate::tally::Tally;
 use crate::tls::{TicketKeys, Tls};
 use crate::{AccessLog, Loaded, Metrics};
+pub use readiness::ReadyPath;
 use scrapers::Scrapers;
 
 /// A worker's end of the channel.

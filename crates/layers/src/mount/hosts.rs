@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use onion::{Host, Request};
+use onion::{Host, HostPattern, Request};
 
-use super::route::{HostPattern, Route};
+use super::route::Route;
 use super::tree::{Found, Tree};
 
 /// All routes of one dispatcher.
@@ -21,7 +21,7 @@ impl Hosts {
     pub(super) fn add(&mut self, route: Route, place: usize) -> Result<(), ()> {
         let Route { methods, host, segments } = route;
         let tree = match host {
-            None => &mut self.any,
+            None | Some(HostPattern::Any) => &mut self.any,
             Some(HostPattern::Exact(host)) => self.exact.entry(host).or_default(),
             Some(HostPattern::Below(host)) => self.tree_below(host),
         };
@@ -50,12 +50,8 @@ impl Hosts {
         host.and_then(|host| {
             let without_port = Host { name: host.name.clone(), port: None };
             let exact = [&host, &without_port].into_iter().filter_map(|host| self.exact.get(host));
-            let fits = |pattern: &Host| {
-                host.name.len() > pattern.name.len()
-                    && host.name.ends_with(&pattern.name)
-                    && (pattern.port.is_none() || pattern.port == host.port)
-            };
-            let below = self.below.iter().filter(|(pattern, _)| fits(pattern)).map(|(_, tree)| tree);
+            let below =
+                self.below.iter().filter(|(pattern, _)| pattern.is_above(&host)).map(|(_, tree)| tree);
             exact.chain(below).find_map(in_tree)
         })
         .or_else(|| in_tree(&self.any))

@@ -1,7 +1,9 @@
 //! One route as it is written: methods, host and path, each of them optional.
 
+use std::borrow::Cow;
+
 use http::Method;
-use onion::Host;
+use onion::HostPattern;
 
 /// `[METHOD,METHOD ][HOST[:PORT]][/PATH]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,13 +14,6 @@ pub(super) struct Route {
     pub(super) host: Option<HostPattern>,
     /// The decoded segments; none for all paths.
     pub(super) segments: Vec<Vec<u8>>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum HostPattern {
-    Exact(Host),
-    /// `*.example.org`: all names that end so, the dot included.
-    Below(Host),
 }
 
 impl Route {
@@ -32,38 +27,27 @@ impl Route {
             Some((word, place)) if is_method(word) => (Some(parse_methods(word)?), place.trim()),
             _ => (None, text),
         };
+        let given = place;
         let place = ["http://", "https://", "//"]
             .iter()
             .find_map(|scheme| place.strip_prefix(scheme))
             .unwrap_or(place);
         let (host, path) = place.split_at(place.find('/').unwrap_or(place.len()));
-        let host = if host.is_empty() { None } else { Some(HostPattern::parse(host)?) };
+        let host = match host {
+            "" => None,
+            // A dot, a port or a slash shows that a host is meant. A lone word is a path without its slash.
+            name if given == name && !name.contains(['.', ':', '*']) && name != "localhost" => {
+                return Err(format!(
+                    "is ambiguous; expected the path \"/{name}\", or \"//{name}\" for a host"
+                ));
+            }
+            name => Some(HostPattern::parse(name).map_err(|_| NOT_A_ROUTE.to_owned())?),
+        };
         Ok(Route { methods, host, segments: segments(path)? })
     }
 }
 
-impl HostPattern {
-    fn parse(text: &str) -> Result<Self, String> {
-        let refused = || {
-            "is no route; write a path such as /blog, a host such as api.example.org, or *.example.org/path"
-                .to_owned()
-        };
-        let (below, name) = match text.strip_prefix('*') {
-            Some(suffix) if suffix.starts_with('.') => (true, &suffix[1..]),
-            _ => (false, text),
-        };
-        let mut host = Host::parse(name).ok_or_else(refused)?;
-        let good = |byte: u8| byte.is_ascii_alphanumeric() || b".-_[]:".contains(&byte);
-        if !host.name.bytes().all(good) {
-            return Err(refused());
-        }
-        if below {
-            host.name.insert(0, '.');
-            return Ok(HostPattern::Below(host));
-        }
-        Ok(HostPattern::Exact(host))
-    }
-}
+const NOT_A_ROUTE: &str = "is not a valid route; expected a path such as /blog, a host such as api.example.org, or *.example.org/path";
 
 fn parse_methods(text: &str) -> Result<Vec<Method>, String> {
     let methods = text.split(',').map(|method| {
@@ -79,6 +63,14 @@ fn segments(path: &str) -> Result<Vec<Vec<u8>>, String> {
     let segments = path.split('/').skip(1).map(|segment| match segment {
         "" => Err("has an empty segment; write single slashes".to_owned()),
         "." | ".." => Err(format!("has the segment {segment:?}; write the path that is meant")),
+        _ if segment.contains(['*', '?']) => {
+            Err("is a pattern, but a route covers all paths below it; expected one such as \"/blog\""
+                .to_owned())
+        }
+        _ if matches!(onion::path::decode(segment), Cow::Owned(_)) => {
+            let decoded = onion::path::decode(path);
+            Err(format!("is compared with decoded paths; expected {:?}", String::from_utf8_lossy(&decoded)))
+        }
         _ => Ok(segment.as_bytes().to_vec()),
     });
     segments.collect()
@@ -86,6 +78,8 @@ fn segments(path: &str) -> Result<Vec<Vec<u8>>, String> {
 
 #[cfg(test)]
 mod tests {
+    use onion::Host;
+
     use super::*;
 
     fn exact(name: &str, port: Option<u16>) -> HostPattern {
@@ -122,9 +116,23 @@ mod tests {
     fn what_is_no_route_is_refused_with_the_way_out() {
         for text in
             ["a b c", "exam ple.org", "*example.org", "/a//b", "/a/../b", "host:port/x", "?a=b", ",GET /x"]
+                .into_iter()
+                .chain(["/blog/*", "/blog?x", "/a%20b"])
         {
             let why = Route::parse(text).expect_err(text);
-            assert!(why.contains("; write "), "{text}: {why}");
+            assert!(why.contains("; write ") || why.contains("; expected "), "{text}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_lone_word_is_neither_a_path_nor_a_host() {
+        for text in ["blog", "GET blog", "Blog"] {
+            let why = Route::parse(text).expect_err(text);
+            let word = text.trim_start_matches("GET ");
+            assert!(why.contains(&format!("\"/{word}\"")) && why.contains(&format!("\"//{word}\"")), "{why}");
+        }
+        for text in ["//blog", "http://blog", "blog:80", "blog/x", "localhost"] {
+            assert!(Route::parse(text).expect(text).host.is_some(), "{text}");
         }
     }
 }

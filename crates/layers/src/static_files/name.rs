@@ -24,8 +24,10 @@ impl Prefix {
         let path = given.strip_suffix('/').unwrap_or(given);
         let is_name = path.starts_with('/') && matches!(Name::of(path.as_bytes(), true), Some(Name::File(_)));
         let plain = path.is_empty() || is_name;
-        if given.is_empty() || !plain || given.contains(['?', '#', '%']) {
-            return Err(OptionError(format!("prefix: {given:?} is no path; give one such as /static")));
+        if given.is_empty() || !plain || given.contains(['?', '#', '%', '*']) {
+            return Err(OptionError(format!(
+                "prefix: {given:?} is not a path; expected one such as \"/static\""
+            )));
         }
         Ok(Prefix { path: path.into() })
     }

@@ -1,7 +1,7 @@
 //! What is said of a file besides its bytes, by its name: how long it may be kept, its type, headers from the options.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use onion::{OptionError, glob_matches};
+use onion::{Glob, OptionError};
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::Options;
@@ -12,7 +12,7 @@ pub(super) struct Policy {
     immutable: Option<Regex>,
     all_origins: bool,
     /// By globs, in the order in which they are applied.
-    given: Vec<(String, HeaderMap)>,
+    given: Vec<(Glob, HeaderMap)>,
 }
 
 impl Policy {
@@ -27,7 +27,8 @@ impl Policy {
         });
         let given = options.headers.iter().map(|(glob, fields)| {
             let fields = fields.iter().map(|(name, value)| field(glob, name, value));
-            Ok((glob.clone(), fields.collect::<Result<_, _>>()?))
+            let compiled = Glob::file(glob).map_err(|why| OptionError(format!("headers: {why}")))?;
+            Ok((compiled, fields.collect::<Result<_, _>>()?))
         });
         Ok(Policy {
             cache_control: max_age(options.max_age.0.as_secs(), ""),
@@ -48,7 +49,7 @@ impl Policy {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         }
         for (glob, given) in &self.given {
-            if glob_matches(glob.as_bytes(), name) {
+            if glob.matches(name) {
                 headers.extend(given.clone());
             }
         }

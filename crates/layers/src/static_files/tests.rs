@@ -182,7 +182,7 @@ fn wrong_options_are_refused_with_what_would_be_right() {
     for (options, expected) in [
         (
             json!({"root": root, "prefix": "static"}),
-            "prefix: \"static\" is no path; give one such as /static",
+            "prefix: \"static\" is not a path; expected one such as \"/static\"",
         ),
         (
             json!({"root": root, "index": "a/b"}),

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderMap;
-use onion::{OptionError, glob_matches, path};
+use onion::{Glob, OptionError, path};
 
 use super::head;
 use super::options::{Options, SheetPaths};
@@ -14,11 +14,11 @@ use super::sheet::Sheet;
 /// All stylesheets of a layer.
 pub(super) struct Sheets {
     /// Globs over paths, those with the most characters first.
-    by_path: Vec<(String, Arc<Sheet>)>,
+    by_path: Vec<(Glob, Arc<Sheet>)>,
     by_type: HashMap<String, Arc<Sheet>>,
     other: Option<Arc<Sheet>>,
     /// Globs over media types.
-    types: Vec<String>,
+    types: Vec<Glob>,
     named: Option<Named>,
     /// Whether documents may name their stylesheet.
     may_name: bool,
@@ -51,17 +51,23 @@ impl Sheets {
         for (key, paths) in &options.sheets {
             let sheet = compile(&format!("sheets: {key}"), paths)?;
             match key.split_once('/') {
-                Some(("", _)) => by_path.push((key.clone(), sheet)),
-                Some(_) => drop(by_type.insert(key.to_ascii_lowercase(), sheet)),
-                None => {
+                Some(("", _)) => {
+                    let glob = Glob::path(key).map_err(|why| OptionError(format!("sheets: {why}")))?;
+                    by_path.push((glob, sheet));
+                }
+                Some((kind, subtype)) if is_media_type(kind, subtype) => {
+                    by_type.insert(key.to_ascii_lowercase(), sheet);
+                }
+                _ => {
                     let message = format!("sheets: {key:?} is neither a path nor a media type");
-                    return Err(OptionError(format!("{message}; write /feed/* or application/rss+xml")));
+                    return Err(OptionError(format!("{message}; expected /feed/* or application/rss+xml")));
                 }
             }
         }
-        by_path.sort_by_key(|(glob, _)| std::cmp::Reverse(glob.len()));
+        by_path.sort_by_key(|(glob, _): &(Glob, _)| std::cmp::Reverse(glob.as_str().len()));
         let other = options.sheet.as_ref().map(|paths| compile("sheet", paths)).transpose()?;
-        let types = options.types.iter().map(|glob| glob.to_ascii_lowercase()).collect();
+        let types = options.types.iter().map(|glob| Glob::media_type(glob)).collect::<Result<_, _>>();
+        let types = types.map_err(|why| OptionError(format!("types: {why}")))?;
         let named = match &options.directory {
             Some(directory) if options.processing_instruction => Some(Named::new(directory, options.reload)?),
             _ => None,
@@ -83,7 +89,7 @@ impl Sheets {
 
     /// The stylesheet for a path, decoded, whatever comes from there.
     pub(super) fn for_path(&self, path: &[u8]) -> Option<&Arc<Sheet>> {
-        let fits = |(glob, _): &&(String, _)| glob_matches(glob.as_bytes(), path);
+        let fits = |(glob, _): &&(Glob, _)| glob.matches_path(path);
         self.by_path.iter().find(fits).map(|(_, sheet)| sheet)
     }
 
@@ -118,7 +124,7 @@ impl Sheets {
     }
 
     fn is_document(&self, media_type: &str) -> bool {
-        self.types.iter().any(|glob| glob_matches(glob.as_bytes(), media_type.as_bytes()))
+        self.types.iter().any(|glob| glob.matches(media_type.as_bytes()))
     }
 
     /// The stylesheet at `href`, if it is a file of the directory. Reads files: not for a network thread.
@@ -126,6 +132,18 @@ impl Sheets {
         self.named.as_ref()?.at(href)
     }
 }
+
+/// Whether these are the two parts of a media type that a response may have.
+fn is_media_type(kind: &str, subtype: &str) -> bool {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte);
+    (TOP_LEVEL_TYPES.contains(&&*kind.to_ascii_lowercase()) || kind.starts_with("x-"))
+        && !subtype.is_empty()
+        && subtype.bytes().all(is_name)
+}
+
+/// The IANA registry of top-level media types.
+const TOP_LEVEL_TYPES: &[&str] =
+    &["application", "audio", "font", "haptics", "image", "message", "model", "multipart", "text", "video"];
 
 impl Named {
     fn new(directory: &str, reloads: bool) -> Result<Self, OptionError> {

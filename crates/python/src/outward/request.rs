@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use onion::{Body, Connection, Context, Peer, Request, Scheme, path};
+use onion::{Body, Connection, Context, Peer, Request, RequestExt, Scheme, Value, path};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -45,8 +45,20 @@ pub(crate) fn read(environ: &Bound<'_, PyDict>) -> PyResult<Option<(Request, Arc
         close_fault: Arc::default(),
     });
     request.extensions_mut().insert(Arc::clone(&relayed));
+    for key in ONCE_A_REQUEST {
+        if let Some(outer) = environ.get_item(key)?
+            && let Ok(outer) = outer.cast::<PyString>()
+            && let Ok(outer) = HeaderValue::from_bytes(bytes_of(outer)?)
+        {
+            request.tell(key, Value::Header(outer));
+        }
+    }
     Ok(Some((request, relayed)))
 }
+
+/// What layers make once for a request: those outside of a Python middleware have made it already. No client can set
+/// these keys.
+const ONCE_A_REQUEST: [&str; 2] = ["onionskin.request_id", "onionskin.trace_id"];
 
 /// The bytes of a CGI variable; none if it is missing, which is legal for most.
 fn value(environ: &Bound<'_, PyDict>, key: &str) -> PyResult<Vec<u8>> {

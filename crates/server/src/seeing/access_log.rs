@@ -10,7 +10,7 @@ use std::io;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use onion::{LogFile, LogPlace, OptionError, glob_matches, report};
+use onion::{Glob, LogFile, LogPlace, OptionError, path, report};
 
 use super::error_log::unopened;
 use super::{Entry, LineFormat, escape};
@@ -21,7 +21,7 @@ use crate::Config;
 pub struct AccessLog {
     file: LogFile,
     format: LineFormat,
-    skip: Vec<String>,
+    skip: Vec<Glob>,
     masks: Masks,
 }
 
@@ -55,7 +55,7 @@ impl AccessLog {
     }
 
     /// What is not to be seen, and the paths that are left out.
-    fn read(config: &Config) -> Result<(Masks, Vec<String>), OptionError> {
+    fn read(config: &Config) -> Result<(Masks, Vec<Glob>), OptionError> {
         let fields = config.access_log_mask_headers.iter().map(|name| {
             name.parse().map_err(|_| {
                 OptionError(format!(
@@ -65,13 +65,8 @@ impl AccessLog {
         });
         let masks =
             Masks { fields: fields.collect::<Result<_, _>>()?, query: config.access_log_mask_query.clone() };
-        let skip = config.access_log_skip.clone();
-        if let Some(glob) = skip.iter().find(|glob| !glob.starts_with(['/', '*', '?'])) {
-            let message =
-                format!("access_log_skip: {glob:?} matches no path; begin it with a slash, as in /static/**");
-            return Err(OptionError(message));
-        }
-        Ok((masks, skip))
+        let skip = config.access_log_skip.iter().map(|glob| Glob::path(glob)).collect::<Result<_, _>>();
+        Ok((masks, skip.map_err(|why| OptionError(format!("access_log_skip: {why}")))?))
     }
 
     /// Opens the file anew: the old one was moved away.
@@ -121,7 +116,8 @@ impl AccessLog {
     fn skips(&self, entry: &Entry) -> bool {
         let Some(line) = entry.line.as_ref().filter(|_| !self.skip.is_empty()) else { return false };
         let path = line.target.split(|byte| *byte == b'?').next().unwrap_or_default();
-        self.skip.iter().any(|glob| glob_matches(glob.as_bytes(), path))
+        let path = path::decode(path);
+        self.skip.iter().any(|glob| glob.matches_path(&path))
     }
 }
 

@@ -7,15 +7,59 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
-use onion::glob_matches;
+use onion::Glob;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::plan::Plan;
 use super::say;
+
+/// A glob over the paths of files, from the directory of the server or from the root of the file system.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", inline)]
+pub struct FileGlob(Glob);
+
+impl FileGlob {
+    /// Whether it names `file`: by its path, or without a slash by its name alone.
+    fn names(&self, file: &Path, directory: &Path) -> bool {
+        let matches = |text: &OsStr| self.0.matches(text.as_encoded_bytes());
+        if self.0.as_str().contains('/') {
+            matches(file.as_os_str())
+                || file.strip_prefix(directory).is_ok_and(|file| matches(file.as_os_str()))
+        } else {
+            file.file_name().is_some_and(matches)
+        }
+    }
+}
+
+impl FromStr for FileGlob {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Glob::watched(text).map(FileGlob)
+    }
+}
+
+impl TryFrom<String> for FileGlob {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<FileGlob> for String {
+    fn from(glob: FileGlob) -> String {
+        glob.0.to_string()
+    }
+}
 
 /// What is watched, and what has changed.
 #[derive(Default)]
@@ -25,8 +69,8 @@ pub(crate) struct Changes {
     /// Where relative names begin.
     directory: PathBuf,
     files: BTreeSet<PathBuf>,
-    include: Vec<String>,
-    exclude: Vec<String>,
+    include: Vec<FileGlob>,
+    exclude: Vec<FileGlob>,
     /// Folders whose modules count, and those that are watched with everything below them.
     folders: BTreeSet<PathBuf>,
     roots: BTreeSet<PathBuf>,
@@ -83,7 +127,7 @@ impl Changes {
         self.exclude.clone_from(&plan.config.reload_exclude);
         self.files = plan.files.iter().map(|file| self.directory.join(file)).collect();
         let roots: Vec<PathBuf> =
-            self.include.iter().map(|glob| self.directory.join(root_of(glob))).collect();
+            self.include.iter().map(|glob| self.directory.join(root_of(glob.0.as_str()))).collect();
         for root in roots {
             self.watch(&root, RecursiveMode::Recursive);
         }
@@ -135,7 +179,7 @@ impl Changes {
     }
 
     fn counts(&self, file: &Path) -> bool {
-        let named = |globs: &[String]| globs.iter().any(|glob| names(glob, file, &self.directory));
+        let named = |globs: &[FileGlob]| globs.iter().any(|glob| glob.names(file, &self.directory));
         if named(&self.exclude) {
             return false;
         }
@@ -216,20 +260,6 @@ fn root_of(glob: &str) -> PathBuf {
     if plain == path { plain.parent().map(Path::to_owned).unwrap_or_default() } else { plain }
 }
 
-/// Whether a glob names a file: by its path from the directory, or without a slash by its name alone.
-fn names(glob: &str, file: &Path, directory: &Path) -> bool {
-    let matches = |text: &OsStr| {
-        let text = text.as_encoded_bytes();
-        // `**/` stands for no folder, too.
-        glob_matches(glob.as_bytes(), text) || glob_matches(glob.replace("**/", "").as_bytes(), text)
-    };
-    if glob.contains('/') {
-        matches(file.as_os_str()) || file.strip_prefix(directory).is_ok_and(|file| matches(file.as_os_str()))
-    } else {
-        file.file_name().is_some_and(matches)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,8 +268,8 @@ mod tests {
         Changes {
             directory: "/site".into(),
             files: ["/site/onion.toml".into()].into(),
-            include: vec!["templates/**/*.html".into(), "*.json".into()],
-            exclude: vec!["generated.py".into()],
+            include: ["templates/**/*.html", "*.json"].map(|glob| glob.parse().expect("a glob")).into(),
+            exclude: vec!["generated.py".parse().expect("a glob")],
             folders: ["/site".into(), "/site/shop".into()].into(),
             ..Changes::default()
         }

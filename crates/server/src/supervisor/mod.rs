@@ -36,6 +36,7 @@ use std::path::Path;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+pub use changes::FileGlob;
 pub use count::Workers;
 use onion::{inform, report};
 pub use plan::{Plan, Source};

@@ -1,9 +1,14 @@
 //! Whether a worker is ready to serve: its application is asked, within the process, through all layers.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use onion::{Body, Context, Handler, Request};
+use http::{HeaderValue, Uri};
+use onion::{Body, Context, Handler, Host, Request};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
@@ -27,7 +32,7 @@ impl WorkerEnd {
         &mut self,
         server: &Server,
         handler: &Arc<dyn Handler>,
-        place: &str,
+        place: &ReadyPath,
     ) -> Option<bool> {
         let mut waits = format!("the application has not answered at {place} yet");
         loop {
@@ -59,18 +64,16 @@ impl WorkerEnd {
 /// The status with which the application answers at `place`, asked as a connection would.
 async fn ask(
     handler: Arc<dyn Handler>,
-    place: &str,
+    place: &ReadyPath,
     given: Option<Given>,
     stop: StopHandle,
 ) -> Result<u16, String> {
-    let (host, path) = host_and_path(place);
     let facts = onion::Connection { shared: given, ..onion::Connection::default() };
     let mut request = Request::new(Body::empty());
-    let refused = |_| format!("ready_path: {place:?} is no path; write /ready or http://example.org/ready");
-    *request.uri_mut() = path.parse().map_err(refused)?;
-    let host = http::HeaderValue::from_str(host).map_err(|_| format!("ready_path: {host:?} is no host"))?;
-    request.headers_mut().insert(http::header::HOST, host);
-    request.extensions_mut().insert(Context::new(Arc::new(facts), path.to_owned().into()));
+    *request.uri_mut() = place.path.clone();
+    request.headers_mut().insert(http::header::HOST, place.host.clone());
+    let target = place.path.to_string().into();
+    request.extensions_mut().insert(Context::new(Arc::new(facts), target));
     let (sender, status) = oneshot::channel();
     let asking = async move {
         let response = handler.call(request).await;
@@ -84,20 +87,77 @@ async fn ask(
     status.await.map_err(|_| format!("the application gave no answer at {place}"))
 }
 
-/// `http://HOST/PATH` in its parts; a bare path is asked of localhost.
-fn host_and_path(place: &str) -> (&str, &str) {
-    let Some(rest) = place.strip_prefix("http://") else { return ("localhost", place) };
-    rest.find('/').map_or((rest, "/"), |slash| rest.split_at(slash))
+/// Where a worker is asked whether it is ready: `/PATH` of localhost, or `http://HOST/PATH`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", inline)]
+pub struct ReadyPath {
+    given: String,
+    host: HeaderValue,
+    path: Uri,
+}
+
+impl FromStr for ReadyPath {
+    type Err = String;
+
+    fn from_str(given: &str) -> Result<Self, String> {
+        let (host, path) = match given.strip_prefix("http://") {
+            Some(rest) => rest.find('/').map_or((rest, "/"), |slash| rest.split_at(slash)),
+            None => ("localhost", given),
+        };
+        let host = Host::parse(host).and_then(|_| HeaderValue::from_str(host).ok());
+        let path = if path.starts_with('/') { path.parse().ok() } else { None };
+        let (Some(host), Some(path)) = (host, path) else {
+            return Err(format!("{given:?} is not a path; expected /ready or http://example.org/ready"));
+        };
+        Ok(ReadyPath { given: given.to_owned(), host, path })
+    }
+}
+
+impl TryFrom<String> for ReadyPath {
+    type Error = String;
+
+    fn try_from(given: String) -> Result<Self, String> {
+        given.parse()
+    }
+}
+
+impl From<ReadyPath> for String {
+    fn from(place: ReadyPath) -> String {
+        place.given
+    }
+}
+
+impl fmt::Display for ReadyPath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.given)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::host_and_path;
+    use super::*;
 
     #[test]
     fn a_readiness_path_may_name_its_host() {
-        assert_eq!(host_and_path("/ready?deep=1"), ("localhost", "/ready?deep=1"));
-        assert_eq!(host_and_path("http://example.org/ready"), ("example.org", "/ready"));
-        assert_eq!(host_and_path("http://example.org"), ("example.org", "/"));
+        for (given, host, path) in [
+            ("/ready?deep=1", "localhost", "/ready?deep=1"),
+            ("http://example.org/ready", "example.org", "/ready"),
+            ("http://example.org", "example.org", "/"),
+        ] {
+            let place: ReadyPath = given.parse().expect(given);
+            assert_eq!(
+                (place.host, place.path.to_string()),
+                (HeaderValue::from_static(host), path.to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn what_could_never_be_ready_is_rejected() {
+        for given in ["ready", "", "https://example.org/ready", "http:///ready", "/a b"] {
+            let why = given.parse::<ReadyPath>().expect_err(given);
+            assert!(why.ends_with("expected /ready or http://example.org/ready"), "{why}");
+        }
     }
 }
