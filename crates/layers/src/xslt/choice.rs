@@ -119,7 +119,7 @@ impl Sheets {
 
     /// Whether a client with these headers prefers HTML to a document that may be transformed.
     pub(super) fn may_prefer_html(&self, accept: &HeaderMap) -> bool {
-        let mut types = self.types.iter().chain(self.by_type.keys());
+        let mut types = self.types.iter().map(Glob::as_str).chain(self.by_type.keys().map(String::as_str));
         types.any(|media_type| head::prefers_html(accept, media_type))
     }
 
