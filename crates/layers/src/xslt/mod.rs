@@ -47,7 +47,7 @@ mod work;
 pub(crate) const DECLARATION: Declaration = Declaration {
     name: "xslt",
     class: "Xslt",
-    summary: "Makes of XML and HTML responses what XSL stylesheets say.",
+    summary: "Transforms XML and HTML responses with XSLT stylesheets.",
     phase: Phase::Incoming,
     stands_alone: false,
     positional: Some("sheet"),
