@@ -13,7 +13,7 @@ use std::thread;
 
 use bytes::{Bytes, BytesMut};
 use http1::{BodyDecoder, Decoded, HeadParser, Limits, RequestHead, ResponseHead, encode_head};
-use layers::xslt::engine::{Document, Engine, Transformation, Transformed, provide};
+use layers::xslt::engine::{Document, Engine, Fetch, Transformation, Transformed, provide};
 use onion::{
     Answer, Body, Connection, Context, Handler, NotFound, Peer, Request, RequestExt, Response, Supply,
     wrap_when,
@@ -283,6 +283,10 @@ impl Engine for Identity {
     fn compile(&self, _: &[PathBuf], _: Option<&Path>) -> Result<Arc<dyn Transformation>, String> {
         Ok(Arc::new(Identity))
     }
+
+    fn compile_fetched(&self, _: &str, _: &Arc<dyn Fetch>) -> Result<Arc<dyn Transformation>, String> {
+        Ok(Arc::new(Identity))
+    }
 }
 
 impl Transformation for Identity {
@@ -294,7 +298,7 @@ impl Transformation for Identity {
         None
     }
 
-    fn apply(&self, document: &Document) -> Result<Option<Transformed>, String> {
+    fn apply(&self, document: &Document, _: Option<&Arc<dyn Fetch>>) -> Result<Option<Transformed>, String> {
         let bytes = document.bytes.clone();
         Ok(Some(Transformed { bytes, media_type: "text/html".to_owned(), charset: "utf-8".to_owned() }))
     }
