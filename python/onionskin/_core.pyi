@@ -45,6 +45,7 @@ __all__ = [
     "number_of_workers",
     "options_from_texts",
     "server_options",
+    "suggestion",
 ]
 
 __version__: str
@@ -60,6 +61,9 @@ def server_options() -> dict[str, Any]:
 
 def configuration_schema() -> dict[str, Any]:
     """The JSON schema of ``onion.toml``."""
+
+def suggestion(name: str, known: Sequence[str]) -> str | None:
+    """Return the one of ``known`` that was probably meant by ``name``, if any is near."""
 
 def misplaced(names: Sequence[str]) -> list[tuple[str, str, str]]:
     """The layers that stand too far inside, among the names of layers from the outside in.

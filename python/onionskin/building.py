@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from onionskin import _core, interface
 from onionskin.applications import Applications, directory_of
+from onionskin.configuration import placed
 from onionskin.target import load
 
 TYPE_CHECKING = False
@@ -86,12 +89,44 @@ def stands_alone(made: _core.Layer) -> bool:
     return any(row["name"] == made.name and row["stands_alone"] for row in _core.declarations())
 
 
-def check(data: Mapping[str, Any]) -> None:
-    """Refuse layers and directories that are wrong, without importing an application."""
+def check(data: Mapping[str, Any], options: Mapping[str, Any] | None = None) -> None:
+    """Refuse layers and directories that are wrong, without importing an application.
+
+    Args:
+        data: The data of a configuration.
+        options: The server's options, to be checked with them.
+
+    Raises:
+        ConfigurationError: A line for each problem, in the order of the file.
+    """
+    problems: list[str] = []
+
+    def attempt(step: Callable[[], object]) -> None:
+        try:
+            step()
+        except _core.ConfigurationError as error:
+            problems.extend(str(error).splitlines())
+
+    def check_options() -> None:
+        try:
+            _core.Server.check(dict(options or {}))
+        except _core.ConfigurationError as error:
+            raise placed(data, error) from None
+
+    if options is not None:
+        attempt(check_options)
     for application in data["applications"]:
-        directory_of(application)
+        attempt(partial(directory_of, application))
     for described in [*data["layers"], *(one for mount in data["mounts"] for one in mount["layers"])]:
-        layer(described, _core.check_layer)
+        attempt(partial(layer, described, _core.check_layer))
+    if problems:
+        raise _core.ConfigurationError("\n".join(sorted(dict.fromkeys(problems), key=partial(line_of, data))))
+
+
+def line_of(data: Mapping[str, Any], problem: str) -> int:
+    """Return the line of the file that a problem is in; 0 if it is elsewhere."""
+    file, number, _ = [*problem.split(":", 2), "", ""][:3]
+    return int(number) if file == data["file"] and number.isdecimal() else 0
 
 
 def bare(name: str, options: dict[str, Any]) -> _core.Layer:

@@ -41,7 +41,7 @@ MODULE = "onionskin.called"
 
 def data_of(arguments: Sequence[str]) -> dict[str, Any]:
     """The data of the configuration: now, and by every reload."""
-    return workers.servable(configured(json.loads(arguments[0])))
+    return configured(json.loads(arguments[0]))
 
 
 def configured(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from onionskin import _core
 from onionskin.applications import unused
-from onionskin.building import build, check
+from onionskin.building import build, check, line_of
 from onionskin.configuration import placed, server_options
+from onionskin.doubts import doubts, too_many_threads, ways, ways_described
 from onionskin.explaining import layer_names
+from onionskin.places import unusable
 from onionskin.target import load
 
 if TYPE_CHECKING:
@@ -33,30 +35,34 @@ def warnings(
         ConfigurationError: It could not be served.
     """
     options = server_options(data)
-    for place in options["bind"]:
-        check_place(place)
+    problems: list[str] = []
     try:
-        _core.Server.check(options)
+        check(data, options)
     except _core.ConfigurationError as error:
-        raise placed(data, error) from None
-    ways = layer_names(build(data, find=find)) if imports else described(data)
-    found = [line for names in ways for line in misplaced(names)]
+        problems += str(error).splitlines()
+    for option, reason in unusable(options):
+        problems.append(str(placed(data, _core.ConfigurationError(f"{option}: {reason}"))))
+    if problems:
+        raise _core.ConfigurationError("\n".join(sorted(problems, key=partial(line_of, data))))
+    app = build(data, find=find) if imports else None
+    found = [
+        line for names in (described(data) if app is None else layer_names(app)) for line in misplaced(names)
+    ]
+    written = [doubt for way in ways_described(data) for doubt in doubts(way)]
+    found += [f"{place}: {wrong}" if place else wrong for place, wrong in written]
+    if app is not None:
+        # The same layers again, without their lines, and those that modules put around their applications.
+        told = {wrong for _, wrong in written}
+        found += [wrong for way in ways(app) for _, wrong in doubts(way) if wrong not in told]
+    found += too_many_threads(data, app)
     found += [
         f"application.{name} is neither mounted nor named: no request reaches it" for name in unused(data)
     ]
     return list(dict.fromkeys(found))
 
 
-def check_place(place: str) -> None:
-    """Refuse a Unix socket that has no directory to be in."""
-    path = place.removeprefix("unix:")
-    if path != place and not path.startswith("@") and not Path(path).parent.is_dir():
-        raise _core.ConfigurationError(f"bind: {place}: there is no directory {Path(path).parent}; make it")
-
-
 def described(data: Mapping[str, Any]) -> Iterator[list[str]]:
-    """The layers of a configuration, each made by itself, without the applications that they may name."""
-    check(data)
+    """The names of the layers of a configuration, without the applications that they may name."""
     outermost = data["layers"]
     for layers in [outermost, *(mount["layers"] for mount in data["mounts"])]:
         names = [described["use"] for described in layers]

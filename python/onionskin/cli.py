@@ -11,10 +11,10 @@ import os
 import sys
 
 from onionskin import _core
-from onionskin.building import build
+from onionskin.building import build, check
 from onionskin.configuration import INHERITED_BY, UPGRADED_BY, read, server_options
 from onionskin.flags import add_configuration_options, one_line
-from onionskin.handed import handed_over
+from onionskin.handed import handed_over, options_with
 from onionskin.serving import serve_onion
 from onionskin.systemd import told_by_systemd
 from onionskin.target import load, traceback_of
@@ -34,9 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 if requests were cut off at the end, 2 if what was asked for could not be done.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    parsed = parser(arguments).parse_args(arguments)
-    parsed.arguments = list(arguments)
     try:
+        parsed = parsed_from(arguments)
+        parsed.arguments = list(arguments)
         status = int(parsed.run(parsed))
         if parsed.run is not run_serve:
             sys.stdout.flush()
@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (_core.ConfigurationError, OSError) as error:
-        print(f"onionskin: {error}", file=sys.stderr)
+        # A line for each problem of the file.
+        print(*(f"onionskin: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
         if UPGRADED_BY in os.environ:
             from onionskin import workers
 
@@ -68,11 +69,55 @@ class Parser(argparse.ArgumentParser):
     """A parser, and those of its commands, with that help."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(formatter_class=Help, **options)
+        # An abbreviation would change its meaning with the next option that begins like it.
+        super().__init__(formatter_class=Help, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
         """Say in one line what is wrong; all options with it would push that out of sight."""
         self.exit(2, f"onionskin: {message}; see {self.prog} --help\n")
+
+
+def parsed_from(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line.
+
+    Raises:
+        ConfigurationError: There is no such command, or the command has no such option.
+    """
+    top = parser(arguments)
+    commands = next(group.choices for group in top._actions if isinstance(group, argparse._SubParsersAction))
+    first = next((argument for argument in arguments if argument not in ("-h", "--help", "--version")), None)
+    if first is not None and first not in commands:
+        raise _core.ConfigurationError(wrong_command(first, list(commands)))
+    parsed, unknown = top.parse_known_args(arguments)
+    if unknown:
+        raise _core.ConfigurationError(wrong_option(unknown, commands[str(first)], str(first)))
+    return parsed
+
+
+def wrong_command(word: str, commands: list[str]) -> str:
+    """Describe a command line that begins with ``word``."""
+    if word.startswith("-"):
+        return f"{word}: a command comes first; expected onionskin serve {word}; see onionskin --help"
+    if ":" in word or word.endswith(".py") or os.path.exists(word):  # noqa: PTH110 - pathlib is large
+        return f"{word!r} is not a command; did you mean onionskin serve {word}?"
+    near = _core.suggestion(word, commands)
+    meant = f"did you mean onionskin {near}?" if near else f"expected one of {', '.join(commands)}"
+    return f"{word!r} is not a command; {meant}"
+
+
+def wrong_option(unknown: list[str], command: argparse.ArgumentParser, name: str) -> str:
+    """Describe the first argument that a command does not know."""
+    word = next((word for word in unknown if word.startswith("-")), unknown[0])
+    help_of = f"see onionskin {name} --help"
+    if not word.startswith("-"):
+        return f"unexpected argument {word!r}; {help_of}"
+    flag = word.partition("=")[0]
+    known = [option for option in command._option_string_actions if option.startswith("--")]
+    near = _core.suggestion(
+        flag.lstrip("-").replace("-", "_"), [text[2:].replace("-", "_") for text in known]
+    )
+    meant = f"did you mean --{near.replace('_', '-')}? " if near else ""
+    return f"unknown option {flag}; {meant}{help_of}"
 
 
 def terminal_columns() -> int:
@@ -178,8 +223,17 @@ def run_serve(parsed: argparse.Namespace) -> int:
         return 0 if workers.supervise(parsed.arguments, data_of) else 1
     # Before the application is imported: it may start programs.
     handed, systemd = handed_over(data), told_by_systemd()
-    graceful = serve_onion(build(data, find=load_or_tell), data, handed, systemd)
+    graceful = serve_onion(built(data, options_with(handed, data)), data, handed, systemd)
     return 0 if graceful else 1
+
+
+def built(data: dict[str, Any], options: dict[str, Any]) -> WSGIApplication:
+    """Build the onion. If a part of it is wrong, everything else that is wrong is reported with it."""
+    try:
+        return build(data, find=load_or_tell)
+    except _core.ConfigurationError:
+        check(data, options)
+        raise
 
 
 def have_standard_streams() -> None:
@@ -207,14 +261,26 @@ def outlive_early_signals() -> None:
 def add_control(command: argparse.ArgumentParser) -> None:
     """What says which server is meant."""
     command.add_argument("--control", metavar="PATH", help="its control socket (default: that of the file)")
-    command.add_argument("--config", metavar="FILE", help="its configuration")
+    command.add_argument("-c", "--config", metavar="FILE", help="its configuration")
 
 
 def control_of(parsed: argparse.Namespace) -> str:
     """The control socket that is meant."""
-    path = parsed.control or server_options(read(config=parsed.config).data)["control"]
+    if parsed.control:
+        return str(parsed.control)
+    try:
+        path = server_options(read(config=parsed.config).data)["control"]
+    except _core.ConfigurationError as error:
+        # The server runs with what it has read at its start, and this is when its state matters most.
+        from onionskin.control import named_in
+
+        path = named_in(parsed.config)
+        if path is None:
+            raise
+        for line in str(error).splitlines():
+            print(f"onionskin: warning: {line}", file=sys.stderr)
     if path is None:
-        raise _core.ConfigurationError("which server? give its control socket: --control PATH")
+        raise _core.ConfigurationError("no control socket is configured; expected --control PATH")
     return str(path)
 
 
@@ -287,7 +353,8 @@ def run_explain(parsed: argparse.Namespace) -> int:
     """``onionskin explain``."""
     from onionskin.explaining import explained
 
-    print(explained(build(configured(parsed).data, find=load_or_tell)))
+    data = configured(parsed).data
+    print(explained(built(data, server_options(data))))
     return 0
 
 
@@ -301,9 +368,8 @@ def run_schema(_: argparse.Namespace) -> int:
 
 def data_of(arguments: Sequence[str]) -> dict[str, Any]:
     """The data of the configuration by these arguments: now, and by every reload."""
-    from onionskin import workers
-
-    return workers.servable(configured(parser(arguments).parse_args(arguments)).data)
+    data: dict[str, Any] = configured(parsed_from(arguments)).data
+    return data
 
 
 def load_or_tell(target: str) -> WSGIApplication:

@@ -6,8 +6,11 @@ The server may be of another version, before an upgrade or after it: what it doe
 from __future__ import annotations
 
 import json
+import os
+import re
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 PATIENCE = 10  # in seconds, for what a supervisor only has to look up
@@ -35,6 +38,26 @@ def ask(path: str, what: str) -> dict[str, Any]:
     if not line:
         raise OSError(f"the server at {path} ended before it answered")
     return understood(line, path)
+
+
+def named_in(config: str | None) -> str | None:
+    """Return the control socket that a configuration names, even if the file cannot be read as TOML."""
+    if named := os.environ.get("ONIONSKIN_CONTROL"):
+        return named
+    files = [config or os.environ.get("ONIONSKIN_CONFIG"), "onion.toml", "pyproject.toml"]
+    file = next((Path(name) for name in files if name and Path(name).is_file()), None)
+    if file is None:
+        return None
+    text = file.read_text(errors="replace")
+    if file.name == "pyproject.toml":
+        text = text.partition("[tool.onionskin]")[2]
+    # The server's options are above the first table.
+    above = re.split(r"^\s*\[", text, maxsplit=1, flags=re.MULTILINE)[0]
+    found = re.search(r"""^\s*control\s*=\s*(?:"([^"\n]+)"|'([^'\n]+)')""", above, re.MULTILINE)
+    if found is None:
+        return None
+    name = found[1] or found[2]
+    return re.sub(r"(?<!\$)\$\{(\w+)(?::-(.*?))?\}", lambda it: os.environ.get(it[1]) or it[2] or "", name)
 
 
 def understood(line: bytes, path: str) -> dict[str, Any]:

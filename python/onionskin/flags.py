@@ -21,6 +21,7 @@ def add_configuration_options(command: argparse.ArgumentParser) -> None:
     )
     file = command.add_mutually_exclusive_group()
     file.add_argument(
+        "-c",
         "--config",
         metavar="FILE",
         help="the configuration (default: onion.toml, or [tool.onionskin] in pyproject.toml, if one is here)",
@@ -50,13 +51,19 @@ def add_server_option(command: argparse.ArgumentParser, name: str, option: dict[
     shown = ", ".join(map(str, as_list(default))) or "none"
     meaning = lower_first(one_line(option["description"])).rstrip(".").replace("%", "%%")
     help_text = f"{meaning} (default: {shown})"
-    flag = "--" + name.replace("_", "-")
+    flags = [*([SHORT[name]] if name in SHORT else []), "--" + name.replace("_", "-")]
     if repeatable:
-        command.add_argument(flag, action="append", metavar=metavar(option), help=help_text + "; repeatable")
+        command.add_argument(
+            *flags, action="append", metavar=metavar(option), help=help_text + "; repeatable"
+        )
     elif option.get("type") == "boolean":
-        command.add_argument(flag, action=argparse.BooleanOptionalAction, help=help_text)
+        command.add_argument(*flags, action=argparse.BooleanOptionalAction, help=help_text)
     else:
-        command.add_argument(flag, metavar=metavar(option), help=help_text)
+        command.add_argument(*flags, metavar=metavar(option), help=help_text)
+
+
+SHORT = {"bind": "-b", "workers": "-w", "threads": "-t"}
+"""Short flags; ``-c`` is ``--config``."""
 
 
 def as_list(default: Any) -> list[Any]:

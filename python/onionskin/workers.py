@@ -76,7 +76,7 @@ def supervise(
 
     def plan() -> tuple[list[str], str, dict[str, Any], list[str]]:
         data = read(arguments)
-        return command, directory, options_with(handed, data), [data["file"]] if data["file"] else []
+        return command, directory, servable(data, handed), [data["file"]] if data["file"] else []
 
     # Not for workers: it is the supervisor whom systemd knows.
     notify, watchdog = told_by_systemd()
@@ -100,18 +100,19 @@ def supervise(
         signal.signal(signal.SIGINT, before)
 
 
-def servable(data: dict[str, Any]) -> dict[str, Any]:
-    """The data of a configuration, as far as they can be served without importing an application.
+def servable(data: dict[str, Any], handed: Handed) -> dict[str, Any]:
+    """Return the server's options, checked as far as is possible without importing an application.
+
+    Args:
+        data: The data of a configuration.
+        handed: The sockets that were handed over. Without ``bind``, their names say where TLS is spoken.
 
     Raises:
-        ConfigurationError: They can't.
+        ConfigurationError: The configuration cannot be served.
     """
-    check(data)
-    try:
-        _core.Server.check(server_options(data))
-    except _core.ConfigurationError as error:
-        raise placed(data, error) from None
-    return data
+    options = options_with(handed, data)
+    check(data, options)
+    return options
 
 
 def leave_to_predecessor(reason: str) -> None:

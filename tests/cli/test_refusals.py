@@ -132,14 +132,52 @@ def test_a_wrong_value_is_told_with_option_and_value(project, option, value):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["serve", "--threads"], "argument --threads: expected one argument; see onionskin serve --help"),
-        (["serve", "site", "--no-such"], "unrecognized arguments: --no-such; see onionskin --help"),
+        (["serve", "--threads"], "argument -t/--threads: expected one argument; see onionskin serve --help"),
+        (["serve", "site", "--no-such"], "unknown option --no-such; see onionskin serve --help"),
+        (["status", "--no-such=5"], "unknown option --no-such; see onionskin status --help"),
+        (["reload", "site"], "unexpected argument 'site'; see onionskin reload --help"),
+        (
+            ["serve", "site", "--timeout", "30"],
+            "unknown option --timeout; did you mean --request-timeout? see onionskin serve --help",
+        ),
+        (
+            ["check", "--certfile=a", "--threds", "3"],
+            "unknown option --certfile; did you mean --tls-certificate? see onionskin check --help",
+        ),
+        (
+            ["serve", "--keepalive", "5"],
+            "unknown option --keepalive; did you mean --keep-alive? see onionskin serve --help",
+        ),
+        # Abbreviations would change their meaning with the options.
+        (
+            ["serve", "--thread", "5"],
+            "unknown option --thread; did you mean --threads? see onionskin serve --help",
+        ),
+        (["serv"], "'serv' is not a command; did you mean onionskin serve?"),
+        (["mysite:app"], "'mysite:app' is not a command; did you mean onionskin serve mysite:app?"),
+        (
+            ["--bind", ":80"],
+            "--bind: a command comes first; expected onionskin serve --bind; see onionskin --help",
+        ),
         ([], "the following arguments are required: COMMAND; see onionskin --help"),
     ],
 )
 def test_a_wrong_command_line_is_told_without_the_list_of_all_options(project, arguments, told):
     done = run(*arguments, cwd=project)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"onionskin: {told}\n")
+
+
+def test_short_options_are_those_of_other_servers(project):
+    (project / "other.toml").write_text("backlog = 7\n")
+    done = run("config", "-b", ":81", "-b", ":82", "-w", "3", "-t", "5", "-c", "other.toml", cwd=project)
+
+    for line in (
+        'bind = [":81", ":82"]  # from --bind',
+        'workers = "3"  # from --workers',
+        "threads = 5  # from --threads",
+        "backlog = 7  # from other.toml:1",
+    ):
+        assert line in done.stdout.splitlines(), done
 
 
 def test_a_reader_who_has_read_enough_is_no_error():

@@ -105,7 +105,7 @@ def test_the_command_line_and_the_environment_take_names(served):
         ),
         (
             '[application.x]\ntarget = "x"\nthread = 1\n',
-            'onion.toml:3: application.x: there is no option "thread"; did you mean threads? ',
+            'onion.toml:3: application.x: there is no option "thread"; did you mean threads?',
         ),
         (
             '[application.x]\ntarget = "x"\ndirectory = "nowhere"\n',

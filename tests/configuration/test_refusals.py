@@ -14,7 +14,7 @@ SITE = 'application = "site_module:application"\nbind = "127.0.0.1:0"\n'
     ("text", "told"),
     [
         ("threads = 0\n", "onion.toml:3: threads: 0 does not fit; give an integer from 1 to 1024"),
-        ("thread = 1\n", 'onion.toml:3: there is no option "thread"; did you mean threads? '),
+        ("thread = 1\n", 'onion.toml:3: there is no option "thread"; did you mean threads?'),
         ("threads = \n", "onion.toml:3: this is no TOML: "),
         (
             '[[layer]]\nuse = "compress"\nmin_size = "x"\n',

@@ -15,6 +15,7 @@ import pytest
 
 from server.client import Client
 from server.process import ONIONSKIN, Process, wait_until
+from support.authority import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +81,41 @@ def test_one_of_several_is_chosen_by_number_or_name(site, place):
         assert places[1] in line
         assert places[0] not in line
         assert version(places[1]) == "1"
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_socket_that_is_called_https_speaks_tls(site, tmp_path, workers):
+    authority = Authority(tmp_path)
+    options = authority.pair("localhost").options
+    with started(site, "--workers", workers, *options, names="https:other", sockets=2) as (process, places):
+        line = process.wait_for_line("^onionskin .* on ")
+        assert places[0].replace("http:", "https:") in line
+        port = int(places[0].rpartition(":")[2])
+
+        def answers() -> bool:
+            with (
+                socket.create_connection(("127.0.0.1", port), 10) as plain,
+                authority.context().wrap_socket(plain, server_hostname="localhost") as client,
+            ):
+                client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                return client.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+        assert answers()
+        assert version(places[1]) == "1"
+        if workers != "0":
+            process.signal(signal.SIGHUP)
+            process.wait_for_line("generation 2 serves")
+            assert answers()
+        process.signal()
+        assert process.wait() == 0
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_tls_without_a_socket_for_it_is_refused(site, tmp_path, workers):
+    options = Authority(tmp_path).pair("localhost").options
+    with started(site, "--workers", workers, *options, names="other") as (process, _):
+        assert process.wait() == 2
+        assert "tls_certificate" in process.log
 
 
 def test_a_reload_keeps_them(site):

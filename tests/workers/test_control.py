@@ -49,6 +49,28 @@ def test_the_status_is_told_to_people_and_programs(serve, path):
     assert (status["generation"], status["last_reload"]) == (1, None)
 
 
+@pytest.mark.parametrize("broken", ["max_body = 'large'\n", "[[layers]]\n", "this is not TOML\n"])
+def test_status_finds_the_server_of_a_file_that_is_broken(serve, path, site, broken):
+    server = serve("--control", str(path))
+    file = site.folder / "onion.toml"
+    for control in (f'control = "{path}"', f"control = '{path}'", 'control = "${RUN}/control.sock"'):
+        file.write_text(f"# a comment\n{control}\n{broken}")
+        told = subprocess.run(
+            [*ONIONSKIN, "status"],
+            cwd=site.folder,
+            env={"RUN": str(path.parent)},
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+        assert told.returncode == 0, told
+        assert f"pid {server.popen.pid}: serving" in told.stdout
+        assert told.stderr.startswith("onionskin: warning: onion.toml:3: ")
+    file.write_text(broken)
+    told = subprocess.run([*ONIONSKIN, "status"], cwd=site.folder, capture_output=True, text=True, timeout=20)
+    assert (told.returncode, told.stderr.startswith("onionskin: onion.toml:1: ")) == (2, True)
+
+
 def test_the_status_tells_why_a_worker_is_missing(site, serve, path):
     server = serve("--control", str(path))
     victim = min(server.workers())

@@ -50,7 +50,7 @@ pub(crate) struct Written {
 
 /// The tables below `application`.
 pub(crate) fn read(file: &File, tables: &[Entry]) -> Result<Vec<Application>, Refusal> {
-    let read: Vec<_> = tables.iter().map(|entry| one(file, entry)).collect::<Result<_, _>>()?;
+    let read: Vec<_> = tables.iter().filter_map(|entry| file.note(one(file, entry))).collect();
     let mut wanted: BTreeMap<&str, (&str, &Application)> = BTreeMap::new();
     for application in &read {
         for (variable, value) in &application.environment {

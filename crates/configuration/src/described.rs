@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
-use onion::{OptionError, reading, text_options};
+use onion::{NotFound, OptionError, Supply, reading, text_options};
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -69,61 +70,94 @@ pub(crate) struct Found {
     pub(crate) rest: Vec<Entry>,
 }
 
-/// Reads what a file says.
-pub(crate) fn read(file: &File, entries: Vec<Entry>) -> Result<Found, Refusal> {
+/// Reads what a file says. Problems are noted with the file.
+pub(crate) fn read(file: &File, entries: Vec<Entry>) -> Found {
     let mut found = Found::default();
     for entry in entries {
-        let from = file.origin(entry.line);
-        match entry.key.as_str() {
-            APPLICATION => match &entry.value {
-                Node::Table(tables) => found.applications = application::read(file, tables)?,
-                Node::Plain(Value::String(target)) => {
-                    found.application = Some(Given { value: target.clone(), from });
-                }
-                _ => {
-                    let wrong = format!(
-                        "application: {} does not fit; give a text such as \"pkg.module:app\"",
-                        entry.data()
-                    );
-                    return Err(Refusal::at(&from, "", &wrong));
-                }
-            },
-            "layer" => found.layers = layers(file, &entry)?,
-            "mount" => {
-                let mounts = tables(file, &entry)?;
-                found.mounts =
-                    mounts.iter().map(|(line, table)| mount(file, *line, table)).collect::<Result<_, _>>()?;
-            }
-            "dispatch" => {
-                let Node::Table(options) = entry.value else {
-                    return Err(Refusal::at(&from, "", &"dispatch: it is no table; write [dispatch]"));
-                };
-                let layer = Layer::of(file, "mount", entry.line, &options);
-                let ours =
-                    |name: &&String| ["routes", "threads", "names", "default"].contains(&name.as_str());
-                if let Some(name) = layer.options.keys().find(ours) {
-                    let wrong =
-                        format!("dispatch: {name} is written in [[mount]] and application; move it there");
-                    return Err(Refusal::at(layer.place(name), "", &wrong));
-                }
-                found.dispatch = Some(layer);
-            }
-            "server" => {
-                let wrong = "server: the server's options have no table; write them above the first one";
-                return Err(Refusal::at(&from, "", &wrong));
-            }
-            _ => found.rest.push(entry),
-        }
+        let read = read_entry(file, entry, &mut found);
+        file.note(read);
     }
-    check_threads(&found)?;
+    file.note(check_threads(&found));
     let mut seen: BTreeMap<&str, &Origin> = BTreeMap::new();
     for mount in &found.mounts {
         if let Some(first) = seen.insert(&mount.route, &mount.from) {
             let wrong = format!("mount: {} is at {first} already; write each once", mount.route);
-            return Err(Refusal::at(&mount.from, "", &wrong));
+            file.note::<()>(Err(Refusal::at(&mount.from, "", &wrong)));
         }
     }
-    Ok(found)
+    found
+}
+
+fn read_entry(file: &File, entry: Entry, found: &mut Found) -> Result<(), Refusal> {
+    let from = file.origin(entry.line);
+    match entry.key.as_str() {
+        APPLICATION => match &entry.value {
+            Node::Table(tables) => found.applications = application::read(file, tables)?,
+            Node::Plain(Value::String(target)) => {
+                found.application = Some(Given { value: target.clone(), from });
+            }
+            _ => {
+                let wrong = format!(
+                    "application: {} does not fit; give a text such as \"pkg.module:app\"",
+                    entry.data()
+                );
+                return Err(Refusal::at(&from, "", &wrong));
+            }
+        },
+        "layer" => found.layers = layers(file, &entry)?.0,
+        "mount" => {
+            let mounts = tables(file, &entry)?.iter();
+            found.mounts = mounts.filter_map(|(line, table)| file.note(mount(file, *line, table))).collect();
+        }
+        "dispatch" => {
+            let Node::Table(options) = entry.value else {
+                return Err(Refusal::at(&from, "", &"dispatch: it is no table; write [dispatch]"));
+            };
+            let layer = Layer::of(file, "mount", entry.line, &options);
+            let ours = |name: &&String| ["routes", "threads", "names", "default"].contains(&name.as_str());
+            if let Some(name) = layer.options.keys().find(ours) {
+                let wrong =
+                    format!("dispatch: {name} is written in [[mount]] and application; move it there");
+                return Err(Refusal::at(layer.place(name), "", &wrong));
+            }
+            found.dispatch = Some(layer);
+        }
+        "server" => {
+            let wrong = "server: the server's options have no table; write them above the first one";
+            return Err(Refusal::at(&from, "", &wrong));
+        }
+        key => {
+            if let (Node::Table(_) | Node::Tables(_), Some(meant)) =
+                (&entry.value, reading::suggestion(key, &["layer", "mount", "dispatch", APPLICATION]))
+            {
+                let meant = match meant {
+                    "layer" | "mount" => format!("[[{meant}]]"),
+                    APPLICATION => "[application.NAME]".to_owned(),
+                    _ => format!("[{meant}]"),
+                };
+                let wrong = format!("there is no table {key:?}; did you mean {meant}?");
+                return Err(Refusal::at(&from, "", &wrong));
+            }
+            found.rest.push(entry);
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with the values of layers' options. The applications that they name are not looked for.
+pub(crate) fn check_values(file: &File, found: &Found) {
+    let mounted = found.mounts.iter().flat_map(|mount| &mount.layers);
+    let is_read = |layer: &&Layer| !layer.options.values().any(|value| file.is_unexpanded(value));
+    for layer in found.layers.iter().chain(mounted).filter(is_read) {
+        let unseen = Supply::finding(|_| Ok(Arc::new(NotFound)));
+        let built = layers::declaration(&layer.name)
+            .and_then(|declaration| unseen.at_hand(|| layers::build(declaration, layer.options.clone())));
+        if let Err(wrong) = built {
+            let named = format!("{}: ", layer.name);
+            let wrong = OptionError(wrong.0.strip_prefix(&named).unwrap_or(&wrong.0).to_owned());
+            file.note::<()>(Err(layer.refused(&wrong, "")));
+        }
+    }
 }
 
 /// How many calls there may be is said once: where the application is, or where it is mounted.
@@ -142,7 +176,8 @@ fn check_threads(found: &Found) -> Result<(), Refusal> {
 fn mount(file: &File, line: usize, table: &[Entry]) -> Result<Mount, Refusal> {
     let from = file.origin(line);
     let (own, others): (Vec<_>, Vec<_>) = table.iter().partition(|entry| entry.key == "layer");
-    let layers = own.first().map(|entry| layers(file, entry)).transpose()?.unwrap_or_default();
+    let layers = own.first().map(|entry| layers(file, entry)).transpose()?;
+    let (layers, are_all) = layers.unwrap_or((Vec::new(), true));
     let given: Map<_, _> = others.iter().map(|entry| (entry.key.clone(), entry.data())).collect();
     let written = reading::check_names(&schema_for!(Written), &given, ["layer"])
         .and_then(|()| reading::read::<Written>(given))
@@ -152,7 +187,7 @@ fn mount(file: &File, line: usize, table: &[Entry]) -> Result<Mount, Refusal> {
         let place = about.map_or(from.clone(), |entry| file.origin(entry.line));
         Refusal::at(&place, "", &format!("mount: {wrong}"))
     })?;
-    if written.application.is_none() && !layers.last().is_some_and(Layer::stands_alone) {
+    if are_all && written.application.is_none() && !layers.last().is_some_and(Layer::stands_alone) {
         let wrong = "mount: application is missing; give one, or a last layer that answers by itself";
         return Err(Refusal::at(&from, "", &wrong));
     }
@@ -188,8 +223,13 @@ pub(crate) fn is_about(wrong: &OptionError, key: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with([':', '[', '.', '"', ' ']))
 }
 
-fn layers(file: &File, entry: &Entry) -> Result<Vec<Layer>, Refusal> {
-    tables(file, entry)?.iter().map(|(line, table)| Layer::read(file, *line, table)).collect()
+/// The layers that can be read, and whether these are all.
+fn layers(file: &File, entry: &Entry) -> Result<(Vec<Layer>, bool), Refusal> {
+    let tables = tables(file, entry)?;
+    let layers: Vec<_> =
+        tables.iter().filter_map(|(line, table)| file.note(Layer::read(file, *line, table))).collect();
+    let are_all = layers.len() == tables.len();
+    Ok((layers, are_all))
 }
 
 fn tables<'a>(file: &File, entry: &'a Entry) -> Result<&'a [(usize, Vec<Entry>)], Refusal> {

@@ -4,6 +4,7 @@
 //!
 //! It does not know what options there are.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::{Error, ErrorKind};
 use std::path::Path;
@@ -26,6 +27,9 @@ pub struct File {
     text: String,
     /// Expanded in its strings, if given.
     variables: Option<Variables>,
+    problems: RefCell<Vec<Refusal>>,
+    /// The strings that could not be expanded.
+    unexpanded: RefCell<Vec<String>>,
 }
 
 /// A value of the file: data, or a table whose keys know their lines too.
@@ -50,7 +54,7 @@ pub(crate) enum Node {
 impl File {
     /// A file that is not read from the disk.
     pub fn new(name: &str, text: &str) -> Self {
-        File { name: name.to_owned(), text: text.to_owned(), variables: None }
+        File { name: name.to_owned(), text: text.to_owned(), ..File::default() }
     }
 
     /// The same file, with `${NAME}` in its strings expanded.
@@ -104,6 +108,26 @@ impl File {
         self.table(table).map(Some)
     }
 
+    /// Keeps what is wrong in this file, so that the rest is read and all problems are reported at once.
+    pub(crate) fn note<T>(&self, read: Result<T, Refusal>) -> Option<T> {
+        read.map_err(|problem| self.problems.borrow_mut().push(problem)).ok()
+    }
+
+    /// Whether a value is not what was meant, because a variable in it has been noted as a problem.
+    pub(crate) fn is_unexpanded(&self, value: &Value) -> bool {
+        match value {
+            Value::String(text) => self.unexpanded.borrow().contains(text),
+            Value::Array(members) => members.iter().any(|member| self.is_unexpanded(member)),
+            Value::Object(members) => members.values().any(|member| self.is_unexpanded(member)),
+            _ => false,
+        }
+    }
+
+    /// The problems that were found.
+    pub(crate) fn problems(&self) -> Vec<Refusal> {
+        self.problems.take()
+    }
+
     /// A place in this file.
     pub(crate) fn origin(&self, line: usize) -> Origin {
         Origin::File { name: self.name.clone(), line }
@@ -149,7 +173,13 @@ impl File {
         let no_number = || refused("a number is larger than any option may be; write a smaller one");
         Ok(match value.get_ref() {
             DeValue::String(text) => Value::String(match &self.variables {
-                Some(variables) => expand(text, variables).map_err(|wrong| refused(&wrong))?,
+                Some(variables) => {
+                    let expanded = expand(text, variables).map_err(|wrong| refused(&wrong));
+                    self.note(expanded).unwrap_or_else(|| {
+                        self.unexpanded.borrow_mut().push(text.to_string());
+                        text.to_string()
+                    })
+                }
                 None => text.to_string(),
             }),
             DeValue::Boolean(flag) => Value::Bool(*flag),

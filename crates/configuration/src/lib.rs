@@ -90,13 +90,22 @@ pub fn read(sources: Sources) -> Result<Configuration, Refusal> {
     let Sources { file, environment, flags, arguments } = sources;
     let file = file.map(|file| file.expanding(environment.iter().cloned().collect()));
     let mut found = match &file {
-        Some(file) => described::read(file, file.entries()?.unwrap_or_default())?,
+        Some(file) => described::read(file, file.entries()?.unwrap_or_default()),
         None => described::Found::default(),
     };
     let mut options = options::Options::new();
-    for entry in std::mem::take(&mut found.rest) {
-        let origin = file.as_ref().map_or(Origin::Default, |file| file.origin(entry.line));
-        options.value(origin, &entry.key, entry.data(), options::Strings::InLists)?;
+    if let Some(file) = &file {
+        for entry in std::mem::take(&mut found.rest) {
+            let (origin, value) = (file.origin(entry.line), entry.data());
+            if !file.is_unexpanded(&value) {
+                file.note(options.value(origin, &entry.key, value, options::Strings::InLists));
+            }
+        }
+        let problems = file.problems();
+        if !problems.is_empty() {
+            described::check_values(file, &found);
+            return Err(Refusal::of_file(&file.name, [problems, file.problems()].concat()));
+        }
     }
     let mut application = found.application;
     for (variable, text) in &environment {

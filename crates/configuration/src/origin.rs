@@ -51,7 +51,7 @@ pub struct Given<T> {
     pub from: Origin,
 }
 
-/// A configuration that is refused: where, which option, what is wrong, and what to do, in one line.
+/// A configuration that is refused: where, which option, what is wrong, and what to do, a line for each problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal(pub String);
 
@@ -64,6 +64,18 @@ impl fmt::Display for Refusal {
 impl Error for Refusal {}
 
 impl Refusal {
+    /// All problems of a file, in the order of its lines.
+    pub(crate) fn of_file(name: &str, mut problems: Vec<Refusal>) -> Self {
+        let line = |refusal: &Refusal| {
+            let rest = refusal.0.strip_prefix(name)?.strip_prefix(':')?;
+            rest.split(':').next()?.parse::<usize>().ok()
+        };
+        problems.sort_by_key(|problem| line(problem).unwrap_or(0));
+        problems.dedup();
+        let lines: Vec<String> = problems.into_iter().map(|problem| problem.0).collect();
+        Refusal(lines.join("\n"))
+    }
+
     /// What is wrong at a place. A variable, a flag and an argument name the option themselves.
     pub(crate) fn at(origin: &Origin, option: &str, wrong: &dyn fmt::Display) -> Self {
         let wrong = wrong.to_string();

@@ -113,7 +113,7 @@ fn mounts_have_routes_layers_and_a_limit() {
 #[test]
 fn what_is_wrong_in_a_file_is_refused_with_its_line() {
     for (text, wanted) in [
-        ("thread = 4", "onion.toml:1: there is no option \"thread\"; did you mean threads? "),
+        ("thread = 4", "onion.toml:1: there is no option \"thread\"; did you mean threads?"),
         ("threads = \"4\"", "onion.toml:1: threads: \"4\" does not fit; give an integer from 1 to 1024"),
         ("\nthreads = 0", "onion.toml:2: threads: 0 does not fit; give an integer from 1 to 1024"),
         ("bind = [\"nowhere\"]", "onion.toml:1: bind[0]: \"nowhere\" is no place to listen on; "),

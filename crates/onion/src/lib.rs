@@ -44,6 +44,7 @@ mod bound;
 mod context;
 pub mod error_page;
 mod fault;
+mod foreign;
 mod glob;
 mod host;
 mod ids;

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
 
-use crate::{OptionError, masking};
+use crate::{OptionError, foreign, masking};
 
 /// Refuses options that `schema` does not know, apart from `common` ones, and finds those that are missing.
 pub fn check_names<const N: usize>(
@@ -19,9 +19,12 @@ pub fn check_names<const N: usize>(
     let known: Vec<&str> =
         properties.into_iter().flat_map(Map::keys).map(String::as_str).chain(common).collect();
     if let Some(unknown) = given.keys().find(|name| !known.contains(&name.as_str())) {
-        let nearest = nearest(unknown, &known);
-        let known = known.join(", ");
-        return Err(OptionError(format!("there is no option {unknown:?}; {nearest}the options are {known}")));
+        let way_out = match suggestion(unknown, &known) {
+            Some(near) => format!("did you mean {near}?"),
+            None if known.len() > MOST_LISTED => "onionskin serve --help lists the options".to_owned(),
+            None => format!("the options are {}", known.join(", ")),
+        };
+        return Err(OptionError(format!("there is no option {unknown:?}; {way_out}")));
     }
     let required =
         schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
@@ -60,10 +63,18 @@ pub fn read<O: DeserializeOwned + JsonSchema>(given: Map<String, Value>) -> Resu
 
 /// `did you mean X? `, if one of `known` is near to `name`; otherwise nothing.
 pub fn nearest(name: &str, known: &[&str]) -> String {
+    suggestion(name, known).map_or_else(String::new, |best| format!("did you mean {best}? "))
+}
+
+/// The one of `known` that was probably meant by `name`: a near spelling, or the name of another server's option.
+pub fn suggestion<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    if let Some(ours) = foreign::ours(name).and_then(|ours| known.iter().find(|known| **known == ours)) {
+        return Some(ours);
+    }
     let near =
         |candidate: &&&str| candidate.contains(name) || distance(name, candidate) <= 1 + name.len() / 4;
     let best = known.iter().filter(near).min_by_key(|candidate| distance(name, candidate));
-    best.filter(|_| !name.is_empty()).map_or_else(String::new, |best| format!("did you mean {best}? "))
+    best.filter(|_| !name.is_empty()).copied()
 }
 
 /// The value that `path` leads to, and its part of the schema.
@@ -121,6 +132,9 @@ fn wanted(schema: Option<&Value>) -> String {
         None => kind,
     }
 }
+
+/// Longer lists of options hide the message.
+const MOST_LISTED: usize = 24;
 
 /// How many letters have to be put in, taken out or changed to make `from` into `to`.
 fn distance(from: &str, to: &str) -> usize {

@@ -82,6 +82,14 @@ mod _core {
         crate::options::python(py, &::configuration::schema())
     }
 
+    /// The one of `known` that was probably meant by `name`, if any is near.
+    #[pyfunction]
+    #[expect(clippy::needless_pass_by_value, reason = "PyO3 extracts a list into a Vec")]
+    fn suggestion(name: &str, known: Vec<String>) -> Option<String> {
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        onion::reading::suggestion(name, &known).map(str::to_owned)
+    }
+
     /// The layers that stand too far inside, among the names of layers from the outside in: each with the layer that
     /// it should stand outside of, and why.
     #[expect(clippy::needless_pass_by_value, reason = "PyO3 extracts a list into a Vec")]

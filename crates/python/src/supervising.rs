@@ -90,7 +90,8 @@ impl PySupervisor {
 impl PySupervisor {
     fn read_again(&self, py: Python<'_>) -> Result<Plan, String> {
         let read = self.read.bind(py).call0().and_then(|given| plan(&given));
-        read.map_err(|error| error.value(py).to_string())
+        // A line for each problem of the file; in the log it is one.
+        read.map_err(|error| error.value(py).to_string().replace('\n', "; "))
     }
 }
 
