@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Xslt(Layer):
-    """Makes of XML and HTML responses what XSL stylesheets say.
+    """Transforms XML and HTML responses with XSLT stylesheets.
 
     Args:
         app: The application that stands inside. Without one, the layer is called with it later.
