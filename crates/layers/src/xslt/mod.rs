@@ -1,4 +1,4 @@
-//! `Xslt`: makes of XML and HTML responses what stylesheets say.
+//! `Xslt`: transforms XML and HTML responses with stylesheets.
 //!
 //! ```no_run
 //! // Where an engine was provided:
@@ -8,11 +8,9 @@
 //! # Ok::<(), onion::OptionError>(())
 //! ```
 //!
-//! Promises: stylesheets are compiled at start-up and when they change; they read nothing outside of their folder,
-//! nothing from a network, and write nothing; a document that is too large, malformed or too slow is an error, or passes
-//! as it was if that is asked for; no network thread waits for a transformation.
-//!
-//! It can't stop a transformation that takes too long: the client gets its answer, and the thread goes on.
+//! Promises: stylesheets are compiled at start-up and when they change. They read files of their folder, or the
+//! application itself if documents may name them, and write nothing. A document that is too large, malformed or too slow is an error,
+//! or passes unchanged if that is asked for. No network thread waits for a transformation, and none can be stopped.
 
 use std::sync::Arc;
 
