@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import pytest
 from paste.urlmap import URLMap
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from onionskin import AllowAddresses, ConfigurationError, Mount, _core
+from onionskin import AllowAddresses, ConfigurationError, Errors, Mount, _core
 from support.both_doors import serving
 from support.client import ask
 from support.wsgi import make_environ, run
@@ -202,3 +204,26 @@ def test_a_stuck_application_leaves_its_neighbour_the_other_threads() -> None:
             for client in clients:
                 client.join(30)
     assert not any(client.is_alive() for client in clients)
+
+
+def test_an_exception_is_logged_with_the_whole_path_the_host_and_the_application():
+    def raises(environ, start_response):
+        raise ZeroDivisionError
+
+    application = Errors(Mount({"/shop": raises, "/": raises}, names={"/shop": "shop"}))
+    for path, expected in (
+        ("/shop/caf%C3%A9/cart", "GET /shop/caf%C3%A9/cart (host example.org, application shop)"),
+        ("/other", "GET /other (host example.org, application /)"),
+    ):
+        environ = make_environ("/", HTTP_HOST="example.org")
+        environ["PATH_INFO"] = unquote(path, "latin-1")
+        environ["wsgi.errors"] = errors = io.StringIO()
+        list(application(environ, lambda status, headers, exc_info=None: None))
+        assert errors.getvalue().splitlines()[0] == f"onionskin: the application raised on {expected}"
+
+
+def test_a_name_is_one_of_a_route():
+    with pytest.raises(
+        ConfigurationError, match='names: "/blogg" is not one of the routes; expected "/blog"'
+    ):
+        Mount({"/blog": named("blog")}, names={"/blogg": "blog"})

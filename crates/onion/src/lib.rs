@@ -91,7 +91,7 @@ pub use layer::{Answer, Handler, Layer, Next, answer, wrap, wrap_when};
 pub use limit::Limit;
 pub use log_file::{LogFile, LogPlace};
 pub use matching::{Matching, When, one_or_many};
-pub use notes::Notes;
+pub use notes::{Notes, TimeoutWaiter};
 pub use options::{Build, Declaration, OptionError, Phase};
 pub use panics::{Caught, catch, panicked, panics, report_panics};
 pub use random::{forget_random, random};

@@ -10,6 +10,17 @@ use std::time::Duration;
 
 use crate::{Traceparent, Value, hexadecimal};
 
+/// Who waits for a call to time out. Each is one task at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeoutWaiter {
+    /// What waits for the response, then for its body.
+    Response,
+    /// What produces the body.
+    Producer,
+    /// What sends the response to the client.
+    Sender,
+}
+
 /// The notes on one request.
 #[derive(Debug, Default)]
 pub struct Notes {
@@ -22,8 +33,8 @@ pub struct Notes {
     queued: AtomicU64,
     interpreter: AtomicU64,
     timed_out: AtomicBool,
-    /// Tasks to wake when the call times out.
-    timeout_wakers: Mutex<Vec<Waker>>,
+    /// The tasks to wake when the call times out, by what they are.
+    timeout_wakers: Mutex<[Option<Waker>; 3]>,
 }
 
 impl Notes {
@@ -101,7 +112,7 @@ impl Notes {
     /// Marks the call into the application as timed out, and wakes the tasks that wait for it.
     pub fn time_out(&self) {
         self.timed_out.store(true, SeqCst);
-        for waker in std::mem::take(&mut *self.timeout_wakers()) {
+        for waker in std::mem::take(&mut *self.timeout_wakers()).into_iter().flatten() {
             waker.wake();
         }
     }
@@ -111,21 +122,17 @@ impl Notes {
         self.timed_out.load(SeqCst)
     }
 
-    /// Ready once the call is timed out. Until then the task is woken when that happens.
-    pub fn poll_timed_out(&self, context: &Context<'_>) -> Poll<()> {
+    /// Ready once the call is timed out. Until then the task that asked last as `who` is woken when that happens.
+    pub fn poll_timed_out(&self, who: TimeoutWaiter, context: &Context<'_>) -> Poll<()> {
         if self.is_timed_out() {
             return Poll::Ready(());
         }
-        let mut wakers = self.timeout_wakers();
-        if !wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-            wakers.push(context.waker().clone());
-        }
-        drop(wakers);
+        self.timeout_wakers()[who as usize] = Some(context.waker().clone());
         // The timeout may have come before the waker was registered.
         if self.is_timed_out() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    fn timeout_wakers(&self) -> MutexGuard<'_, Vec<Waker>> {
+    fn timeout_wakers(&self) -> MutexGuard<'_, [Option<Waker>; 3]> {
         // A panic cannot leave the list half changed.
         self.timeout_wakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -158,11 +165,13 @@ mod tests {
     fn a_timeout_wakes_every_task_that_waits_for_it() {
         let notes = Notes::default();
         let context = Context::from_waker(Waker::noop());
-        assert!(notes.poll_timed_out(&context).is_pending());
-        assert!(notes.poll_timed_out(&context).is_pending());
+        for who in [TimeoutWaiter::Response, TimeoutWaiter::Response, TimeoutWaiter::Producer] {
+            assert!(notes.poll_timed_out(who, &context).is_pending());
+        }
+        assert_eq!(notes.timeout_wakers().iter().flatten().count(), 2);
         notes.time_out();
-        assert!(notes.is_timed_out() && notes.poll_timed_out(&context).is_ready());
-        assert!(notes.timeout_wakers().is_empty());
+        assert!(notes.is_timed_out() && notes.poll_timed_out(TimeoutWaiter::Sender, &context).is_ready());
+        assert_eq!(notes.timeout_wakers().iter().flatten().count(), 0);
     }
 
     #[test]

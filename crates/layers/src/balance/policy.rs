@@ -51,7 +51,9 @@ impl Key {
                 context.and_then(|context| context.connection.peer.address).hash(hasher);
             }
             Key::Path => parts.uri.path().hash(hasher),
-            Key::Header(name) => parts.headers.get(name).map(http::HeaderValue::as_bytes).hash(hasher),
+            Key::Header(name) => {
+                parts.headers.get_all(name).iter().for_each(|value| value.as_bytes().hash(hasher));
+            }
         }
     }
 }

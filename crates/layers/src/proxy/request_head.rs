@@ -307,20 +307,13 @@ fn mount_point(parts: &Parts) -> String {
 
 /// Adds `member` at the end of the list that a header has.
 fn append_to_list(headers: &mut HeaderMap, name: &HeaderName, member: &str) {
-    let mut list = String::new();
+    let mut list = Vec::new();
     for value in headers.get_all(name) {
-        if let Ok(value) = value.to_str() {
-            list.push_str(value);
-            list.push_str(", ");
-        }
+        list.extend_from_slice(value.as_bytes());
+        list.extend_from_slice(b", ");
     }
-    let value = if list.is_empty() {
-        HeaderValue::from_str(member)
-    } else {
-        list.push_str(member);
-        HeaderValue::try_from(list)
-    };
-    if let Ok(value) = value {
+    list.extend_from_slice(member.as_bytes());
+    if let Ok(value) = HeaderValue::try_from(list) {
         headers.insert(name, value);
     }
 }

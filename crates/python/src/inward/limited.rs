@@ -14,7 +14,8 @@ use bytes::Bytes;
 use http_body::Frame;
 use onion::body::Kind;
 use onion::{
-    Body, BodyError, Notes, Producer, Response, Room, Unwanted, backlog, thread_is_bound, timed_out,
+    Body, BodyError, Notes, Producer, Response, Room, TimeoutWaiter, Unwanted, backlog, thread_is_bound,
+    timed_out,
 };
 use server::StopHandle;
 use tokio::sync::oneshot;
@@ -58,7 +59,7 @@ pub(super) async fn in_time(
     response: impl Future<Output = Option<Response>>,
 ) -> Option<Response> {
     let mut response = pin!(response);
-    let mut response = poll_fn(|context| match notes.poll_timed_out(context) {
+    let mut response = poll_fn(|context| match notes.poll_timed_out(TimeoutWaiter::Response, context) {
         Poll::Ready(()) => Poll::Ready(Some(timed_out())),
         Poll::Pending => response.as_mut().poll(context),
     })
@@ -78,12 +79,14 @@ pub(super) async fn push(
     notes: Option<&Notes>,
 ) -> Result<(), Unwanted> {
     poll_fn(|context| match producer.poll_push(context, &mut block) {
-        Poll::Pending if notes.is_some_and(|notes| notes.poll_timed_out(context).is_ready()) => {
-            Poll::Ready(Err(Unwanted))
-        }
+        Poll::Pending if is_timed_out(notes, context) => Poll::Ready(Err(Unwanted)),
         pushed => pushed,
     })
     .await
+}
+
+fn is_timed_out(notes: Option<&Notes>, context: &Context<'_>) -> bool {
+    notes.is_some_and(|notes| notes.poll_timed_out(TimeoutWaiter::Producer, context).is_ready())
 }
 
 /// Moves all blocks of `body` to a backlog, unless they are no longer wanted.
@@ -126,7 +129,7 @@ impl http_body::Body for Timed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.notes.poll_timed_out(context).is_ready() {
+        if self.notes.poll_timed_out(TimeoutWaiter::Response, context).is_ready() {
             return Poll::Ready(Some(Err(BodyError::Overdue)));
         }
         Pin::new(&mut self.body).poll_frame(context)

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::rt::Executor;
-use onion::{Body, Caught, Notes, catch, give_way, panicked, thread_is_bound};
+use onion::{Body, Caught, Notes, TimeoutWaiter, catch, give_way, panicked, thread_is_bound};
 use tokio::time::Instant;
 
 use super::pump::Pump;
@@ -158,7 +158,7 @@ async fn watch(serving: &mut Serving, stream: &Stream) -> Watched {
     poll_fn(|context| {
         if let (Some(notes), Some(_)) = (&stream.notes, stream.shared.config.request_timeout.0)
             && patience > BROKEN_OFF
-            && notes.poll_timed_out(context).is_ready()
+            && notes.poll_timed_out(TimeoutWaiter::Sender, context).is_ready()
         {
             // What is left of the response is not worth waiting for.
             patience = BROKEN_OFF;

@@ -122,7 +122,7 @@ impl AccessLog {
 }
 
 /// The value of a field. Several lines of one name are one list (RFC 9110 section 5.3).
-fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
+pub(crate) fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
     let mut lines = headers.get_all(name).iter();
     let first = lines.next()?;
     let Some(second) = lines.next() else { return Some(first.clone()) };
@@ -156,5 +156,24 @@ impl Masks {
         } else {
             Cow::Borrowed(value.as_bytes())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_one_name_are_one_value() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("vary", "Accept"), ("vary", "Cookie"), ("cookie", "a=1"), ("cookie", "b=2")] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        assert_eq!(
+            joined(&headers, &header::VARY).as_ref(),
+            Some(&HeaderValue::from_static("Accept, Cookie"))
+        );
+        assert_eq!(joined(&headers, &header::COOKIE).as_ref(), Some(&HeaderValue::from_static("a=1; b=2")));
+        assert_eq!(joined(&headers, &header::HOST), None);
     }
 }

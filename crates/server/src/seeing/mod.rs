@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::tracing::{Span, Tracer};
 
 pub use access_log::AccessLog;
+pub(crate) use access_log::joined;
 pub(crate) use error_log::change_error_log;
 pub use error_log::{check_logs, error_log};
 pub use format::LineFormat;

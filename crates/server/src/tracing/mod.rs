@@ -18,7 +18,7 @@ pub use endpoint::Endpoint;
 use export::Exporter;
 
 use crate::Config;
-use crate::seeing::Entry;
+use crate::seeing::{Entry, joined};
 
 /// Begins spans, and sends those that have ended.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl Tracer {
         let text = HeaderValue::from_bytes(&own.text()).expect("it is made of visible ASCII");
         headers.insert(TRACEPARENT, text);
         notes.set_span(own);
-        let kept = |name| if own.sampled { headers.get(name).cloned() } else { None };
+        let kept = |name| if own.sampled { joined(headers, &name) } else { None };
         Span {
             own,
             parent: inbound.map(|inbound| inbound.span),
