@@ -157,7 +157,7 @@ async fn a_body_that_was_never_asked_for_ends_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_length_over_the_limit_never_reaches_the_handler() {
+async fn a_length_over_the_limit_is_told_to_the_handler_before_the_body_comes() {
     let (notes, handler) = noting();
     let running = serve(&Config { max_body: Size(4), ..Config::default() }, handler);
     let mut client = running.client().await;
@@ -165,7 +165,7 @@ async fn a_length_over_the_limit_never_reaches_the_handler() {
     let answer = client.answer().await;
     assert_eq!((answer.status, answer.field("Connection")), (413, Some("close")));
     assert!(client.is_ended().await);
-    assert!(notes.lock().expect("no panic").is_empty());
+    assert_eq!(*notes.lock().expect("no panic"), [BodyError::TooLarge(4).to_string()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
