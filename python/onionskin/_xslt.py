@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 XSL = "{http://www.w3.org/1999/XSL/Transform}"
 
+
 class Chain:
     """Stylesheets, each applied to the result of the one before it; for several threads at once."""
 

@@ -151,3 +151,33 @@ def test_secret_and_secret_file_exclude_each_other(tmp_path):
         Session(secret=[SECRET], secret_file=tmp_path / "secret")
     with pytest.raises(ConfigurationError, match=r"^session: secret is missing; set secret to"):
         Session()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        "proxy:target=ftp://user:opensesame@127.0.0.1",
+        "proxy:target=http://user:opensesame@127.0.0.1:port",
+        "session:secret=a,store=memcached://user:opensesame@127.0.0.1",
+        "opensesame:token=opensesame",
+        "headers:request.set.X-Api-Key=opensesame\nX: y",
+        "headers:request.set.Authorization=Bearer opensesame\u0007",
+    ],
+)
+def test_no_error_shows_a_password_or_the_value_of_a_secret_header(project, run, layer):
+    done = run("check", "site_module", "--layer", layer)
+
+    assert done.returncode == 2, done
+    assert "opensesame" not in done.stderr.replace('no layer "opensesame"', "")
+
+
+def test_config_masks_secret_headers_and_passwords_in_targets(project, run):
+    (project / "onion.toml").write_text(
+        'application = "site_module"\n[[layer]]\nuse = "headers"\n[layer.request.set]\n'
+        'X-Api-Key = "opensesame"\nX-Auth-Token = "opensesame"\n'
+        '[[mount]]\npath = "/api"\n[[mount.layer]]\nuse = "proxy"\n'
+        'target = "http://user:opensesame@127.0.0.1:1"\n'
+    )
+    for arguments in (["config"], ["config", "--json"], ["explain"], ["check"]):
+        done = run(*arguments)
+        assert "opensesame" not in done.stdout + done.stderr, done

@@ -178,7 +178,7 @@ pub(crate) fn check(name: &str, given: &Bound<'_, PyDict>) -> PyResult<()> {
 }
 
 fn refused(OptionError(message): OptionError) -> PyErr {
-    ConfigurationError::new_err(message)
+    ConfigurationError::new_err(onion::masking::text(&message).into_owned())
 }
 
 /// An application as a handler, and as the Python object that the handler holds.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use configuration::{File, Sources, masked};
+use onion::masking;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict};
 use serde_json::Value;
@@ -34,7 +35,9 @@ impl PyConfiguration {
             File::find(config.extract::<Option<String>>()?.as_deref(), directory)
         };
         let read = file.and_then(|file| configuration::read(Sources { file, environment, flags, arguments }));
-        let read = read.map_err(|refusal| ConfigurationError::new_err(refusal.to_string()))?;
+        let read = read.map_err(|refusal| {
+            ConfigurationError::new_err(masking::text(&refusal.to_string()).into_owned())
+        })?;
         Ok(PyConfiguration { read })
     }
 

@@ -167,7 +167,7 @@ impl Reader {
             let read =
                 HeaderValue::from_str(value).ok().filter(|_| value.is_ascii() && value.trim() == value);
             read.ok_or_else(|| {
-                let why = format!("can't have the value {value:?}");
+                let why = format!("can't have the value {:?}", onion::masking::named(given, value));
                 self.refusal(mode, given, &why, "write visible ASCII, with spaces only inside")
             })
         };
