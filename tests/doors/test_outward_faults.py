@@ -300,6 +300,21 @@ def test_data_written_with_a_late_head_comes_before_the_iterables(around: Callab
     assert run(around(app)).body == b"written iterated"
 
 
+def test_data_written_in_an_iterable_that_is_returned_after_the_head(around: Callable[[Any], Any]) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        write = start_response("200 OK", [("Content-Type", "text/plain")])
+
+        def blocks() -> Iterator[bytes]:
+            write(b"abc")
+            write(b"def")
+            return
+            yield b""
+
+        return blocks()
+
+    assert run(around(app)).body == b"abcdef"
+
+
 def test_data_written_with_a_late_head_is_all_there_is(around: Callable[[Any], Any]) -> None:
     def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [("Content-Type", "text/plain")])(b"written")

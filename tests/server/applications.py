@@ -267,15 +267,14 @@ def file(environ, start_response, path, offset="0", length="", name=""):
     start_response("200 OK", [("Content-Length", length)] if length else [])
     opened = Path(path).open("rb")  # noqa: SIM115 (the wrapper closes it)
     opened.seek(int(offset))
+    close = opened.close
 
-    class Closing:
-        fileno, read, tell = opened.fileno, opened.read, opened.tell
+    def closing():
+        close()
+        tell(environ, f"closed {name}")
 
-        def close(self):
-            opened.close()
-            tell(environ, f"closed {name}")
-
-    return environ["wsgi.file_wrapper"](Closing(), 8192)
+    opened.close = closing
+    return environ["wsgi.file_wrapper"](opened, 8192)
 
 
 def underrun(environ, start_response, how="list"):

@@ -9,7 +9,9 @@ use std::thread::{self, ThreadId};
 
 use onion::Ids;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::streams::unsupported;
 
 /// The stream (PEP 3333, "Input and Error Streams").
 #[pyclass(name = "ErrorStream", frozen, module = "onionskin._core")]
@@ -57,6 +59,66 @@ impl ErrorStream {
     #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
     fn isatty(&self) -> bool {
         false
+    }
+
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    fn fileno(&self, py: Python<'_>) -> PyResult<()> {
+        Err(unsupported(py, "fileno"))
+    }
+
+    #[classattr]
+    const fn encoding() -> &'static str {
+        "utf-8"
+    }
+
+    #[classattr]
+    const fn errors() -> &'static str {
+        "strict"
+    }
+
+    /// Flushes. The server closes the stream (PEP 3333).
+    fn close(&self) {
+        self.flush()
+    }
+
+    #[classattr]
+    const fn closed() -> bool {
+        false
+    }
+
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    const fn readable(&self) -> bool {
+        false
+    }
+
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    const fn writable(&self) -> bool {
+        true
+    }
+
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    const fn seekable(&self) -> bool {
+        false
+    }
+
+    #[pyo3(signature = (*_arguments))]
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    fn read(&self, py: Python<'_>, _arguments: &Bound<'_, PyTuple>) -> PyResult<()> {
+        Err(unsupported(py, "not readable"))
+    }
+
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    fn detach(&self, py: Python<'_>) -> PyResult<()> {
+        Err(unsupported(py, "detach"))
+    }
+
+    fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, _exception: &Bound<'_, PyTuple>) {
+        self.flush()
     }
 }
 

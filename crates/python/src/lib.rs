@@ -20,6 +20,7 @@ mod signals;
 mod spares;
 mod standard_error;
 mod startup;
+mod streams;
 mod strings;
 mod supervising;
 mod threads;
@@ -60,6 +61,7 @@ mod _core {
         crate::session::register(module.py())?;
         layers::xslt::engine::provide(crate::xslt::Lxml);
         crate::forks::notice(module)?;
+        crate::streams::register(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 

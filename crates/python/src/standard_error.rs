@@ -9,7 +9,9 @@ use std::cell::Cell;
 
 use pyo3::exceptions::{PyAttributeError, PyOSError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyTuple};
+
+use crate::streams::unsupported;
 
 /// The stream (PEP 3333, "Input and Error Streams").
 #[pyclass(name = "StandardError", frozen, module = "onionskin._core")]
@@ -41,6 +43,51 @@ impl StandardError {
     #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
         say(py, |stream| stream.call_method0("flush"))
+    }
+
+    /// Flushes. The server closes the stream (PEP 3333).
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.flush(py)
+    }
+
+    #[classattr]
+    const fn closed() -> bool {
+        false
+    }
+
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    const fn readable(&self) -> bool {
+        false
+    }
+
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    const fn writable(&self) -> bool {
+        true
+    }
+
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    const fn seekable(&self) -> bool {
+        false
+    }
+
+    #[pyo3(signature = (*_arguments))]
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    fn read(&self, py: Python<'_>, _arguments: &Bound<'_, PyTuple>) -> PyResult<()> {
+        Err(unsupported(py, "not readable"))
+    }
+
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    fn detach(&self, py: Python<'_>) -> PyResult<()> {
+        Err(unsupported(py, "detach"))
+    }
+
+    fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+        self.flush(py)
     }
 
     /// All else is `sys.stderr`'s own: `encoding`, `fileno()`, `isatty()`.

@@ -241,7 +241,7 @@ struct Scratch(Vec<u8>);
 
 thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    static DATE: RefCell<(u64, [u8; 29])> = const { RefCell::new((0, [0; 29])) };
+    static DATE: RefCell<(u64, [u8; 29])> = const { RefCell::new((u64::MAX, [0; 29])) };
 }
 
 impl Scratch {
@@ -261,13 +261,40 @@ impl Drop for Scratch {
 
 /// The time as the Date header has it (RFC 9110 section 5.6.7), formatted once a second and thread.
 pub(crate) fn date_now() -> [u8; 29] {
-    let now = SystemTime::now();
-    let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    date_at(SystemTime::now())
+}
+
+/// The last second that the format of the Date header can express: the year has four digits.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// A clock before 1970 or after 9999 gives the nearest date that can be expressed.
+fn date_at(now: SystemTime) -> [u8; 29] {
+    let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()).min(LAST_SECOND);
     DATE.with_borrow_mut(|(of, date)| {
         if *of != second {
             *of = second;
-            date.copy_from_slice(httpdate::fmt_http_date(now).as_bytes());
+            date.copy_from_slice(
+                httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second)).as_bytes(),
+            );
         }
         *date
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_out_of_range_gives_the_nearest_date() {
+        let day = Duration::from_secs(86_400);
+        let end = UNIX_EPOCH + Duration::from_secs(LAST_SECOND);
+        for (now, expected) in [
+            (UNIX_EPOCH - day, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (end + day, "Fri, 31 Dec 9999 23:59:59 GMT"),
+            (UNIX_EPOCH, "Thu, 01 Jan 1970 00:00:00 GMT"),
+        ] {
+            assert_eq!(date_at(now), expected.as_bytes());
+        }
+    }
 }

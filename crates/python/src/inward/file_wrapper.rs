@@ -5,8 +5,10 @@ use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
 
 use onion::FileRange;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyType};
 
 /// Wraps a file-like object for the response (PEP 3333, "Optional Platform-Specific File Handling").
 #[pyclass(frozen, module = "onionskin._core")]
@@ -43,11 +45,15 @@ impl FileWrapper {
 }
 
 impl FileWrapper {
-    /// The rest of the file from where it stands, if it is a regular file of the system.
+    /// The rest of the file from its current position, if it is a regular file and its descriptor holds exactly what
+    /// `read()` returns.
     pub(crate) fn range(&self, py: Python<'_>) -> Option<FileRange> {
-        let filelike = self.filelike.bind(py);
-        let descriptor: RawFd = filelike.call_method0("fileno").ok()?.extract().ok()?;
-        let offset: u64 = filelike.call_method0("tell").ok()?.extract().ok()?;
+        let file = plain_file(self.filelike.bind(py))?;
+        let descriptor: RawFd = file.call_method0("fileno").ok()?.extract().ok()?;
+        let offset: u64 = file.call_method0("tell").ok()?.extract().ok()?;
+        if descriptor < 0 {
+            return None;
+        }
         // SAFETY: the Python file owns the descriptor and is alive; it is borrowed only to be duplicated here.
         let owned = unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned().ok()?;
         let file = File::from(owned);
@@ -57,4 +63,57 @@ impl FileWrapper {
             metadata.is_file().then(|| metadata.len().saturating_sub(offset)).filter(|length| *length > 0)?;
         Some(FileRange { file: Arc::new(file), offset, length })
     }
+}
+
+/// The file of the io module that `filelike` is, or that a temporary file of the tempfile module delegates to.
+///
+/// Other objects with a descriptor may decompress or decrypt what it holds (`gzip.open`), so only exact types count.
+fn plain_file<'py>(filelike: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let py = filelike.py();
+    let is = |object: &Bound<'py, PyAny>, lock, module, name| {
+        is_exactly(object, lock, module, name) && !is_patched(object)
+    };
+    if is(filelike, &FILE_IO, "io", "FileIO") {
+        return Some(filelike.clone());
+    }
+    let is_random = is(filelike, &BUFFERED_RANDOM, "io", "BufferedRandom");
+    if is_random || is(filelike, &BUFFERED_READER, "io", "BufferedReader") {
+        let raw = filelike.getattr(intern!(py, "raw")).ok()?;
+        if !is(&raw, &FILE_IO, "io", "FileIO") {
+            return None;
+        }
+        if is_random {
+            // What was written and not flushed is missing from the descriptor.
+            filelike.call_method0("flush").ok()?;
+        }
+        return Some(filelike.clone());
+    }
+    let inner = if is_exactly(filelike, &NAMED, "tempfile", "_TemporaryFileWrapper") {
+        filelike.getattr(intern!(py, "file")).ok()?
+    } else if is(filelike, &SPOOLED, "tempfile", "SpooledTemporaryFile") {
+        // In memory until it is rolled over to disk; then `_file` is no longer a BytesIO.
+        filelike.getattr(intern!(py, "_file")).ok()?
+    } else {
+        return None;
+    };
+    if inner.is(filelike) { None } else { plain_file(&inner) }
+}
+
+type TypeLock = PyOnceLock<Py<PyType>>;
+
+static FILE_IO: TypeLock = PyOnceLock::new();
+static BUFFERED_READER: TypeLock = PyOnceLock::new();
+static BUFFERED_RANDOM: TypeLock = PyOnceLock::new();
+static NAMED: TypeLock = PyOnceLock::new();
+static SPOOLED: TypeLock = PyOnceLock::new();
+
+fn is_exactly(object: &Bound<'_, PyAny>, lock: &'static TypeLock, module: &str, name: &str) -> bool {
+    lock.import(object.py(), module, name).is_ok_and(|expected| object.get_type().is(expected))
+}
+
+/// Whether the instance has a `read` of its own, which replaces that of its type.
+fn is_patched(object: &Bound<'_, PyAny>) -> bool {
+    let attributes = object.getattr_opt(intern!(object.py(), "__dict__")).ok().flatten();
+    let attributes = attributes.and_then(|attributes| attributes.cast_into::<PyDict>().ok());
+    attributes.is_some_and(|attributes| attributes.contains(intern!(object.py(), "read")).unwrap_or(true))
 }

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use bytes::{Buf, Bytes};
 use http::StatusCode;
 use onion::{Body, BodyError, Response, TemporaryFile, unreadable};
-use pyo3::exceptions::PyOSError;
+use pyo3::exceptions::{PyBufferError, PyOSError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::{PyBytes, PyList, PyMemoryView, PySlice, PyTuple};
 
+use crate::streams::unsupported;
 use crate::threads::wait;
 
 /// A request body. Its end is the body's end, however it was framed (`wsgi.input_terminated`).
@@ -126,6 +127,129 @@ impl Input {
         let line = self.readline(py, None)?;
         Ok((!line.as_bytes().is_empty()).then_some(line))
     }
+
+    // The rest of `io.BufferedIOBase`, so that `io.TextIOWrapper` and `io.BufferedReader` can wrap the body.
+
+    /// Reads up to `size` bytes with at most one read of the connection or the temporary file.
+    #[pyo3(signature = (size = None, /))]
+    fn read1<'py>(&self, py: Python<'py>, size: Option<isize>) -> PyResult<Bound<'py, PyBytes>> {
+        let size = size.and_then(|size| usize::try_from(size).ok());
+        if let Some(taken) = self.take_memory(py, size) {
+            return Ok(taken);
+        }
+        self.with(py, |source, taken| {
+            if size != Some(0) {
+                let ready = source.fill_buf()?;
+                taken.extend_from_slice(&ready[..ready.len().min(size.unwrap_or(usize::MAX))]);
+                source.consume(taken.len());
+            }
+            Ok(())
+        })
+    }
+
+    /// Reads into a writable buffer until it is full or the body ends. Returns the number of bytes read.
+    fn readinto(&self, buffer: &Bound<'_, PyAny>) -> PyResult<usize> {
+        fill(buffer, |py, size| self.read(py, Some(size)))
+    }
+
+    /// The same with at most one read of the connection or the temporary file.
+    fn readinto1(&self, buffer: &Bound<'_, PyAny>) -> PyResult<usize> {
+        fill(buffer, |py, size| self.read1(py, Some(size)))
+    }
+
+    #[classattr]
+    const fn closed() -> bool {
+        false
+    }
+
+    /// Does nothing: the server closes the stream (PEP 3333), and a wrapper that is discarded may not end it.
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    const fn close(&self) {}
+
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    const fn flush(&self) {}
+
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    const fn readable(&self) -> bool {
+        true
+    }
+
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    const fn writable(&self) -> bool {
+        false
+    }
+
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    const fn seekable(&self) -> bool {
+        false
+    }
+
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    const fn isatty(&self) -> bool {
+        false
+    }
+
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    fn fileno(&self, py: Python<'_>) -> PyResult<()> {
+        Err(unsupported(py, "fileno"))
+    }
+
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    fn tell(&self, py: Python<'_>) -> PyResult<()> {
+        Err(unsupported(py, "tell"))
+    }
+
+    #[pyo3(signature = (*_arguments))]
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    fn seek(&self, py: Python<'_>, _arguments: &Bound<'_, PyTuple>) -> PyResult<()> {
+        Err(unsupported(py, "seek"))
+    }
+
+    #[pyo3(signature = (*_arguments))]
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    fn truncate(&self, py: Python<'_>, _arguments: &Bound<'_, PyTuple>) -> PyResult<()> {
+        Err(unsupported(py, "truncate"))
+    }
+
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    fn write(&self, py: Python<'_>, _data: &Bound<'_, PyAny>) -> PyResult<()> {
+        Err(unsupported(py, "write"))
+    }
+
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    fn writelines(&self, py: Python<'_>, _lines: &Bound<'_, PyAny>) -> PyResult<()> {
+        Err(unsupported(py, "write"))
+    }
+
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    fn detach(&self, py: Python<'_>) -> PyResult<()> {
+        Err(unsupported(py, "detach"))
+    }
+
+    fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exception))]
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    fn __exit__(&self, _exception: &Bound<'_, PyTuple>) {}
+}
+
+/// Copies what `read` returns for the size of `buffer` into it.
+fn fill<'py>(
+    buffer: &Bound<'py, PyAny>,
+    read: impl FnOnce(Python<'py>, isize) -> PyResult<Bound<'py, PyBytes>>,
+) -> PyResult<usize> {
+    let py = buffer.py();
+    let view = PyMemoryView::from(buffer)?.call_method1("cast", ("B",))?;
+    // Checked first: data that cannot be stored would be lost.
+    if view.getattr("readonly")?.is_truthy()? {
+        return Err(PyBufferError::new_err("readinto: the buffer is read-only; expected a bytearray"));
+    }
+    let data = read(py, isize::try_from(view.len()?).unwrap_or(isize::MAX))?;
+    let length = data.as_bytes().len();
+    view.set_item(PySlice::new(py, 0, isize::try_from(length).unwrap_or(isize::MAX), 1), data)?;
+    Ok(length)
 }
 
 /// What is wrong with a body that the application reads while it comes: the status and reason that the client gets,

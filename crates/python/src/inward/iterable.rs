@@ -14,7 +14,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyIterator, PyList, PyTuple};
 
 use super::written::Written;
-use super::{Raised, Relayed};
+use super::{Raised, Relayed, StartResponse};
 use crate::log::Of;
 use crate::overdue::Timed;
 use crate::permits::Permit;
@@ -29,6 +29,10 @@ pub(crate) struct AppIterable {
     written: Written,
     /// The block that was taken before the head could go out.
     first: Option<Bytes>,
+    /// The call's `start_response`, for data written while the iterable is read.
+    start: Option<Py<StartResponse>>,
+    /// Whether the iterator has ended.
+    ended: bool,
     closed: bool,
     keeper: Keeper,
 }
@@ -51,6 +55,8 @@ impl AppIterable {
             iterator: None,
             written: Written::default(),
             first: None,
+            start: None,
+            ended: false,
             closed: false,
             keeper,
         }
@@ -66,12 +72,26 @@ impl AppIterable {
         self.written = written;
     }
 
-    /// The application's own object, if nothing was taken from it: whoever gets it has to close it.
-    pub(crate) fn into_untouched(mut self: Box<Self>, py: Python<'_>) -> Result<Py<PyAny>, Box<Self>> {
+    /// Sends what the application passes to `write()` while its iterable is read, before the next block and at the end.
+    /// PEP 3333 forbids such calls, but applications make them (dulwich, Mercurial).
+    pub(crate) fn follow(&mut self, start: Py<StartResponse>) {
+        self.start = Some(start);
+    }
+
+    /// The application's own object, if nothing was taken from it; the caller closes it. From then on `write()` passes
+    /// data to `write`, that of the server around us.
+    pub(crate) fn into_untouched(
+        mut self: Box<Self>,
+        py: Python<'_>,
+        write: Py<PyAny>,
+    ) -> Result<Py<PyAny>, Box<Self>> {
         if self.iterator.is_some() || self.first.is_some() || !self.written.is_empty() {
             return Err(self);
         }
         self.closed = true;
+        if let Some(start) = &self.start {
+            start.bind(py).get().pass_writes_to(write);
+        }
         Ok(self.iterable.clone_ref(py))
     }
 
@@ -100,14 +120,23 @@ impl AppIterable {
         if let Some(block) = self.written.next_block()?.or_else(|| self.first.take()) {
             return Ok(Some(block));
         }
-        if self.closed {
+        if self.closed || self.ended {
             return Ok(None);
         }
         let iterator = match &self.iterator {
             Some(iterator) => iterator.bind(py),
             None => self.iterator.insert(self.iterable.bind(py).try_iter()?.unbind()).bind(py),
         };
-        iterator.clone().next().transpose()?.map(|block| block_of(&block)).transpose()
+        let block = iterator.clone().next().transpose()?.map(|block| block_of(&block)).transpose()?;
+        self.ended = block.is_none();
+        match self.start.as_ref().map(|start| start.bind(py).get()).filter(|start| start.has_written()) {
+            None => Ok(block),
+            Some(start) => {
+                self.written = start.take_written();
+                self.first = block;
+                Ok(self.written.next_block()?.or_else(|| self.first.take()))
+            }
+        }
     }
 
     /// Calls the iterable's `close()`, unless that was done.

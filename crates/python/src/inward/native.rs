@@ -195,7 +195,7 @@ fn begin(
     }
     let keeper =
         Keeper::Server { of: Of::request(request), timed, _permit: permit, _bound: ThreadBound::here() };
-    stream(py, AppIterable::new(iterable.unbind(), keeper), start.get())
+    stream(py, AppIterable::new(iterable.unbind(), keeper), &start, application)
 }
 
 /// The environ, with what there is of the body.
@@ -267,7 +267,13 @@ pub(super) fn file_body(iterable: &Bound<'_, PyAny>, start: &StartResponse) -> P
 
 /// A body that comes block by block. The head is held until the first block that is not empty: up to then the
 /// application may still replace it.
-fn stream(py: Python<'_>, mut body: AppIterable, start: &StartResponse) -> PyResult<Response> {
+fn stream(
+    py: Python<'_>,
+    mut body: AppIterable,
+    starting: &Bound<'_, StartResponse>,
+    application: &WsgiApplication,
+) -> PyResult<Response> {
+    let start = starting.get();
     let ended = loop {
         // An error closes the iterable before it is told: what close() does wrong is told by itself.
         match body.next(py)? {
@@ -281,10 +287,14 @@ fn stream(py: Python<'_>, mut body: AppIterable, start: &StartResponse) -> PyRes
     };
     let head = start.send_head()?;
     let written = start.take_written();
+    if !written.is_empty() {
+        application.has_called(true);
+    }
     if ended {
         drop(body);
         return Ok(head.with_body(written.into_body()));
     }
     body.put_before(written);
+    body.follow(starting.clone().unbind());
     Ok(head.with_body(Body::foreign(body)))
 }

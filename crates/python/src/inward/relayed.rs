@@ -125,6 +125,7 @@ async fn finish(mut body: AppIterable, start: &Py<StartResponse>) -> PyResult<Re
         }
     }
     body.put_before(start.get().take_written());
+    body.follow(Python::attach(|py| start.clone_ref(py)));
     Ok(start.get().offer_head()?.with_body(Body::foreign(body)))
 }
 

@@ -29,6 +29,8 @@ struct State {
     written: Written,
     /// Where what comes by `write()` goes at once, if it can.
     outlet: Option<Box<Outlet>>,
+    /// The `write` of the server around us, if that server reads the application's own iterable.
+    outer_write: Option<Py<PyAny>>,
 }
 
 /// How far the head has gone.
@@ -78,6 +80,16 @@ impl StartResponse {
     /// Takes the outlet back when the call is over.
     pub(crate) fn take_outlet(&self) -> Option<Box<Outlet>> {
         self.state().outlet.take()
+    }
+
+    /// Lends the outlet while the application's iterable is read.
+    pub(crate) fn put_outlet(&self, outlet: Option<Box<Outlet>>) {
+        self.state().outlet = outlet;
+    }
+
+    /// Passes data given to `write()` from now on to the `write` of the server around us.
+    pub(crate) fn pass_writes_to(&self, write: Py<PyAny>) {
+        self.state().outer_write = Some(write);
     }
 
     /// Whether the application has called it.
@@ -178,9 +190,17 @@ impl StartResponse {
             PyTypeError::new_err(format!("write: the data must be bytes, not {given}"))
         })?;
         let block = block.as_bytes();
-        let mut state = self.state();
         if block.is_empty() {
             return Ok(());
+        }
+        let mut state = self.state();
+        if let Some(write) = state.outer_write.as_ref().map(|write| write.clone_ref(py)) {
+            drop(state);
+            if !write.bind(py).is_callable() {
+                let message = "write: the server's start_response returned no write() (PEP 3333)";
+                return Err(PyRuntimeError::new_err(message));
+            }
+            return write.call1(py, (data,)).map(drop);
         }
         let first = matches!(state.sent, Sent::No | Sent::Offered);
         if first {

@@ -144,9 +144,15 @@ impl Producer {
             _bound: ThreadBound::here(),
         };
         let mut body = AppIterable::new(iterable.clone().unbind(), keeper);
-        while let Some(block) = body.next(py)? {
+        loop {
+            // What the application passes to `write()` meanwhile is sent at once.
+            start.put_outlet(self.outlet.take());
+            let block = body.next(py);
+            self.outlet = start.take_outlet();
+            let mut next = block?;
+            let ended = next.is_none();
+            let Some(outlet) = &mut self.outlet else { return Ok(()) };
             let mut written = start.take_written();
-            let mut next = Some(block);
             while let Some(block) = written.next_block()?.or_else(|| next.take()) {
                 if !block.is_empty()
                     && outlet.send(py, outlet.is_unused().then(|| start.send_head()), block)?.is_err()
@@ -154,7 +160,11 @@ impl Producer {
                     return Ok(()); // The client has gone: nobody wants the rest.
                 }
             }
+            if ended {
+                break;
+            }
         }
+        let Some(outlet) = &mut self.outlet else { return Ok(()) };
         if outlet.is_unused() {
             outlet.answer(start.send_head()?.with_body(Body::empty()));
         }

@@ -94,7 +94,7 @@ impl Answer {
             }
         };
         drop(responding);
-        let body = call.start(py, response)?;
+        let (body, _) = call.start(py, response)?;
         self.give(py, call, body)
     }
 

@@ -17,9 +17,9 @@ use crate::inward::{AppIterable, Raised, header_list, status_line};
 impl Call {
     /// Calls the server's `start_response` and gives the iterable: the application's own if no layer has touched it.
     pub(super) fn respond(self, py: Python<'_>, response: Response) -> PyResult<Bound<'_, PyAny>> {
-        let body = self.start(py, response)?;
+        let (body, write) = self.start(py, response)?;
         let mut body = match body.into_untouched::<AppIterable>() {
-            Ok(iterable) => match iterable.into_untouched(py) {
+            Ok(iterable) => match iterable.into_untouched(py, write) {
                 Ok(untouched) => return Ok(untouched.into_bound(py)),
                 // No list, though all of it may be in memory: a server would take that for a body of one block.
                 Err(begun) => return Ok(Bound::new(py, Answer::of(self, Body::foreign(*begun)))?.into_any()),
@@ -36,8 +36,8 @@ impl Call {
         Ok(Bound::new(py, Answer::of(self, body))?.into_any())
     }
 
-    /// Hands the head on, and gives the body that belongs to it.
-    pub(super) fn start(&self, py: Python<'_>, response: Response) -> PyResult<Body> {
+    /// Passes status and headers to the server's `start_response`. Returns the body and the server's `write`.
+    pub(super) fn start(&self, py: Python<'_>, response: Response) -> PyResult<(Body, Py<PyAny>)> {
         let (mut parts, mut body) = response.into_parts();
         if let Some(error) = raised(&parts) {
             // Nobody has dealt with it: it is the server's and the outer middleware's to see.
@@ -58,11 +58,11 @@ impl Call {
         }
         let reason = parts.extensions.get::<ReasonPhrase>().map(|reason| &*reason.0);
         let arguments = (status_line(py, parts.status, reason), header_list(py, &parts.headers)?);
-        self.start_response.call1(py, arguments)?;
+        let write = self.start_response.call1(py, arguments)?;
         if let Some(start) = &*self.relayed.start.lock().unwrap_or_else(PoisonError::into_inner) {
             start.get().handed_on(self.start_response.clone_ref(py), &parts.headers);
         }
-        Ok(body)
+        Ok((body, write))
     }
 
     /// What `close()` of the application's iterable raised, if it was called for us.
