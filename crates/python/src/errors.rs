@@ -78,7 +78,7 @@ impl ErrorStream {
 
     /// Flushes. The server closes the stream (PEP 3333).
     fn close(&self) {
-        self.flush()
+        self.flush();
     }
 
     #[classattr]
@@ -118,7 +118,7 @@ impl ErrorStream {
 
     #[pyo3(signature = (*_exception))]
     fn __exit__(&self, _exception: &Bound<'_, PyTuple>) {
-        self.flush()
+        self.flush();
     }
 }
 
