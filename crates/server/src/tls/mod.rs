@@ -17,7 +17,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use onion::{OptionError, inform, report};
 use rustls::crypto::ring;
+use rustls::pki_types::UnixTime;
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, StoresServerSessions};
+use rustls::time_provider::TimeProvider;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
 use schemars::JsonSchema;
@@ -233,7 +235,7 @@ impl Options {
         let clients = self.client_ca.as_ref().map(|file| Clients::read(file, self.client_auth, &provider));
         let clients = clients.transpose()?;
         let purpose = Purpose::of(certificates.purpose().chain(clients.iter().flat_map(Clients::purpose)));
-        let builder = ServerConfig::builder_with_provider(provider)
+        let builder = ServerConfig::builder_with_details(provider, Arc::new(Clock))
             .with_protocol_versions(self.versions)
             .map_err(|error| OptionError(format!("tls_min_version: {error}; give 1.2 or 1.3")))?;
         let mut config = match &clients {
@@ -278,3 +280,14 @@ static TLS13_ALONE: [&SupportedProtocolVersion; 1] = [&TLS13];
 
 /// How many sessions of TLS 1.2 clients without tickets are remembered.
 const SESSIONS: usize = 1024;
+
+/// The system's time. rustls's own clock panics before 1970.
+#[derive(Debug)]
+struct Clock;
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Some(UnixTime::since_unix_epoch(since.unwrap_or_default()))
+    }
+}
