@@ -5,7 +5,6 @@ Read by test_typing.py, never run.
 
 from onionskin import AllowAddresses, Mount, Proxy, Session, StaticFiles, serve
 
-Session()  # wrong
 Session(secret="one string, not a list of them", idle=None)  # wrong
 AllowAddresses()  # wrong
 AllowAddresses(allowed_addresses=[1])  # wrong
