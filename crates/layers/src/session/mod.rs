@@ -184,6 +184,10 @@ struct Session {
 
 impl Layer for Session {
     fn call<'a>(&'a self, mut request: Request, next: Next<'a>) -> Answer<'a> {
+        if OpenSession::outside(&request).is_some_and(|outer| outer.shares_cookie(&self.keeper)) {
+            // Two sessions in one cookie would overwrite each other.
+            return next.run(request);
+        }
         let session = Arc::new(OpenSession::of(&request, &self.keeper));
         request.tell(KEY, Value::Live(session.clone()));
         let answer = next.run(request);

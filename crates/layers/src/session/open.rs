@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderValue, Method, Uri, header};
-use onion::Request;
+use onion::{Request, RequestExt, Value};
 
 use super::OnStoreError;
 use super::keeper::Keeper;
@@ -61,6 +61,19 @@ pub(super) struct Touched {
 }
 
 impl OpenSession {
+    /// The session that a layer outside of this one has opened, in the same onion or ahead of a Python middleware.
+    pub(super) fn outside(request: &Request) -> Option<Arc<Self>> {
+        match request.told(super::KEY) {
+            Some(Value::Live(session)) => Arc::clone(session).downcast().ok(),
+            _ => request.extensions().get().cloned(),
+        }
+    }
+
+    /// Whether its cookie has the name of the cookie of `keeper`.
+    pub(super) fn shares_cookie(&self, keeper: &Keeper) -> bool {
+        self.keeper.cookie.name == keeper.cookie.name
+    }
+
     pub(super) fn of(request: &Request, keeper: &Arc<Keeper>) -> Self {
         OpenSession {
             keeper: Arc::clone(keeper),

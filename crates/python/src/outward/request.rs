@@ -13,6 +13,7 @@ use pyo3::types::{PyDict, PyString};
 
 use super::input::OuterInput;
 use crate::inward::{Before, Relayed};
+use crate::session::SessionMapping;
 use crate::strings::bytes_of;
 
 /// The request that `environ` describes, and what the inward door needs to give this environ to the application.
@@ -52,6 +53,11 @@ pub(crate) fn read(environ: &Bound<'_, PyDict>) -> PyResult<Option<(Request, Arc
         {
             request.tell(key, Value::Header(outer));
         }
+    }
+    if let Some(outer) = environ.get_item("onionskin.session")?
+        && let Ok(outer) = outer.cast_exact::<SessionMapping>()
+    {
+        request.extensions_mut().insert(outer.get().session());
     }
     Ok(Some((request, relayed)))
 }

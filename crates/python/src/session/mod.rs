@@ -38,6 +38,11 @@ impl SessionMapping {
         SessionMapping { session, values: PyOnceLock::new() }
     }
 
+    /// The session that this shows.
+    pub(crate) fn session(&self) -> Arc<OpenSession> {
+        Arc::clone(&self.session)
+    }
+
     /// The values, read when this is first called.
     fn values<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, PyDict>> {
         let values = match self.values.get(py) {
