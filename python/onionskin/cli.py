@@ -15,7 +15,7 @@ from onionskin.building import build, check
 from onionskin.configuration import INHERITED_BY, UPGRADED_BY, read, server_options
 from onionskin.flags import add_configuration_options, one_line
 from onionskin.handed import handed_over, options_with
-from onionskin.serving import serve_onion
+from onionskin.serving import leave, serve_onion
 from onionskin.systemd import told_by_systemd
 from onionskin.target import load, traceback_of
 
@@ -223,8 +223,7 @@ def run_serve(parsed: argparse.Namespace) -> int:
         return 0 if workers.supervise(parsed.arguments, data_of) else 1
     # Before the application is imported: it may start programs.
     handed, systemd = handed_over(data), told_by_systemd()
-    graceful = serve_onion(built(data, options_with(handed, data)), data, handed, systemd)
-    return 0 if graceful else 1
+    return leave(serve_onion(built(data, options_with(handed, data)), data, handed, systemd))
 
 
 def built(data: dict[str, Any], options: dict[str, Any]) -> WSGIApplication:

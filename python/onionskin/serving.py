@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -115,6 +117,22 @@ def serve_onion(
         return run(server, say if announce else None, systemd)
     except _core.ConfigurationError as error:
         raise placed(data, error) from None
+
+
+def leave(graceful: bool) -> int:
+    """End the process of a server that has stopped, or return its exit status.
+
+    If requests were cut off, calls into the application may still run. Their threads would abort the process once
+    they meet an interpreter that is being finalized. So it runs the functions of ``atexit`` and ends without that.
+    """
+    if graceful:
+        return 0
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        # A stream may be closed, or its reader gone.
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(1)
 
 
 def in_main_thread() -> bool:

@@ -18,6 +18,7 @@ from onionskin.building import check
 from onionskin.configuration import INHERITED_BY, UPGRADED_BY, placed, server_options
 from onionskin.diagram import diagram
 from onionskin.handed import Handed, handed_over, options_with
+from onionskin.serving import leave
 from onionskin.systemd import told_by_systemd
 from onionskin.target import traceback_of
 
@@ -178,7 +179,7 @@ def work(inherited: Inheritance, load: Callable[[], WSGIApplication], data: Mapp
         reason = f"the application could not be loaded: {reason}"
         return fail(control, reason, traceback_of(error), folders)
     about = diagram(app, server.bound, options["threads"], _core.number_of_workers(options))
-    return 0 if server.work(control, about, watched) else 1
+    return leave(server.work(control, about, watched))
 
 
 MOST_DETAILS = 64 * 1024

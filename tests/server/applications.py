@@ -164,6 +164,15 @@ def sleep(environ, start_response, seconds, name=""):
     return answer(start_response, b"slept")
 
 
+def busy(environ, start_response, seconds, name=""):
+    """A call that executes Python all the time, and lets others."""
+    tell(environ, f"busy {name}")
+    until = time.monotonic() + float(seconds)
+    while time.monotonic() < until:
+        time.sleep(0.001)
+    return answer(start_response, b"done")
+
+
 def stepwise(environ, start_response, folder):
     """Yields a block, then waits for the test to make the file that allows the next one."""
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -399,6 +408,7 @@ SERVED = {
     name.__name__: name
     for name in (
         breaks_off,
+        busy,
         complain,
         complain_in_circles,
         drip,

@@ -168,3 +168,15 @@ def test_a_slow_head_does_not_hold_up_the_stop_beyond_its_timeout(serve):
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
         assert time.monotonic() - since < 3
+
+
+@pytest.mark.parametrize("workers", [[], ["--workers", "1"]], ids=["alone", "with a worker"])
+def test_a_call_that_runs_python_when_it_is_cut_does_not_abort_the_process(serve, workers):
+    server = serve("--graceful-timeout", "300ms", *workers)
+    with server.client() as client:
+        client.request("GET", "/busy?seconds=3&name=long")
+        server.wait_for_line("event: busy long")
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 1
+    assert "Fatal Python error" not in server.log
+    assert "signal" not in server.log
