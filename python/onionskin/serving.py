@@ -122,8 +122,8 @@ def serve_onion(
 def leave(graceful: bool) -> int:
     """End the process of a server that has stopped, or return its exit status.
 
-    If requests were cut off, calls into the application may still run. Their threads would abort the process once
-    they meet an interpreter that is being finalized. So it runs the functions of ``atexit`` and ends without that.
+    If requests were cut off, calls into the application may still run. Their threads would abort the process
+    once they meet an interpreter that is being finalized, so only the functions of ``atexit`` are run.
     """
     if graceful:
         return 0

@@ -31,7 +31,7 @@ class Decrypting(io.BufferedReader):
 
 
 class Wrapped:
-    """An object that is no file of the system, and says so in the one way or the other."""
+    """An object without a usable descriptor."""
 
     def __init__(self, descriptor: Any) -> None:
         self.inside, self.descriptor = io.BytesIO(PLAIN), descriptor
