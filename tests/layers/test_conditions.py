@@ -63,6 +63,21 @@ def test_a_guard_covers_the_hosts_below_its_name(through: Through, host: str, st
     assert through(guard(host="*.Example.org"), headers=[("Host", host)]).status == status
 
 
+@pytest.mark.parametrize("method", ["POST", "post", "PoSt"])
+def test_a_guard_covers_a_method_in_any_case(through: Through, method: str) -> None:
+    assert through(guard(method="POST"), method=method).status == 403
+    assert through(guard(method="post"), method=method).status == 403
+
+
+@pytest.mark.parametrize("method", ["POST", "post"])
+def test_a_route_takes_a_method_in_any_case(through: Through, method: str) -> None:
+    def mounted(app: Any) -> Any:
+        return Mount({"POST /shop": guard(path="/**")(app), "/shop": app})
+
+    assert through(mounted, "/shop", method=method).status == 403
+    assert through(mounted, "/shop").status == 200
+
+
 def test_a_host_may_have_a_port(through: Through) -> None:
     assert through(guard(host="example.org:8000"), headers=[("Host", "example.org:8000")]).status == 403
     assert through(guard(host="example.org:8000"), headers=[("Host", "example.org")]).status == 200

@@ -66,7 +66,7 @@ def test_what_outlives_the_graceful_timeout_is_cut_and_told(site, serve):
         server.wait_for_line("event: slow")
         server.signal(signal.SIGTERM)
         assert server.wait() == 1
-    server.wait_for_line("1 connections outlived the graceful timeout of 300ms")
+    server.wait_for_line("1 request in flight and 1 connection outlived the graceful timeout of 300ms")
 
 
 def test_a_second_signal_ends_everything_at_once(site, serve):

@@ -38,7 +38,9 @@ impl FromStr for AddressRange {
             _ => None,
         };
         if let Some(whole) = whole_range(network) {
-            return Err(format!("{text:?} cannot be a client's address; expected {whole:?} for every client"));
+            return Err(format!(
+                "{text:?} cannot be a client's address; expected {whole:?} for every client"
+            ));
         }
         match mapped {
             Some(address) => {

@@ -1,13 +1,15 @@
 //! Where a request was sent, for the lines of the error log that are about it.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::HOST;
-use http::{HeaderValue, Uri};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Uri};
 
-use crate::{Request, RequestExt, path};
+use crate::{Context, Ids, LogLevel, Record, Request, RequestExt, path};
 
 /// Where a request was sent: its whole path, its host, and the application that a dispatcher chose for it.
 #[derive(Clone, Debug, Default)]
@@ -21,15 +23,17 @@ pub struct Addressed {
 impl Addressed {
     /// Where `request` was sent.
     pub fn of(request: &Request) -> Self {
-        let host = request.headers().get(HOST).cloned();
-        let Some(context) = request.context() else {
-            return Addressed::at(b"", request.uri(), host, None);
-        };
+        Addressed::of_head(request.headers(), request.uri(), request.context())
+    }
+
+    fn of_head(headers: &HeaderMap, uri: &Uri, context: Option<&Context>) -> Self {
+        let host = headers.get(HOST).cloned();
+        let Some(context) = context else { return Addressed::at(b"", uri, host, None) };
         let application = context.application.clone();
         if context.target.starts_with(b"/") {
             return Addressed { target: context.target.clone(), host, application };
         }
-        Addressed::at(&context.script_name, request.uri(), host, application)
+        Addressed::at(&context.script_name, uri, host, application)
     }
 
     /// A request for `uri` below the decoded path `script_name`.
@@ -57,6 +61,53 @@ impl Addressed {
     /// The application that a dispatcher chose.
     pub fn application(&self) -> Option<&str> {
         self.application.as_deref()
+    }
+}
+
+/// A request as a layer's lines in the error log show it: method, whole path, host, application and id.
+#[derive(Clone, Debug)]
+pub struct RequestLabel {
+    method: Method,
+    addressed: Addressed,
+    ids: Ids,
+}
+
+impl RequestLabel {
+    /// That of `request`, with the ids that outer layers have given it.
+    pub fn of(request: &Request) -> Self {
+        RequestLabel {
+            method: request.method().clone(),
+            addressed: Addressed::of(request),
+            ids: Ids::of(request),
+        }
+    }
+
+    /// The same of a request without its body.
+    pub fn of_parts(parts: &Parts) -> Self {
+        let context = parts.extensions.get::<Context>();
+        RequestLabel {
+            method: parts.method.clone(),
+            addressed: Addressed::of_head(&parts.headers, &parts.uri, context),
+            ids: context.map(Ids::told_in).unwrap_or_default(),
+        }
+    }
+
+    /// The request's method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Logs one line about the request.
+    pub fn log(&self, level: LogLevel, what: &str) {
+        let (ids, addressed) = (Some(&self.ids), Some(&self.addressed));
+        Record { level, what, ids, addressed, details: "" }.say();
+    }
+}
+
+/// `GET /path`
+impl fmt::Display for RequestLabel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.method, self.addressed.path())
     }
 }
 

@@ -78,7 +78,7 @@ mod units;
 mod upgrade;
 
 pub use address::AddressRange;
-pub use addressed::Addressed;
+pub use addressed::{Addressed, RequestLabel};
 pub use backlog::{Backlog, Producer, Room, Unwanted, backlog};
 pub use body::{Body, BodyError, End, FileRange, Foreign};
 pub use bound::{ThreadBound, thread_is_bound};

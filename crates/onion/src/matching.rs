@@ -16,7 +16,7 @@ pub struct Matching {
     /// for any at all, `?` for one. `/admin/**` matches `/admin` too.
     #[serde(deserialize_with = "one_or_many")]
     pub path: Vec<String>,
-    /// Request methods, such as `POST`.
+    /// Request methods, such as `POST`, in upper or lower case.
     #[serde(deserialize_with = "one_or_many")]
     pub method: Vec<String>,
     /// Hosts, with a port or for all ports; `*.example.org` stands for every name below `example.org`.
@@ -92,10 +92,15 @@ impl Compiled {
 
     fn holds(&self, request: &Request) -> bool {
         (self.path.is_empty() || self.path_holds(request))
-            && (self.method.is_empty() || self.method.contains(request.method()))
+            && (self.method.is_empty() || self.method_holds(request.method()))
             && (self.host.is_empty() || self.host_holds(request))
             && (self.header.is_empty() || self.header.iter().any(|header| header_matches(header, request)))
             && (self.address.is_empty() || self.address_holds(request))
+    }
+
+    /// Without regard to case: applications may take `post` for `POST`, as werkzeug does, and a guard has to cover both.
+    fn method_holds(&self, method: &Method) -> bool {
+        self.method.iter().any(|known| known.as_str().eq_ignore_ascii_case(method.as_str()))
     }
 
     fn path_holds(&self, request: &Request) -> bool {
@@ -220,6 +225,7 @@ mod tests {
         let condition = r#"{"method": ["post"], "host": "*.example.org", "header": "x-debug: yes*"}"#;
 
         assert!(selects(condition, &request("POST", "/")));
+        assert!(selects(condition, &request("pOsT", "/")));
         assert!(!selects(condition, &request("GET", "/")));
     }
 

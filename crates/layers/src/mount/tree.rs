@@ -63,10 +63,15 @@ impl Tree {
 
     fn allowing(&self, method: &Method, length: usize) -> Option<Found> {
         let allows =
-            |methods: &Option<Vec<Method>>| methods.as_ref().is_none_or(|methods| methods.contains(method));
+            |methods: &Option<Vec<Method>>| methods.as_ref().is_none_or(|methods| contains(methods, method));
         self.here
             .iter()
             .find(|(methods, _)| allows(methods))
             .map(|(_, place)| Found { place: *place, length })
     }
+}
+
+/// Whether a method is one of these, without regard to case: some applications take `post` for `POST`.
+fn contains(methods: &[Method], method: &Method) -> bool {
+    methods.iter().any(|known| known.as_str().eq_ignore_ascii_case(method.as_str()))
 }

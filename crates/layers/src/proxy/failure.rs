@@ -4,9 +4,9 @@ use std::fmt::{self, Write};
 use std::io;
 use std::time::Duration;
 
+use http::StatusCode;
 use http::request::Parts;
-use http::{Method, StatusCode, Uri};
-use onion::{BodyError, Response, Span, plain, report, unreadable};
+use onion::{BodyError, LogLevel, RequestLabel, Response, Span, plain, unreadable};
 
 /// Why there is no response from a target.
 #[derive(Debug)]
@@ -86,24 +86,21 @@ impl fmt::Display for Failure {
 
 /// The request that a line in the log is about.
 #[derive(Clone, Debug)]
-pub(crate) struct Of {
-    method: Method,
-    uri: Uri,
-}
+pub(crate) struct Of(RequestLabel);
 
 impl Of {
     pub(crate) fn request(parts: &Parts) -> Self {
-        Of { method: parts.method.clone(), uri: parts.uri.clone() }
+        Of(RequestLabel::of_parts(parts))
     }
 
     /// One line in the log.
     pub(crate) fn tell(&self, target: &str, what: &dyn fmt::Display, status: Option<StatusCode>) {
-        let mut line = format!("proxy: {target}: {what} ({} {})", self.method, self.uri.path());
+        let mut line = format!("proxy: {target}: {what} ({})", self.0);
         if let Some(status) = status {
             // Writing to a String does not fail.
             let _ = write!(line, " -> {}", status.as_u16());
         }
-        report(&line);
+        self.0.log(LogLevel::Warning, &line);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::{HeaderValue, Method, Uri, header};
-use onion::{Request, RequestExt, Value};
+use http::{HeaderValue, header};
+use onion::{LogLevel, Request, RequestExt, RequestLabel, Value};
 
 use super::OnStoreError;
 use super::keeper::Keeper;
@@ -17,8 +17,7 @@ use super::record::{Expiry, Id, Record};
 pub struct OpenSession {
     pub(super) keeper: Arc<Keeper>,
     cookies: Vec<HeaderValue>,
-    method: Method,
-    uri: Uri,
+    label: RequestLabel,
     state: Mutex<State>,
 }
 
@@ -78,8 +77,7 @@ impl OpenSession {
         OpenSession {
             keeper: Arc::clone(keeper),
             cookies: request.headers().get_all(header::COOKIE).iter().cloned().collect(),
-            method: request.method().clone(),
-            uri: request.uri().clone(),
+            label: RequestLabel::of(request),
             state: Mutex::default(),
         }
     }
@@ -171,12 +169,12 @@ impl OpenSession {
 
     /// One line of the log, for those who look for a fault.
     pub(super) fn tell_detail(&self, what: &str) {
-        onion::detail(&format!("session: {what}, on {} {}", self.method, self.uri.path()));
+        self.label.log(LogLevel::Debug, &format!("session: {what}, on {}", self.label));
     }
 
     /// One line of the log.
     pub(super) fn tell(&self, what: &str) {
-        onion::report(&format!("session: {what}, on {} {}", self.method, self.uri.path()));
+        self.label.log(LogLevel::Warning, &format!("session: {what}, on {}", self.label));
     }
 
     fn change(&self, change: impl FnOnce(&mut Touched)) -> Result<(), Unavailable> {

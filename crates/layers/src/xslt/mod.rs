@@ -8,8 +8,8 @@
 //! # Ok::<(), onion::OptionError>(())
 //! ```
 //!
-//! Promises: stylesheets are compiled at start-up and when they change. They read files of their folder, or the
-//! application itself if documents may name them, and write nothing. A document that is too large, malformed or too slow is an error,
+//! Promises: stylesheets are compiled at start-up and when they change. They read files of their folder, or ask the
+//! application if documents may name them, and write nothing. A document that is too large, malformed or slow is an error,
 //! or passes unchanged if that is asked for. No network thread waits for a transformation, and none can be stopped.
 
 use std::sync::Arc;
@@ -24,9 +24,10 @@ use self::sheet::Sheet;
 use self::work::{Undone, Work, Workshop, until_done};
 use crate::begun::{Collected, collect};
 use crate::fields::vary;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use onion::{
-    Answer, Declaration, Layer, Next, OptionError, Origin, Phase, Request, Response, Subrequest, plain,
+    Answer, Declaration, Layer, LogLevel, Next, OptionError, Origin, Phase, Request, RequestLabel, Response,
+    Subrequest, plain,
 };
 
 mod charset;
@@ -64,8 +65,7 @@ struct Xslt {
 
 /// What is kept of a request until its response is there.
 struct Of {
-    method: Method,
-    uri: Uri,
+    label: RequestLabel,
     /// Its `Accept` fields, if they matter.
     accept: Option<HeaderMap>,
     /// What stylesheets are fetched with.
@@ -86,7 +86,7 @@ impl Layer for Xslt {
             request.headers_mut().remove(header::IF_RANGE);
         }
         let origin = self.sheets.fetches.then(|| Origin::of(&request));
-        let of = Of { method: request.method().clone(), uri: request.uri().clone(), accept, origin };
+        let of = Of { label: RequestLabel::of(&request), accept, origin };
         let answer = next.run(request);
         Box::pin(async move { self.treat(for_path, of, answer.await, next).await })
     }
@@ -139,7 +139,7 @@ impl Xslt {
                 return Response::from_parts(parts, body);
             }
         }
-        if of.method == Method::HEAD {
+        if of.label.method() == Method::HEAD {
             let compiled = sheet.filter(|_| !may_name).map(|sheet| sheet.compiled());
             let media_type = compiled.as_ref().and_then(|compiled| compiled.media_type());
             head::announce_unseen(&mut parts, media_type, self.options.keep_validators);
@@ -211,7 +211,7 @@ impl Xslt {
 
     /// The answer to a request whose response could not be transformed, and a line in the log.
     fn fail(&self, of: &Of, trouble: &Trouble, untouched: Response) -> Response {
-        onion::report(&format!("xslt: {} on {} {}", trouble.reason, of.method, of.uri.path()));
+        of.label.log(LogLevel::Warning, &format!("xslt: {} on {}", trouble.reason, of.label));
         if self.options.on_error == OnError::Pass {
             return untouched;
         }
