@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use onion::OptionError;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{HandshakeKind, RootCertStore, ServerConnection};
 
-use super::{ClientAuth, certificates};
+use super::{ClientAuth, Clock, certificates};
 
 /// Whom a server believes that a client is.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Clients {
     pub(super) fn recheck(&self, state: &ServerConnection) -> Result<(), rustls::Error> {
         match state.peer_certificates() {
             Some([leaf, rest @ ..]) if state.handshake_kind() == Some(HandshakeKind::Resumed) => {
-                self.verifier.verify_client_cert(leaf, rest, UnixTime::now()).map(drop)
+                self.verifier.verify_client_cert(leaf, rest, Clock::now()).map(drop)
             }
             _ => Ok(()),
         }

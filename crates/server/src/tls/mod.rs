@@ -281,13 +281,19 @@ static TLS13_ALONE: [&SupportedProtocolVersion; 1] = [&TLS13];
 /// How many sessions of TLS 1.2 clients without tickets are remembered.
 const SESSIONS: usize = 1024;
 
-/// The system's time. rustls's own clock panics before 1970.
+/// The system's time; before 1970 it is that year's start. rustls's own clock panics there.
 #[derive(Debug)]
-struct Clock;
+pub(crate) struct Clock;
+
+impl Clock {
+    pub(crate) fn now() -> UnixTime {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        UnixTime::since_unix_epoch(since.unwrap_or_default())
+    }
+}
 
 impl TimeProvider for Clock {
     fn current_time(&self) -> Option<UnixTime> {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        Some(UnixTime::since_unix_epoch(since.unwrap_or_default()))
+        Some(Clock::now())
     }
 }
