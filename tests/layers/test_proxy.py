@@ -306,7 +306,8 @@ def test_max_forwards_counts_down(door: str) -> None:
 
 def test_a_target_that_refuses_is_a_bad_gateway(through: Through, capfd: pytest.CaptureFixture[str]) -> None:
     assert through(Proxy(target=NOWHERE), "/x").status == 502
-    assert capfd.readouterr().err == f"onionskin: proxy: {NOWHERE}: connect: refused (GET /x) -> 502\n"
+    line = f"onionskin: proxy: {NOWHERE}: connect: refused (GET /x) -> 502 (host example.org)\n"
+    assert capfd.readouterr().err == line
 
 
 def test_a_target_that_does_not_answer_is_a_gateway_timeout(through: Through) -> None:

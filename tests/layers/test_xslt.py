@@ -210,7 +210,7 @@ def test_errors_words_what_xslt_could_not_do(told: Any, sheet: Any) -> None:
 
 def test_the_log_has_the_reason(sheet: Any, capfd: pytest.CaptureFixture[str]) -> None:
     run(Xslt(sheet=sheet(root('<xsl:message terminate="yes">enough</xsl:message>')))(sending("<a/>")))
-    assert "onionskin: xslt: the stylesheet failed: enough on GET /\n" in capfd.readouterr().err
+    assert "onionskin: xslt: the stylesheet failed: enough on GET /" in capfd.readouterr().err
 
 
 class Fault(Exception):
