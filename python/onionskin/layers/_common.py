@@ -18,7 +18,7 @@ class Matching(TypedDict, total=False):
         path: Globs over the decoded path below the mount point: ``*`` stands for any characters within a
             segment, ``**`` for any at all, ``?`` for one. ``/admin/**`` matches ``/admin`` too. One, or a
             list of them.
-        method: Request methods, such as ``POST``. One, or a list of them.
+        method: Request methods, such as ``POST``, in upper or lower case. One, or a list of them.
         host: Hosts, with a port or for all ports; ``*.example.org`` stands for every name below
             ``example.org``. One, or a list of them.
         header: ``Name`` (the request has this header) or ``Name: glob`` (with such a value; ``*`` stands for
