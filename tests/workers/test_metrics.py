@@ -170,7 +170,7 @@ def test_the_documentation_tells_of_every_metric_and_of_no_other(site, serve, pl
     table = re.findall(r"^\| `(\w+)(?:\{(.*?)\})?` \| (\w+) \|", PAGE.read_text(), re.MULTILINE)
     told = {name: (kind, set(filter(None, labels.split(",")))) for name, labels, kind in table}
     assert len(told) == len(table)
-    # Those of applications with threads of their own are tested in tests/server/test_queue_of_applications.py.
+    # tests/server/test_queue_of_applications.py has those of applications with threads of their own.
     limited = {name for name in told if name.startswith("onionskin_limited_")}
     assert len(limited) == 4
     assert {name: row for name, row in told.items() if name not in limited} == shown
