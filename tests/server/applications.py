@@ -209,6 +209,7 @@ def endless(environ, start_response, name="", wait=""):
 
     def blocks():
         if wait:
+            tell(environ, f"waiting {name}")
             wait_for(wait)
         while True:
             yield BLOCK

@@ -24,6 +24,8 @@ def test_an_iterable_is_closed_when_the_client_resets_in_the_middle(server):
 def test_an_iterable_is_closed_when_the_client_leaves_before_the_first_block(server, tmp_path):
     client = server.client()
     client.request("GET", f"/endless?name=early&wait={tmp_path / 'go'}")
+    # A reset takes back what the server has not read yet.
+    server.wait_for_line("event: waiting early")
     client.reset()
     (tmp_path / "go").touch()
     server.wait_for_line("event: closed early")
