@@ -174,7 +174,7 @@ impl Mount {
 }
 
 impl Mounted {
-    /// Passes the request on. Whoever calls the application keeps to its limit.
+    /// Passes the request on. The caller of the application enforces its limit.
     fn call(&self, mut request: Request) -> Answer<'_> {
         let context = request.context_mut();
         if let Some(notes) = &context.notes {

@@ -102,7 +102,7 @@ impl Keeper {
         Ok(Found { record: Record::new(now), known: false, came, behind: false, refused })
     }
 
-    /// The session that a cookie leads to, and whether the cookie is an older one; or why there is none.
+    /// The session that a cookie leads to, and whether the cookie is an older one; or the reason for having none.
     fn look_up(&self, value: &[u8], now: u64) -> Result<Result<(Record, bool), &'static str>, StoreError> {
         let opened = BASE64_URL_SAFE_NO_PAD.decode(value).ok();
         let Some(opened) = opened.and_then(|sealed| self.seal.open(&self.cookie_purpose(), &sealed)) else {

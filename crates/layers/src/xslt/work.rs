@@ -104,7 +104,7 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// The result, or why there is none; `None` if no stylesheet applies.
+    /// The result, or the reason for a failure; `None` if no stylesheet applies.
     pub(super) fn run(self) -> Result<Option<Transformed>, String> {
         let mut url = None;
         let transformation = if let Some(sheet) = self.in_directory()? {
