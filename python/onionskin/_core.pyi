@@ -36,11 +36,11 @@ __all__ = [
     "StartResponse",
     "Supervisor",
     "__version__",
-    "check_layer",
     "configuration_schema",
     "declarations",
     "enter_boot",
     "layer_from_text",
+    "layer_problems",
     "misplaced",
     "number_of_workers",
     "options_from_texts",
@@ -112,8 +112,8 @@ def number_of_workers(options: dict[str, Any]) -> int:
     Raises ``ConfigurationError`` for what is wrong in them.
     """
 
-def check_layer(name: str, options: dict[str, Any]) -> None:
-    """Refuse a layer that is wrong, without the applications that it may name."""
+def layer_problems(name: str, options: dict[str, Any]) -> list[str]:
+    """Return all that is wrong with the options of a layer, without the applications that it may name."""
 
 def enter_boot() -> None:
     """Have this process end with the one that started it, until it is ready to serve."""

@@ -12,12 +12,11 @@ from onionskin.target import load
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any, TypeVar
+    from typing import Any
 
     from _typeshed.wsgi import WSGIApplication
 
     Described = dict[str, Any]
-    Made = TypeVar("Made")
 
 
 def build(
@@ -118,7 +117,7 @@ def check(data: Mapping[str, Any], options: Mapping[str, Any] | None = None) -> 
     for application in data["applications"]:
         attempt(partial(directory_of, application))
     for described in [*data["layers"], *(one for mount in data["mounts"] for one in mount["layers"])]:
-        attempt(partial(layer, described, _core.check_layer))
+        attempt(partial(check_layer, described))
     if problems:
         raise _core.ConfigurationError("\n".join(sorted(dict.fromkeys(problems), key=partial(line_of, data))))
 
@@ -129,18 +128,23 @@ def line_of(data: Mapping[str, Any], problem: str) -> int:
     return int(number) if file == data["file"] and number.isdecimal() else 0
 
 
-def bare(name: str, options: dict[str, Any]) -> _core.Layer:
-    """A layer with nothing inside."""
-    return _core.Layer(None, name, options)
-
-
-def layer(described: Described, make: Callable[[str, dict[str, Any]], Made] = bare) -> Made:  # type: ignore[assignment]
-    """What is made of one layer's description: the layer, with nothing inside."""
-    name = described["use"]
+def layer(described: Described) -> _core.Layer:
+    """The layer that is described, with nothing inside."""
     try:
-        return make(name, described["options"])
+        return _core.Layer(None, described["use"], described["options"])
     except _core.ConfigurationError as error:
-        # A refusal begins with the layer, and then has the option, where it is about one.
-        about = str(error).removeprefix(f"{name}: ").split(":")[0].split("[")[0].split(".")[0]
-        place = described["places"].get(about, described["from"])
-        raise _core.ConfigurationError(f"{place}: {error}") from None
+        raise _core.ConfigurationError(placed_in(described, str(error))) from None
+
+
+def check_layer(described: Described) -> None:
+    """Reject a layer that is wrong, with a line for each of its problems."""
+    problems = _core.layer_problems(described["use"], described["options"])
+    if problems:
+        raise _core.ConfigurationError("\n".join(placed_in(described, problem) for problem in problems))
+
+
+def placed_in(described: Described, problem: str) -> str:
+    """A layer's problem with its place in front."""
+    # It begins with the layer, and then has the option, where it is about one.
+    about = problem.removeprefix(f"{described['use']}: ").split(":")[0].split("[")[0].split(".")[0]
+    return f"{described['places'].get(about, described['from'])}: {problem}"

@@ -393,8 +393,9 @@ def run_layers(parsed: argparse.Namespace) -> int:
             print(f"{name:{width}}  {declaration['summary']}")
         return 0
     if parsed.name not in declarations:
-        known = ", ".join(declarations)
-        raise _core.ConfigurationError(f"there is no layer {parsed.name!r}; the layers are {known}")
+        near = _core.suggestion(parsed.name, list(declarations))
+        meant = f"did you mean {near}?" if near else f"the layers are {', '.join(declarations)}"
+        raise _core.ConfigurationError(f"there is no layer {parsed.name!r}; {meant}")
     print(describe(declarations[parsed.name]))
     return 0
 

@@ -81,6 +81,11 @@ def test_an_unknown_layer_is_refused_with_those_that_there_are():
     assert all(name in done.stderr for name in declared())
 
 
+def test_a_misspelled_layer_gets_a_suggestion_and_no_list():
+    done = run("layers", "sesion")
+    assert done.stderr == "onionskin: there is no layer 'sesion'; did you mean session?\n"
+
+
 @pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["serve", "a:b", "--no-such-option"]])
 def test_a_wrong_command_is_refused(arguments):
     done = run(*arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-BROKEN = """application = "site_module"
+BROKEN = """http2 = false
 thread = 4
 bind = "${ADDRESS}"
 max_body = "large"
@@ -22,6 +22,24 @@ secret = ["too short"]
 [[layer]]
 use = "request_id"
 colour = "red"
+size = 3
+threads = 4
+
+[[layer]]
+type = "Compres"
+
+[[mount]]
+path = "shop"
+colour = "red"
+application = "site_module"
+
+[application.shop]
+colour = "red"
+size = 3
+target = "site_module"
+
+[server]
+backlog = "many"
 """
 STARTS = [
     'onionskin: onion.toml:2: there is no option "thread"; did you mean threads?',
@@ -31,6 +49,15 @@ STARTS = [
     'onionskin: onion.toml:10: there is no layer "compres"; did you mean compress?',
     "onionskin: onion.toml:14: session: secret[0]: it has 9 bytes; ",
     'onionskin: onion.toml:18: request_id: there is no option "colour"; ',
+    'onionskin: onion.toml:19: request_id: there is no option "size"; ',
+    'onionskin: onion.toml:20: request_id: there is no option "threads"; threads is the server\'s: ',
+    'onionskin: onion.toml:22: layer: use is missing; write use = "compress" instead of type = "Compres"',
+    'onionskin: onion.toml:26: mount: path: "shop" does not begin with a slash; write /shop',
+    'onionskin: onion.toml:27: mount: there is no option "colour"; ',
+    'onionskin: onion.toml:31: application.shop: there is no option "colour"; ',
+    'onionskin: onion.toml:32: application.shop: there is no option "size"; ',
+    "onionskin: onion.toml:35: server: the server's options have no table; ",
+    'onionskin: onion.toml:36: backlog: "many" does not fit; ',
 ]
 
 
@@ -54,11 +81,11 @@ def test_all_problems_are_reported_in_the_order_of_the_lines(project, run, comma
 def test_so_are_those_that_only_building_finds(project, run, command):
     (project / "onion.toml").write_text(
         'application = "site_module"\naccess_log = "/no/such/log"\n[[layer]]\nuse = "static_files"\n'
-        'root = "no-such"\n[[layer]]\nuse = "compress"\nmin_size = "x"\n'
+        'root = "no-such"\n[[layer]]\nuse = "compress"\nmin_size = "x"\nbr_level = "y"\n'
     )
     lines = run(*command).stderr.splitlines()
 
-    assert [line.split(": ")[1] for line in lines] == ["onion.toml:2", "onion.toml:5", "onion.toml:8"], lines
+    assert [line.split(": ")[1] for line in lines] == [f"onion.toml:{n}" for n in (2, 5, 8, 9)], lines
 
 
 @pytest.mark.parametrize(

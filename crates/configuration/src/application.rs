@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
-use onion::{placeholders, reading};
+use onion::placeholders;
+use onion::reading::{self, is_about};
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 
-use crate::described::is_about;
 use crate::file::{Entry, Node};
 use crate::{File, Origin, Refusal};
 
@@ -80,14 +81,19 @@ fn one(file: &File, entry: &Entry) -> Result<Application, Refusal> {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)) {
         return Err(refused(&from, "this is no name; take letters, digits, - and _"));
     }
-    let given = options.iter().map(|option| (option.key.clone(), option.data())).collect();
-    let written = reading::check_names(&schema_for!(Written), &given, [])
-        .and_then(|()| reading::read::<Written>(given))
-        .map_err(|wrong| {
+    let given: Map<_, _> = options.iter().map(|option| (option.key.clone(), option.data())).collect();
+    let read = |given| {
+        reading::check_names(&schema_for!(Written), &given, [])?;
+        reading::read::<Written>(given)
+    };
+    let written = read(given.clone()).map_err(|_| {
+        let refused = |wrong| {
             let about = options.iter().find(|option| is_about(&wrong, &option.key));
             let place = about.map_or(from.clone(), |option| file.origin(option.line));
             refused(&place, &wrong.0)
-        })?;
+        };
+        file.note_all(reading::problems(given, read).into_iter().map(refused).collect())
+    })?;
     let places: BTreeMap<_, _> =
         options.iter().map(|option| (option.key.clone(), file.origin(option.line))).collect();
     let Written { target, threads, directory, environment } = written;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use onion::{NotFound, OptionError, Supply, reading, text_options};
+use onion::reading::{self, is_about};
+use onion::{NotFound, OptionError, Supply, text_options};
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -123,6 +124,10 @@ fn read_entry(file: &File, entry: Entry, found: &mut Found) -> Result<(), Refusa
             found.dispatch = Some(layer);
         }
         "server" => {
+            if let Node::Table(options) = entry.value {
+                // They are read all the same, so that what is wrong in them is reported too.
+                found.rest.extend(options.into_iter().filter(|option| option.key != APPLICATION));
+            }
             let wrong = "server: the server's options have no table; write them above the first one";
             return Err(Refusal::at(&from, "", &wrong));
         }
@@ -150,12 +155,9 @@ pub(crate) fn check_values(file: &File, found: &Found) {
     let is_read = |layer: &&Layer| !layer.options.values().any(|value| file.is_unexpanded(value));
     for layer in found.layers.iter().chain(mounted).filter(is_read) {
         let unseen = Supply::finding(|_| Ok(Arc::new(NotFound)));
-        let built = layers::declaration(&layer.name)
-            .and_then(|declaration| unseen.at_hand(|| layers::build(declaration, layer.options.clone())));
-        if let Err(wrong) = built {
-            let named = format!("{}: ", layer.name);
-            let wrong = OptionError(wrong.0.strip_prefix(&named).unwrap_or(&wrong.0).to_owned());
-            file.note::<()>(Err(layer.refused(&wrong, "")));
+        let Ok(declaration) = layers::declaration(&layer.name) else { continue };
+        for wrong in unseen.at_hand(|| layers::problems(declaration, layer.options.clone())) {
+            file.note::<()>(Err(layer.refused(&wrong)));
         }
     }
 }
@@ -179,13 +181,18 @@ fn mount(file: &File, line: usize, table: &[Entry]) -> Result<Mount, Refusal> {
     let layers = own.first().map(|entry| layers(file, entry)).transpose()?;
     let (layers, are_all) = layers.unwrap_or((Vec::new(), true));
     let given: Map<_, _> = others.iter().map(|entry| (entry.key.clone(), entry.data())).collect();
-    let written = reading::check_names(&schema_for!(Written), &given, ["layer"])
-        .and_then(|()| reading::read::<Written>(given))
-        .and_then(|written| route(&written).map(|route| (route, written)));
-    let (route, written) = written.map_err(|wrong| {
-        let about = others.iter().find(|entry| is_about(&wrong, &entry.key));
-        let place = about.map_or(from.clone(), |entry| file.origin(entry.line));
-        Refusal::at(&place, "", &format!("mount: {wrong}"))
+    let read = |given: Map<_, _>| {
+        reading::check_names(&schema_for!(Written), &given, ["layer"])?;
+        let written: Written = reading::read(given)?;
+        route(&written).map(|route| (route, written))
+    };
+    let (route, written) = read(given.clone()).map_err(|_| {
+        let refused = |wrong| {
+            let about = others.iter().find(|entry| is_about(&wrong, &entry.key));
+            let place = about.map_or(from.clone(), |entry| file.origin(entry.line));
+            Refusal::at(&place, "", &format!("mount: {wrong}"))
+        };
+        file.note_all(reading::problems(given, read).into_iter().map(refused).collect())
     })?;
     if are_all && written.application.is_none() && !layers.last().is_some_and(Layer::stands_alone) {
         let wrong = "mount: application is missing; give one, or a last layer that answers by itself";
@@ -214,13 +221,6 @@ fn route(written: &Written) -> Result<String, OptionError> {
     let (path, host) = (path.as_deref(), host.as_deref().unwrap_or_default());
     let place = format!("{host}{}", path.unwrap_or(if host.is_empty() { "/" } else { "" }));
     Ok(if methods.is_empty() { place } else { format!("{} {place}", methods.join(",")) })
-}
-
-/// Whether a refusal speaks of this option: it begins with its name, or names it as one that is not there.
-pub(crate) fn is_about(wrong: &OptionError, key: &str) -> bool {
-    let named = wrong.0.strip_prefix("there is no option ").and_then(|rest| rest.strip_prefix('"'));
-    let rest = named.unwrap_or(&wrong.0).strip_prefix(key);
-    rest.is_some_and(|rest| rest.starts_with([':', '[', '.', '"', ' ']))
 }
 
 /// The layers that can be read, and whether these are all.
@@ -257,9 +257,7 @@ impl Layer {
     fn read(file: &File, line: usize, table: &[Entry]) -> Result<Self, Refusal> {
         let origin = file.origin(line);
         let Some(used) = table.iter().find(|entry| entry.key == "use") else {
-            let names: Vec<&str> = layers::LAYERS.iter().map(|layer| layer.name).collect();
-            let wrong = format!("layer: use is missing; give one of {}", names.join(", "));
-            return Err(Refusal::at(&origin, "", &wrong));
+            return Err(Refusal::at(&origin, "", &use_is_missing(table)));
         };
         let Value::String(name) = used.data() else {
             let wrong = format!("layer: use: {} does not fit; give a layer's name", used.data());
@@ -267,9 +265,13 @@ impl Layer {
         };
         let declaration =
             layers::declaration(&name).map_err(|wrong| Refusal::at(&file.origin(used.line), "", &wrong))?;
-        let layer = Layer::of(file, &name, line, table);
-        reading::check_names(&(declaration.schema)(), &layer.options, ["match", "unless"])
-            .map_err(|wrong| layer.refused(&wrong, &server_option(&wrong)))?;
+        let mut layer = Layer::of(file, &name, line, table);
+        let schema = (declaration.schema)();
+        let names = |options| reading::check_names(&schema, &options, ["match", "unless"]);
+        for wrong in reading::problems(layer.options.clone(), names) {
+            layer.options.retain(|option, _| !is_about(&wrong, option));
+            file.note::<()>(Err(layer.refused(&wrong)));
+        }
         Ok(layer)
     }
 
@@ -286,15 +288,32 @@ impl Layer {
     }
 
     /// A refusal of one of the options.
-    fn refused(&self, wrong: &OptionError, hint: &str) -> Refusal {
-        let about = self.options.keys().find(|key| is_about(wrong, key));
-        let place = about.map_or(&self.from, |key| self.place(key));
+    fn refused(&self, wrong: &OptionError) -> Refusal {
+        let about = self.places.iter().find(|(key, _)| is_about(wrong, key));
+        let place = about.map_or(&self.from, |(_, place)| place);
+        let hint = server_option(wrong);
+        // Which options the layer has is no help to somebody who meant the server's.
+        let wrong = if hint.is_empty() { &wrong.0 } else { wrong.0.split("; ").next().unwrap_or_default() };
         Refusal::at(place, "", &format!("{}: {wrong}{hint}", self.name))
     }
 
     fn stands_alone(&self) -> bool {
         layers::declaration(&self.name).is_ok_and(|declaration| declaration.stands_alone)
     }
+}
+
+/// What to do about a `[[layer]]` without `use`.
+fn use_is_missing(table: &[Entry]) -> String {
+    let names: Vec<&str> = layers::LAYERS.iter().map(|layer| layer.name).collect();
+    let meant = table.iter().find_map(|Entry { key, value, .. }| match value {
+        Node::Plain(Value::String(given)) if ["type", "name", "layer", "kind", "class"].contains(&&**key) => {
+            let name = reading::suggestion(given, &names)?;
+            Some(format!("write use = {name:?} instead of {key} = {given:?}"))
+        }
+        _ => None,
+    });
+    let way_out = meant.unwrap_or_else(|| format!("give one of {}", names.join(", ")));
+    format!("layer: use is missing; {way_out}")
 }
 
 /// What to do about an option of the server that stands among those of a layer, as TOML has it.
@@ -305,6 +324,6 @@ fn server_option(wrong: &OptionError) -> String {
     let application = APPLICATION.to_owned();
     let found = options.chain([&application]).find(is_missing);
     found.map_or_else(String::new, |name| {
-        format!(" ({name} is the server's: it stands above the first [table])")
+        format!("; {name} is the server's: write it above the first [table]")
     })
 }

@@ -113,6 +113,13 @@ impl File {
         read.map_err(|problem| self.problems.borrow_mut().push(problem)).ok()
     }
 
+    /// Keeps all of these problems but the last, which is returned.
+    pub(crate) fn note_all(&self, mut problems: Vec<Refusal>) -> Refusal {
+        let last = problems.pop().expect("there is a problem");
+        self.problems.borrow_mut().append(&mut problems);
+        last
+    }
+
     /// Whether a value is not what was meant, because a variable in it has been noted as a problem.
     pub(crate) fn is_unexpanded(&self, value: &Value) -> bool {
         match value {

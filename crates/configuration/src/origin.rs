@@ -1,5 +1,6 @@
 //! Where a value comes from, and what is refused there.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 
@@ -71,7 +72,8 @@ impl Refusal {
             rest.split(':').next()?.parse::<usize>().ok()
         };
         problems.sort_by_key(|problem| line(problem).unwrap_or(0));
-        problems.dedup();
+        let mut seen = BTreeSet::new();
+        problems.retain(|problem| seen.insert(problem.0.clone()));
         let lines: Vec<String> = problems.into_iter().map(|problem| problem.0).collect();
         Refusal(lines.join("\n"))
     }

@@ -156,7 +156,7 @@ fn what_is_wrong_in_a_file_is_refused_with_its_line() {
 fn an_option_of_the_server_below_a_table_is_refused_with_where_it_belongs() {
     let refusal = refusal(file("[[layer]]\nuse = \"compress\"\nbind = \":80\"\n"));
 
-    assert!(refusal.ends_with(" (bind is the server's: it stands above the first [table])"), "{refusal}");
+    assert!(refusal.ends_with("; bind is the server's: write it above the first [table]"), "{refusal}");
 }
 
 #[test]

@@ -94,6 +94,11 @@ pub fn matching_schema() -> Schema {
     schema_for!(Matching)
 }
 
+/// All that is wrong with the options of a layer, without the layer's name.
+pub fn problems(declaration: &Declaration, options: Map<String, Value>) -> Vec<OptionError> {
+    onion::reading::problems(options, |options| build_unnamed(declaration, options))
+}
+
 fn build_unnamed(declaration: &Declaration, mut given: Map<String, Value>) -> Result<Built, OptionError> {
     let schema = (declaration.schema)();
     onion::reading::check_names(&schema, &given, COMMON)?;

@@ -61,6 +61,33 @@ pub fn read<O: DeserializeOwned + JsonSchema>(given: Map<String, Value>) -> Resu
     })
 }
 
+/// All that is wrong with the options `given`: one that `read` rejects is left out, and the rest is read again.
+pub fn problems<T>(
+    mut given: Map<String, Value>,
+    read: impl Fn(Map<String, Value>) -> Result<T, OptionError>,
+) -> Vec<OptionError> {
+    let mut problems = Vec::new();
+    while let Err(wrong) = read(given.clone()) {
+        let Some(key) = given.keys().find(|key| is_about(&wrong, key)).cloned() else {
+            // How options go together, or that one is missing: it may be so because another was left out.
+            if problems.is_empty() {
+                problems.push(wrong);
+            }
+            break;
+        };
+        given.remove(&key);
+        problems.push(wrong);
+    }
+    problems
+}
+
+/// Whether an error is about this option: it begins with its name, or says that there is none of this name.
+pub fn is_about(wrong: &OptionError, key: &str) -> bool {
+    let named = wrong.0.strip_prefix("there is no option ").and_then(|rest| rest.strip_prefix('"'));
+    let rest = named.unwrap_or(&wrong.0).strip_prefix(key);
+    rest.is_some_and(|rest| rest.starts_with([':', '[', '.', '"', ' ']))
+}
+
 /// `did you mean X? `, if one of `known` is near to `name`; otherwise nothing.
 pub fn nearest(name: &str, known: &[&str]) -> String {
     suggestion(name, known).map_or_else(String::new, |best| format!("did you mean {best}? "))

@@ -169,12 +169,13 @@ impl PyLayer {
     }
 }
 
-/// Refuses a layer that is wrong. The applications that it names are not looked at.
-pub(crate) fn check(name: &str, given: &Bound<'_, PyDict>) -> PyResult<()> {
+/// All that is wrong with a layer's options. The applications that it names are not looked at.
+pub(crate) fn problems(name: &str, given: &Bound<'_, PyDict>) -> PyResult<Vec<String>> {
     let declaration = layers::declaration(name).map_err(refused)?;
     let options = crate::options::options(given)?;
     let unseen = Supply::finding(|_| Ok(Arc::new(NotFound)));
-    unseen.at_hand(|| layers::build(declaration, options)).map(drop).map_err(refused)
+    let problems = unseen.at_hand(|| layers::problems(declaration, options));
+    Ok(problems.iter().map(|wrong| onion::masking::text(&format!("{name}: {wrong}")).into_owned()).collect())
 }
 
 fn refused(OptionError(message): OptionError) -> PyErr {

@@ -118,10 +118,10 @@ mod _core {
         Ok(if config.is_supervised() { config.workers.number().max(1) } else { 0 })
     }
 
-    /// Refuses a layer that is wrong, without the applications that it may name.
+    /// All that is wrong with the options of a layer, without the applications that it may name.
     #[pyfunction]
-    fn check_layer(name: &str, options: &Bound<'_, PyDict>) -> PyResult<()> {
-        crate::classes::check(name, options)
+    fn layer_problems(name: &str, options: &Bound<'_, PyDict>) -> PyResult<Vec<String>> {
+        crate::classes::problems(name, options)
     }
 
     /// Has a process end with the one that started it, until it is ready to serve.
