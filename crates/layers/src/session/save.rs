@@ -1,6 +1,7 @@
 //! Saves a session when the head is about to go out.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,13 +57,21 @@ async fn settle(
     status: StatusCode,
 ) -> Result<Option<HeaderValue>, Refusal> {
     let mut values = Cow::Borrowed(values);
+    let mut overwritten = BTreeSet::new();
     for tries in 1.. {
         let plan = plan(session, &touched, &values, status)?;
         if plan.next.is_none() && !plan.ends {
             return Ok(plan.cookie);
         }
         let theirs = match swap(session, &touched, &plan, tries).await {
-            Ok(Swapped::Yes) => return Ok(plan.cookie),
+            Ok(Swapped::Yes) => {
+                if !overwritten.is_empty() {
+                    let keys = Vec::from_iter(overwritten).join(", ");
+                    session
+                        .tell_detail(&format!("another request has changed {keys}, too; it is overwritten"));
+                }
+                return Ok(plan.cookie);
+            }
             // Its use was noted by the other request.
             Ok(_) if plan.notes_use => return Ok(None),
             Ok(Swapped::Behind(theirs)) if tries < MOST_TRIES => *theirs,
@@ -77,36 +86,32 @@ async fn settle(
             }
             Err(error) => return failed(session, &plan, &error),
         };
-        values = Cow::Owned(merged(session, &touched, &values, &theirs)?);
+        let (merged, conflicts) = merged(session, &touched, &values, &theirs)?;
+        values = Cow::Owned(merged);
+        overwritten.extend(conflicts);
         touched.rebase(theirs);
     }
     unreachable!("the last try returns")
 }
 
-/// The values with the changes of both requests.
+/// The values with the changes of both requests, and the keys that both have changed.
 fn merged(
     session: &OpenSession,
     touched: &Touched,
     values: &str,
     theirs: &Record,
-) -> Result<String, Refusal> {
+) -> Result<(String, Vec<String>), Refusal> {
     let policy = session.keeper.on_conflict;
     let winner = if policy == OnConflict::Overwrite { Winner::Ours } else { Winner::Theirs };
     let merged = merge(&touched.record.values, values, &theirs.values, winner);
-    if !merged.conflicts.is_empty() {
+    if policy != OnConflict::Overwrite && !merged.conflicts.is_empty() {
         let keys = merged.conflicts.join(", ");
-        match policy {
-            OnConflict::Overwrite => {
-                session.tell_detail(&format!("another request has changed {keys}, too; it is overwritten"));
-            }
-            OnConflict::Drop | OnConflict::Refuse => {
-                let why =
-                    format!("another request has changed {keys}, too; the changes of this one are lost");
-                conflict(session, &why)?;
-            }
-        }
+        conflict(
+            session,
+            &format!("another request has changed {keys}, too; the changes of this one are lost"),
+        )?;
     }
-    Ok(merged.values)
+    Ok((merged.values, merged.conflicts))
 }
 
 /// Changes are lost to another request.
