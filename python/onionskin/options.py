@@ -55,8 +55,8 @@ class ServerOptions(TypedDict, total=False):
         keep_alive: How long an idle connection is kept for a further request; with 0, each answer is its
             connection's last.
         body_timeout: How long a client may pause while it sends a request body.
-        body_min_rate: How many bytes a second a client must send of a request body: every one earns it time
-            beyond the body timeout. 0 is no such bound.
+        body_min_rate: How many bytes a second a client must send of a request body, on average, once it has
+            been waited for during 5 seconds; a slower one is answered 408. 0 is no such bound.
         write_timeout: How long a client may pause while it takes a response.
         max_request_line: The longest request line; a longer one is answered 414.
         max_head: The largest request head; a larger one is answered 431.

@@ -364,23 +364,6 @@ def varies(environ, start_response):
     return []
 
 
-def rewraps(environ, start_response):
-    """Reads the body, and raises what went wrong as frameworks do: as an exception of their own."""
-    try:
-        body = environ["wsgi.input"].read()
-    except OSError as error:
-        message = "the body could not be read"
-        raise RuntimeError(message) from error
-    return answer(start_response, body)
-
-
-def reads_after(environ, start_response, file):
-    """Reads the body when the test has made `file`."""
-    tell(environ, "waiting to read")
-    wait_for(file)
-    return answer(start_response, environ["wsgi.input"].read())
-
-
 HOARD: list = []
 
 
@@ -435,10 +418,8 @@ SERVED = {
         quick_write,
         raises,
         reads,
-        rewraps,
         two_lengths,
         varies,
-        reads_after,
         sleep,
         spin,
         status,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -195,3 +196,29 @@ def test_a_refused_client_cannot_make_the_server_read_for_ever(serve):
                 client.send(b"x" * 1000)
                 time.sleep(0.05)
         assert time.monotonic() - since < 15
+
+
+def test_a_body_that_drips_is_answered_408_after_the_grace_period(serve):
+    server = serve()
+    with server.client() as client:
+        since = time.monotonic()
+        client.send(b"POST /echo?told=it HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n")
+        client.socket.settimeout(0.2)
+        while time.monotonic() - since < 12:
+            client.send(b"x")
+            with contextlib.suppress(TimeoutError):
+                response = client.response()
+                break
+        assert response.status == 408
+        assert 4 < time.monotonic() - since < 9
+    assert "event: called it" not in server.log
+
+
+def test_a_body_may_drip_where_no_rate_is_asked_for(serve):
+    server = serve("--body-min-rate", "0")
+    with server.client() as client:
+        client.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 13\r\n\r\n")
+        for byte in b"a slow client":
+            time.sleep(0.5)
+            client.send(bytes([byte]))
+        assert client.response().body == seen(b"a slow client")

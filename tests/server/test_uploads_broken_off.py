@@ -19,18 +19,17 @@ UPLOADS = {
 
 
 @pytest.mark.parametrize("leaves", ["close", "reset"])
-@pytest.mark.parametrize("path", ["/echo", "/rewraps"])
 @pytest.mark.parametrize("upload", UPLOADS)
-def test_a_broken_off_upload_is_logged_as_499(serve, tmp_path, upload, path, leaves):
+def test_a_broken_off_upload_is_logged_as_499(serve, tmp_path, upload, leaves):
     log = tmp_path / "access.log"
     server = serve("--access-log", str(log), "--access-log-format", "{method} {path} {status} {abort}")
     with server.client() as client:
-        client.request("POST", path, *UPLOADS[upload])
+        client.request("POST", "/echo", *UPLOADS[upload])
         if upload == "expected":
             assert client.head().status == 100
         client.send(b"5\r\nhello" if upload == "chunked" else b"hello")
         getattr(client, leaves)()
-    assert lines(log, 1) == [f"POST {path} 499 client gone"]
+    assert lines(log, 1) == ["POST /echo 499 client gone"]
     assert "Traceback" not in server.log
 
 

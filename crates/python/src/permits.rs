@@ -85,6 +85,11 @@ impl Permits {
         Acquire { permits: Some(self), wanted: limits, limits: Vec::new(), place: None }
     }
 
+    /// Whether a request that came now would be turned away.
+    pub(crate) fn is_full(&self) -> bool {
+        self.gate().is_full()
+    }
+
     /// One tick of the watchdog.
     pub(crate) fn tick(&self) -> Tick {
         let (alarmed, blocked) = self.gate().tick();

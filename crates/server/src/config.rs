@@ -79,8 +79,8 @@ pub struct Config {
     /// How long a client may pause while it sends a request body.
     #[serde(deserialize_with = "some_time")]
     pub body_timeout: Span,
-    /// How many bytes a second a client must send of a request body: every one earns it time beyond the body timeout.
-    /// 0 is no such bound.
+    /// How many bytes a second a client must send of a request body, on average, once it has been waited for during 5
+    /// seconds; a slower one is answered 408. 0 is no such bound.
     pub body_min_rate: Size,
     /// How long a client may pause while it takes a response.
     #[serde(deserialize_with = "some_time")]
@@ -214,13 +214,13 @@ impl Default for Config {
             header_timeout: Span::seconds(10),
             keep_alive: Span::seconds(60),
             body_timeout: Span::seconds(30),
-            body_min_rate: Size(0),
+            body_min_rate: Size(240),
             write_timeout: Span::seconds(60),
             max_request_line: Size(8190),
             max_head: Size(64 << 10),
             max_headers: 100,
             max_body: Size(100 << 20),
-            spool_memory: Size(1 << 20),
+            spool_memory: Size(64 << 10),
             response_spool_memory: Size(128 << 10),
             response_spool: Size(64 << 20),
             response_spool_total: Size(1 << 30),

@@ -1,8 +1,9 @@
-//! How slowly a client may send a request body.
+//! How slowly a client may send a request body, or take a response.
 
 use std::time::{Duration, Instant};
 
-/// Bounds a single pause, and, where there is a least rate, all pauses together: every byte that came earns further time.
+/// Bounds a single pause, and, where there is a least rate, all pauses together: they have a grace period, and every byte
+/// that came earns further time. What is not spent waiting for the client does not count.
 #[derive(Debug)]
 pub(crate) struct Pace {
     pause: Duration,
@@ -11,6 +12,9 @@ pub(crate) struct Pace {
     waited: Duration,
     since: Option<Instant>,
 }
+
+/// How long all pauses together may be without a byte having come.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 impl Pace {
     pub(crate) fn new(pause: Duration, rate: u64) -> Self {
@@ -25,7 +29,7 @@ impl Pace {
         self.since = Some(now());
         // More than millions of seconds are as good as no bound.
         let earned = received.saturating_mul(1000) / self.rate;
-        let left = (self.pause + Duration::from_millis(earned)).saturating_sub(self.waited);
+        let left = (GRACE + Duration::from_millis(earned)).saturating_sub(self.waited);
         left.min(self.pause)
     }
 
@@ -47,14 +51,20 @@ mod tests {
     fn every_byte_earns_time_and_every_pause_spends_some() {
         let start = Instant::now();
         let mut pace = Pace::new(10 * SECOND, 100);
-        assert_eq!(pace.begin(0, || start), 10 * SECOND);
-        pace.end(|| start + 9 * SECOND);
+        assert_eq!(pace.begin(0, || start), GRACE);
+        pace.end(|| start + 4 * SECOND);
         // 200 bytes are two seconds.
         assert_eq!(pace.begin(200, || start), 3 * SECOND);
         pace.end(|| start + 3 * SECOND);
         assert_eq!(pace.begin(200, || start), Duration::ZERO);
         // Who was fast may pause for no longer than anybody.
         assert_eq!(pace.begin(1_000_000, || start), 10 * SECOND);
+    }
+
+    #[test]
+    fn a_pause_may_be_shorter_than_the_grace_period() {
+        let mut pace = Pace::new(SECOND, 100);
+        assert_eq!(pace.begin(0, Instant::now), SECOND);
     }
 
     #[test]

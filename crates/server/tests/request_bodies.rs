@@ -3,7 +3,6 @@
 mod common;
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use common::{echo, milliseconds, serve, soon};
 use onion::{BodyError, Request, Response, Size};
@@ -191,28 +190,6 @@ async fn what_is_wrong_with_a_body_is_told_to_the_handler_and_closes() {
         assert!(client.is_ended().await);
         assert_eq!(*notes.lock().expect("no panic"), [note]);
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_trickles_below_the_least_rate_is_refused() {
-    let limits = Config { body_timeout: milliseconds(300), body_min_rate: Size(1000), ..Config::default() };
-    let running = serve(&limits, echo);
-    let mut client = running.client().await;
-    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n").await;
-    // Each pause is short; all of them together are not.
-    for _ in 0..8 {
-        client.send("x").await;
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert_eq!(client.answer().await.status, 408);
-
-    let mut steady = running.client().await;
-    steady.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n").await;
-    for _ in 0..10 {
-        steady.send([b'x'; 200]).await;
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert_eq!(steady.answer().await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

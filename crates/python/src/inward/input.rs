@@ -1,17 +1,15 @@
 //! `wsgi.input`: a request body as a Python file (PEP 3333, "Input and Error Streams").
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf, Bytes};
-use http::StatusCode;
-use onion::{Body, BodyError, Response, TemporaryFile, unreadable};
-use pyo3::exceptions::{PyBufferError, PyOSError};
+use onion::TemporaryFile;
+use pyo3::exceptions::PyBufferError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyMemoryView, PySlice, PyTuple};
 
 use crate::streams::unsupported;
-use crate::threads::wait;
 
 /// A request body. Its end is the body's end, however it was framed (`wsgi.input_terminated`).
 #[pyclass(frozen, module = "onionskin._core")]
@@ -40,12 +38,6 @@ impl Input {
     /// A body in a temporary file.
     pub(crate) fn file(file: TemporaryFile) -> Self {
         Input { source: Mutex::new(Source::Slow(Box::new(BufReader::with_capacity(FILE_BUFFER, file)))) }
-    }
-
-    /// A body that is still to come: it is asked for when it is first read.
-    pub(crate) fn live(body: Body, refusal: Refusal) -> Self {
-        let reader = LiveBody { body, block: Bytes::new(), refusal };
-        Input { source: Mutex::new(Source::Slow(Box::new(BufReader::with_capacity(LIVE_BUFFER, reader)))) }
     }
 
     fn source(&self) -> MutexGuard<'_, Source> {
@@ -79,7 +71,6 @@ impl Input {
 }
 
 const FILE_BUFFER: usize = 64 * 1024;
-const LIVE_BUFFER: usize = 16 * 1024;
 
 #[pymethods]
 impl Input {
@@ -130,7 +121,7 @@ impl Input {
 
     // The rest of `io.BufferedIOBase`, so that `io.TextIOWrapper` and `io.BufferedReader` can wrap the body.
 
-    /// Reads up to `size` bytes with at most one read of the connection or the temporary file.
+    /// Reads up to `size` bytes with at most one read of the temporary file.
     #[pyo3(signature = (size = None, /))]
     fn read1<'py>(&self, py: Python<'py>, size: Option<isize>) -> PyResult<Bound<'py, PyBytes>> {
         let size = size.and_then(|size| usize::try_from(size).ok());
@@ -152,7 +143,7 @@ impl Input {
         fill(buffer, |py, size| self.read(py, Some(size)))
     }
 
-    /// The same with at most one read of the connection or the temporary file.
+    /// The same with at most one read of the temporary file.
     fn readinto1(&self, buffer: &Bound<'_, PyAny>) -> PyResult<usize> {
         fill(buffer, |py, size| self.read1(py, Some(size)))
     }
@@ -250,69 +241,4 @@ fn fill<'py>(
     let length = data.as_bytes().len();
     view.set_item(PySlice::new(py, 0, isize::try_from(length).unwrap_or(isize::MAX), 1), data)?;
     Ok(length)
-}
-
-/// What is wrong with a body that the application reads while it comes: the status and reason that the client gets,
-/// unless the application catches the exception and answers something else.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Refusal(Arc<OnceLock<(StatusCode, &'static str)>>);
-
-impl Refusal {
-    /// The answer to a request whose application has ended with `error`, if that is what reading the body has raised.
-    pub(super) fn answer_to(&self, py: Python<'_>, error: &PyErr) -> Option<Response> {
-        let (status, reason) = *self.0.get()?;
-        comes_from_os_error(py, error).then(|| unreadable(status, reason))
-    }
-}
-
-/// Whether an exception is an `OSError`, or was raised from one or while one was handled, as frameworks do.
-fn comes_from_os_error(py: Python<'_>, error: &PyErr) -> bool {
-    let mut next = Some(error.clone_ref(py));
-    for _ in 0..CAUSES_MOST {
-        let Some(error) = next else { return false };
-        if error.is_instance_of::<PyOSError>(py) {
-            return true;
-        }
-        let context = || PyErr::from_value(error.value(py).getattr("__context__").ok()?).into();
-        next = error.cause(py).or_else(context);
-    }
-    false
-}
-
-/// How many causes of an exception are looked at.
-const CAUSES_MOST: usize = 16;
-
-/// A body that is read from the connection as the application asks for it.
-struct LiveBody {
-    body: Body,
-    block: Bytes,
-    refusal: Refusal,
-}
-
-impl Read for LiveBody {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.block.is_empty() {
-            match wait(self.body.next_block()) {
-                None => return Ok(0),
-                Some(Ok(block)) => self.block = block,
-                Some(Err(error)) => {
-                    let _ = self.refusal.0.set((error.status(), error.reason()));
-                    return Err(raised_as(error));
-                }
-            }
-        }
-        let taken = self.block.len().min(buffer.len());
-        buffer[..taken].copy_from_slice(&self.block.split_to(taken));
-        Ok(taken)
-    }
-}
-
-/// The error as Python shows it: `ConnectionResetError`, `TimeoutError`, or `OSError`.
-fn raised_as(error: BodyError) -> io::Error {
-    let kind = match &error {
-        BodyError::Disconnected => io::ErrorKind::ConnectionReset,
-        BodyError::TimedOut => io::ErrorKind::TimedOut,
-        _ => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, error)
 }

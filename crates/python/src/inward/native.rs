@@ -17,7 +17,6 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use server::StopHandle;
 
 use super::application::{no_server, raised};
-use super::input::Refusal;
 use super::iterable::{Keeper, share};
 use super::{AppIterable, Environ, FileWrapper, Input, StartResponse, WsgiApplication, limited, writing};
 use crate::log::Of;
@@ -51,15 +50,6 @@ pub(super) enum Arrived {
     Nothing,
     Memory(Bytes),
     File(TemporaryFile),
-    /// The client waits for `100 Continue`: the application may refuse without ever reading.
-    Live(Body, Refusal),
-}
-
-impl Arrived {
-    /// What may turn out to be wrong with the body while the application reads it.
-    pub(super) fn refusal(&self) -> Option<Refusal> {
-        if let Arrived::Live(_, refusal) = self { Some(refusal.clone()) } else { None }
-    }
 }
 
 /// Calls `application`.
@@ -75,7 +65,8 @@ pub(super) fn call(application: &WsgiApplication, mut request: Request) -> Answe
         let arrived = match body.take_bytes() {
             Some(bytes) if bytes.is_empty() => Arrived::Nothing,
             Some(bytes) => Arrived::Memory(bytes),
-            None if request.headers().contains_key(EXPECT) => Arrived::Live(body, Refusal::default()),
+            // The client is told to continue when the body is first read: not if there is no place for the call.
+            None if request.headers().contains_key(EXPECT) && permits.is_full() => return crowded(),
             // Boxed, so that the common request doesn't carry the room for it.
             None => match Box::pin(arrive(body, limits)).await {
                 Ok(arrived) => arrived,
@@ -112,11 +103,7 @@ fn call_now(
         if let (Some(notes), Some(wanted)) = (notes, wanted) {
             notes.set_interpreter(wanted.elapsed());
         }
-        let refusal = arrived.refusal();
         begin(py, application, &request, arrived, permit).unwrap_or_else(|error| {
-            if let Some(refused) = refusal.and_then(|refusal| refusal.answer_to(py, &error)) {
-                return refused;
-            }
             Of::request(&request).tell(py, "the application raised", &error);
             raised(error, None)
         })
@@ -215,8 +202,6 @@ pub(super) fn environ<'py>(
             let length = file.length();
             Some((Bound::new(py, Input::file(file))?, Some(length)))
         }
-
-        Arrived::Live(body, refusal) => Some((Bound::new(py, Input::live(body, refusal))?, None)),
     };
     server.environ.build(py, request, context, input)
 }

@@ -92,21 +92,14 @@ impl Producer {
             Ok(start) => start,
             Err(error) => return error.write_unraisable(py, None),
         };
-        let refusal = arrived.refusal();
         let produced = environ(py, request, arrived)
             .and_then(|environ| callable.bind(py).call1((environ, &start)))
             .and_then(|iterable| {
                 self.outlet = start.get().take_outlet();
                 self.produce(&iterable, start.get(), permit)
             });
-        let mut outlet = self.outlet.take().or_else(|| start.get().take_outlet());
+        let outlet = self.outlet.take().or_else(|| start.get().take_outlet());
         drop(self.timed.take());
-        if let (Err(error), Some(refusal)) = (&produced, &refusal)
-            && let Some(unused) = outlet.as_mut().filter(|outlet| outlet.is_unused())
-            && let Some(refused) = refusal.answer_to(py, error)
-        {
-            return unused.answer(refused);
-        }
         if let Err(error) = &produced {
             self.of.tell(py, "the application raised", error);
         }

@@ -233,7 +233,7 @@ impl Gate {
         }
         let line = limits.get(admitted).copied();
         // While calls are short most threads are kept free: a request that waits for one then has its turn in no time.
-        let is_full = self.queued >= self.queue.most && (line.is_some() || self.calls() >= self.threads);
+        let is_full = self.is_full() || line.is_some() && self.queued >= self.queue.most;
         if is_full && !self.make_room(line) {
             self.release(&limits[..admitted]);
             self.count_refused(&limits);
@@ -247,6 +247,11 @@ impl Gate {
         // It is the watchdog who sends it away in time.
         self.call_watchdog();
         Asked::Waits(place)
+    }
+
+    /// Whether no further request may wait for a thread, unless one that waits elsewhere makes room for it.
+    pub(super) fn is_full(&self) -> bool {
+        self.queued >= self.queue.most && self.calls() >= self.threads
     }
 
     /// Admits a request to an application, if it may have a further one and none waits.
