@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness.servers import FAST, FAST_NODELAY, FLOORS, HTTP2, HTTP2_TLS, SLOW, THREADS64, TLS, WORKERS2
+from harness.servers import FAST, FAST_NODELAY, FLOORS, HTTP2, HTTP2_TLS, RSA, SLOW, THREADS64, TLS, WORKERS2
 
 HELLO = b"Hello, World!"
 ONE_KILOBYTE = b"z" * 1_024
@@ -183,6 +183,26 @@ CASES: dict[str, Case] = {
     "tls": Case("13 bytes over TLS, keep-alive", TLS, secured=True, rival="granian-tls"),
     "tls_handshake": Case(
         "a TLS handshake, in full", TLS, load="handshakes", secured=True, answer=None, rival="nginx-tls"
+    ),
+    "tls_handshake_rsa": Case(
+        "the same with an RSA key", RSA, load="handshakes", secured=True, answer=None, rival="nginx-rsa"
+    ),
+    # Not nginx: Debian's may be linked to an OpenSSL that is too old for it.
+    "tls_handshake_hybrid": Case(
+        "the same with X25519MLKEM768",
+        ("onionskin-tls", "granian-tls"),
+        load="hybrid_handshakes",
+        secured=True,
+        answer=None,
+        rival="granian-tls",
+    ),
+    "tls_handshake_rsa_hybrid": Case(
+        "the same with an RSA key and X25519MLKEM768",
+        ("onionskin-rsa", "granian-rsa"),
+        load="hybrid_handshakes",
+        secured=True,
+        answer=None,
+        rival="granian-rsa",
     ),
     "tls_resumed": Case(
         "a TLS handshake that resumes a session, and 13 bytes",

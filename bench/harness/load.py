@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.cases import Case
-from harness.places import HOST, LOAD_CORE, WORK
+from harness.places import HOST, LOAD_CORE, PROJECT, WORK
 
 CONNECTIONS = 64
 H2_CONNECTIONS, H2_STREAMS = 8, 8
 HANDSHAKING = 4
 """Processes of openssl, each of which makes one handshake after the other."""
+SID = ("sh", str(PROJECT / "tools" / "sid.sh"))
 SCRIPT = """
 wrk.method = "%(method)s"
 wrk.body = %(body)s
@@ -104,10 +105,10 @@ def h2load(case: Case, url: str, seconds: int) -> Load:
     )
 
 
-def handshakes(case: Case, url: str, seconds: int) -> Load:
+def handshakes(case: Case, url: str, seconds: int, *within: str) -> Load:
     """TLS handshakes in full, without a request: wrk resumes its sessions, and h2load never connects anew."""
     place = url.split("/")[2]
-    command = ["openssl", "s_time", "-connect", place, "-new", "-time", str(seconds)]
+    command = [*within, "openssl", "s_time", "-connect", place, "-new", "-time", str(seconds)]
     many = f"for each in {'. ' * HANDSHAKING}; do {' '.join(command)} 2>&1 & done; wait"
     said, wall = run(["sh", "-c", many], case, seconds)
     counted = re.findall(r"^(\d+) connections in \d+ real seconds", said, re.MULTILINE)
@@ -115,6 +116,13 @@ def handshakes(case: Case, url: str, seconds: int) -> Load:
         raise RuntimeError(f"openssl: {said.splitlines()[-1:]}")
     # It ends with a second of the clock: what it was told is not how long it took.
     return Load(sum(map(int, counted)), int(wall * 1e6), 0, 0, None, None, None, wall)
+
+
+def hybrid_handshakes(case: Case, url: str, seconds: int) -> Load:
+    """The same with X25519MLKEM768, offered by openssl from 3.5 on: the machine's or Debian sid's."""
+    version = subprocess.run(["openssl", "version"], capture_output=True, text=True, check=True).stdout
+    numbers = tuple(map(int, version.split()[1].split(".")[:2]))
+    return handshakes(case, url, seconds, *([] if numbers >= (3, 5) else SID))
 
 
 def run(command: list[str], case: Case, seconds: int) -> tuple[str, float]:
@@ -125,4 +133,9 @@ def run(command: list[str], case: Case, seconds: int) -> tuple[str, float]:
     return (done.stdout + done.stderr).strip(), time.monotonic() - started
 
 
-LOADS: dict[str, Callable[[Case, str, int], Load]] = {"wrk": wrk, "h2load": h2load, "handshakes": handshakes}
+LOADS: dict[str, Callable[[Case, str, int], Load]] = {
+    "wrk": wrk,
+    "h2load": h2load,
+    "handshakes": handshakes,
+    "hybrid_handshakes": hybrid_handshakes,
+}

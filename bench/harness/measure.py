@@ -102,7 +102,12 @@ def trusting() -> ssl.SSLContext:
     return context
 
 
-CHECKS = {"wrk": wrong_answers, "h2load": wrong_over_http2, "handshakes": wrong_handshake}
+CHECKS = {
+    "wrk": wrong_answers,
+    "h2load": wrong_over_http2,
+    "handshakes": wrong_handshake,
+    "hybrid_handshakes": wrong_handshake,
+}
 
 
 def under_load(

@@ -96,12 +96,13 @@ def make_files() -> None:
 
 
 def make_certificate() -> None:
-    """Of the usual kind today: ECDSA on P-256. It is signed by itself; no load looks at that."""
-    key, certificate = WORK / "key.pem", WORK / "certificate.pem"
-    if not key.exists():
-        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650"]
-        made = ["-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)]
-        subprocess.run(["openssl", "req", "-x509", *kind, *made], check=True, capture_output=True)
+    """Two self-signed ones: ECDSA on P-256, the usual kind today, and RSA. No load verifies them."""
+    for prefix, kind in (("", ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")), ("rsa-", ("rsa:2048",))):
+        key, certificate = WORK / f"{prefix}key.pem", WORK / f"{prefix}certificate.pem"
+        if not key.exists():
+            made = ["-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)]
+            command = ["openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-days", "3650", *made]
+            subprocess.run(command, check=True, capture_output=True)
 
 
 def install_onionskin() -> None:

@@ -61,8 +61,8 @@ def started(name: str, *settings: str) -> Starter:
     return lambda app, port: [str(PYTHON), "start.py", name, app, str(port), *settings]
 
 
-def nginx(app: str, port: int, *spoken: str) -> Command:
-    places = {"@PORT@": " ".join([str(port), *spoken]), "@WORK@": str(WORK)}
+def nginx(app: str, port: int, *spoken: str, prefix: str = "") -> Command:
+    places = {"@PORT@": " ".join([str(port), *spoken]), "@WORK@": str(WORK), "@KEY@": f"{WORK}/{prefix}"}
     places["@BEHIND@"] = os.environ.get("BEHIND", "9")
     configuration = (FLOOR / "nginx.conf").read_text()
     for place, filled in places.items():
@@ -74,7 +74,9 @@ def nginx(app: str, port: int, *spoken: str) -> Command:
 
 
 CERTIFICATE, KEY = f"{WORK}/certificate.pem", f"{WORK}/key.pem"
+RSA_CERTIFICATE, RSA_KEY = f"{WORK}/rsa-certificate.pem", f"{WORK}/rsa-key.pem"
 GRANIAN_TLS = ("--ssl-certificate", CERTIFICATE, "--ssl-keyfile", KEY)
+GRANIAN_RSA = ("--ssl-certificate", RSA_CERTIFICATE, "--ssl-keyfile", RSA_KEY)
 
 SERVERS: dict[str, Starter] = {
     "floor-c": lambda app, port: [f"{WORK}/floor", str(port)],
@@ -107,6 +109,9 @@ SERVERS: dict[str, Starter] = {
     "onionskin-tls": onionskin(1, "--tls-certificate", CERTIFICATE, "--tls-key", KEY, scheme="https"),
     "granian-tls": granian(1, *GRANIAN_TLS),
     "nginx-tls": lambda app, port: nginx(app, port, "ssl"),
+    "onionskin-rsa": onionskin(1, "--tls-certificate", RSA_CERTIFICATE, "--tls-key", RSA_KEY, scheme="https"),
+    "granian-rsa": granian(1, *GRANIAN_RSA),
+    "nginx-rsa": lambda app, port: nginx(app, port, "ssl", prefix="rsa-"),
 }
 
 FLOORS = ("floor-c", "nginx")
@@ -129,4 +134,5 @@ WORKERS2 = ("onionskin-w2", "granian-w2", "gunicorn-w2", "uwsgi-w2")
 HTTP2 = ("onionskin", "granian-h2", "hypercorn")
 HTTP2_TLS = ("onionskin-tls", "granian-h2-tls", "hypercorn-tls")
 TLS = ("onionskin-tls", "granian-tls", "nginx-tls")
+RSA = ("onionskin-rsa", "granian-rsa", "nginx-rsa")
 THREADS64 = ("onionskin-t64", "granian-bt64", "uwsgi-t64", "gunicorn-gthread64", "waitress64")

@@ -42,11 +42,16 @@ class Authority:
         return path
 
     def pair(
-        self, *names: str, stem: str = "server", common_name: str | None = None, **dates: object
+        self,
+        *names: str,
+        stem: str = "server",
+        common_name: str | None = None,
+        key_type: str = "ECDSA",
+        **dates: object,
     ) -> Pair:
-        """A certificate for `names`; one with the same stem replaces it."""
+        """A certificate for `names` with an ECDSA or RSA key; one with the same stem replaces it."""
         issued = self.signer.issue_cert(
-            *names, common_name=common_name, key_type=trustme.KeyType.ECDSA, **dates
+            *names, common_name=common_name, key_type=trustme.KeyType[key_type], **dates
         )
         pair = Pair(
             self.folder / f"{stem}.pem",

@@ -19,9 +19,11 @@ SECONDS = 20
 
 
 @contextmanager
-def chromium(profile: Path) -> Iterator[WebDriver]:
-    """Chromium with an empty profile in that directory, while the block runs."""
+def chromium(profile: Path, *arguments: str, log: str | None = None) -> Iterator[WebDriver]:
+    """Chromium with an empty profile in that directory, while the block runs; `log` is one to keep."""
     options = webdriver.ChromeOptions()
+    if log:
+        options.set_capability("goog:loggingPrefs", {log: "ALL"})
     options.binary_location = program("chromium")
     # As root, in a container, it can't have its sandbox; and it shall load nothing but what it is told to.
     for argument in (
@@ -31,6 +33,7 @@ def chromium(profile: Path) -> Iterator[WebDriver]:
         "--disable-background-networking",
         "--no-proxy-server",
         f"--user-data-dir={profile}",
+        *arguments,
     ):
         options.add_argument(argument)
     service = webdriver.ChromeService(program("chromedriver"))

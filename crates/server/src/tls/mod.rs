@@ -16,7 +16,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use onion::{OptionError, inform, report};
-use rustls::crypto::ring;
 use rustls::pki_types::UnixTime;
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, StoresServerSessions};
 use rustls::time_provider::TimeProvider;
@@ -230,7 +229,7 @@ impl Options {
     }
 
     fn build(&self, tickets: &Arc<Tickets>, before: Option<&Current>) -> Result<Current, OptionError> {
-        let provider = Arc::new(ring::default_provider());
+        let provider = cryptography::provider();
         let certificates = Certificates::read(&self.pairs, &provider)?;
         let clients = self.client_ca.as_ref().map(|file| Clients::read(file, self.client_auth, &provider));
         let clients = clients.transpose()?;

@@ -8,9 +8,9 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::digest::{Context, SHA256};
-use ring::rand::{SecureRandom, SystemRandom};
+use cryptography::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use cryptography::digest::{Context, SHA256};
+use cryptography::rand::{SecureRandom, SystemRandom};
 use rustls::server::ProducesTickets;
 
 use super::ticket_keys::{LIFETIME, NAME, Rotation, TicketKey, TicketKeys};

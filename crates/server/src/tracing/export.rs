@@ -20,7 +20,6 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{sleep, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
@@ -170,7 +169,7 @@ async fn connect(endpoint: &Endpoint) -> Result<SendRequest<Full<Bytes>>, Box<dy
     }
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let config = ClientConfig::builder_with_details(Arc::new(ring::default_provider()), Arc::new(Clock))
+    let config = ClientConfig::builder_with_details(cryptography::provider(), Arc::new(Clock))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
