@@ -266,3 +266,34 @@ def test_who_redirects_standard_error_gets_it(capsys):
         finally:
             server.shutdown()
             thread.join()
+
+
+MEMBERS = """
+import io
+
+def app(environ, start_response):
+    stream = environ["wsgi.errors"]
+    seen = []
+    for name in sorted(name for name in dir(io.TextIOBase) if not name.startswith("_")):
+        value = getattr(stream, name)
+        if callable(value) and name not in ("write", "writelines", "close", "flush"):
+            try:
+                value = value(0) if name == "seek" else value()
+            except OSError:
+                value = "unsupported"
+        seen.append(f"{name}={value if not callable(value) else 'method'}")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [" ".join(seen).encode()]
+"""
+
+
+@pytest.mark.parametrize("log", [(), ("--error-log", "error.log")], ids=["standard", "file"])
+def test_it_has_all_members_of_a_text_stream_and_cannot_be_read(serve, tmp_path, log):
+    (tmp_path / "members.py").write_text(MEMBERS)
+    server = serve(*log, target="members:app", cwd=tmp_path)
+    with server.client() as client:
+        seen = dict(member.split("=") for member in client.get("/").body.decode().split(" "))
+    refused = {name for name, value in seen.items() if value == "unsupported"}
+    assert refused >= {"detach", "read", "readline", "readlines"} | ({"fileno", "tell"} if log else set())
+    assert (seen["encoding"], seen["closed"], seen["newlines"]) == ("utf-8", "False", "None")
+    assert [seen[name] for name in ("readable", "writable", "seekable")] == ["False", "True", "False"]

@@ -9,9 +9,7 @@ use std::thread::{self, ThreadId};
 
 use onion::Ids;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
-
-use crate::streams::unsupported;
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 /// The stream (PEP 3333, "Input and Error Streams").
 #[pyclass(name = "ErrorStream", frozen, module = "onionskin._core")]
@@ -55,17 +53,6 @@ impl ErrorStream {
         }
     }
 
-    /// It is no file.
-    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
-    fn isatty(&self) -> bool {
-        false
-    }
-
-    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
-    fn fileno(&self, py: Python<'_>) -> PyResult<()> {
-        Err(unsupported(py, "fileno"))
-    }
-
     #[classattr]
     const fn encoding() -> &'static str {
         "utf-8"
@@ -81,35 +68,9 @@ impl ErrorStream {
         self.flush();
     }
 
-    #[classattr]
-    const fn closed() -> bool {
-        false
-    }
-
-    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
-    const fn readable(&self) -> bool {
-        false
-    }
-
     #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
     const fn writable(&self) -> bool {
         true
-    }
-
-    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
-    const fn seekable(&self) -> bool {
-        false
-    }
-
-    #[pyo3(signature = (*_arguments))]
-    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
-    fn read(&self, py: Python<'_>, _arguments: &Bound<'_, PyTuple>) -> PyResult<()> {
-        Err(unsupported(py, "not readable"))
-    }
-
-    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
-    fn detach(&self, py: Python<'_>) -> PyResult<()> {
-        Err(unsupported(py, "detach"))
     }
 
     fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -119,6 +80,12 @@ impl ErrorStream {
     #[pyo3(signature = (*_exception))]
     fn __exit__(&self, _exception: &Bound<'_, PyTuple>) {
         self.flush();
+    }
+
+    /// The rest is that of `io.TextIOBase`, which refuses whatever would read, seek or ask for a file.
+    #[expect(clippy::unused_self, reason = "Python calls it on the stream")]
+    fn __getattr__<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+        name.py().import("io")?.getattr("TextIOBase")?.call0()?.getattr(name)
     }
 }
 
