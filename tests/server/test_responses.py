@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from server.client import Ended
+from server.process import wait_until
 
 
 @pytest.mark.smoke
@@ -22,6 +23,16 @@ def test_head_is_answered_without_the_body_of_any_application(server, path):
         client.request("HEAD", path)
         assert client.response("HEAD").status == 200
         assert client.get("/hello").body == b"hello"
+
+
+def test_an_application_that_writes_on_after_head_is_stopped_without_a_traceback(serve):
+    server = serve()
+    with server.client() as client:
+        client.request("HEAD", "/written_endlessly?name=head")
+        assert client.response("HEAD").status == 200
+        wait_until(lambda: "stopped head" in server.log)
+        assert client.get("/hello").body == b"hello"
+    assert "Traceback" not in server.log
 
 
 @pytest.mark.smoke

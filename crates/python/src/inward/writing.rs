@@ -46,6 +46,7 @@ pub(super) async fn call(
         room,
         wrote: Arc::clone(&wrote),
         limited: limited.clone(),
+        is_unwanted: false,
     };
     spawn_blocking(move || {
         let notes = request.context().and_then(|context| context.notes.as_ref());
@@ -100,7 +101,12 @@ impl Producer {
             });
         let outlet = self.outlet.take().or_else(|| start.get().take_outlet());
         drop(self.timed.take());
-        if let Err(error) = &produced {
+        // What write() raises when nobody takes the response any more ends the call, and is nobody's fault.
+        let is_expected = |error: &PyErr| {
+            let is_unwanted = outlet.as_ref().is_some_and(|outlet| outlet.is_unwanted);
+            is_unwanted && error.is_instance_of::<PyConnectionResetError>(py)
+        };
+        if let Some(error) = produced.as_ref().err().filter(|error| !is_expected(error)) {
             self.of.tell(py, "the application raised", error);
         }
         match (produced, outlet) {
@@ -176,6 +182,8 @@ pub(crate) struct Outlet {
     wrote: Arc<AtomicBool>,
     /// The notes on the request, where the time of calls is limited.
     limited: Option<Arc<Notes>>,
+    /// Whether nobody takes it any more: the client has gone, or the response to a HEAD is complete.
+    is_unwanted: bool,
 }
 
 /// Nobody takes the response any more.
@@ -212,7 +220,9 @@ impl Outlet {
         }
         let Some(blocks) = &mut self.blocks else { return Ok(Err(Gone)) };
         let limited = self.limited.as_deref();
-        Ok(py.detach(|| wait(limited::push(blocks, block, limited))).map_err(|_| Gone))
+        let pushed = py.detach(|| wait(limited::push(blocks, block, limited)));
+        self.is_unwanted |= pushed.is_err();
+        Ok(pushed.map_err(|_| Gone))
     }
 
     fn answer(&mut self, response: Response) {
