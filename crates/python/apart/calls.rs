@@ -29,6 +29,15 @@ fn granted(permits: &Arc<Permits>) -> Permit {
 }
 
 #[test]
+fn a_call_begins_at_once_only_while_nothing_runs_or_waits() {
+    let permits = permits(4, 10, PATIENT);
+    let first = Arc::clone(&permits).begin_now(&[]).ok().expect("nothing runs");
+    assert!(Arc::clone(&permits).begin_now(&[]).is_err());
+    drop(first);
+    assert!(Arc::clone(&permits).begin_now(&[]).is_ok());
+}
+
+#[test]
 fn a_second_call_begins_when_the_first_has_ended_or_has_grown_old() {
     let permits = permits(4, 10, PATIENT);
     let first = granted(&permits);

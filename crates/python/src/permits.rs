@@ -80,6 +80,17 @@ impl Permits {
         }
     }
 
+    /// A permit for a call under no limit but the server's own, if one may begin now. Otherwise gives the permits back,
+    /// to be waited for with [`acquire`](Self::acquire).
+    #[inline]
+    pub(crate) fn begin_now(self: Arc<Self>, limits: &[Arc<Limit>]) -> Result<Permit, Arc<Self>> {
+        let tick = if limits.is_empty() { self.gate().begin_now() } else { None };
+        match tick {
+            Some(tick) => Ok(Permit { permits: self, tick, limits: Vec::new() }),
+            None => Err(self),
+        }
+    }
+
     /// Waits for a permit under the limits of applications, the outermost first.
     pub(crate) fn acquire(self: Arc<Self>, limits: Vec<Arc<Limit>>) -> Acquire {
         Acquire { permits: Some(self), wanted: limits, limits: Vec::new(), place: None }

@@ -168,27 +168,37 @@ impl Connection {
         begun: &mut bool,
         shared: &'h Shared,
     ) -> Poll<Arrival<'h>> {
-        Poll::Ready(match ready!(self.poll_head(context, begun)) {
-            Ok(Some(head)) => {
+        let mut head = None;
+        let waited = ready!(self.poll_head(context, begun, &mut head));
+        Poll::Ready(match (waited, head) {
+            (Err(rejection), _) => Arrival::Rejected(rejection),
+            (Ok(()), None) => Arrival::Over,
+            (Ok(()), Some(head)) => {
                 let (asked, request) = self.request(head);
                 Arrival::Request(asked, shared.call(request))
             }
-            Ok(None) => Arrival::Over,
-            Err(rejection) => Arrival::Rejected(rejection),
         })
     }
 
-    /// Waits for the head of the next request; `None` at the connection's end.
+    /// Waits for the head of the next request, and puts it into `head`: none at the connection's end.
+    ///
+    /// It is not returned because each layer of `Poll`, `Result` and `Option` around it would copy it once.
     fn poll_head(
         &mut self,
         context: &mut task::Context<'_>,
         begun: &mut bool,
-    ) -> Poll<Result<Option<RequestHead>, Rejection>> {
-        let Some(reader) = &mut self.reader else { return Poll::Ready(Ok(None)) };
+        head: &mut Option<RequestHead>,
+    ) -> Poll<Result<(), Rejection>> {
+        let Some(reader) = &mut self.reader else { return Poll::Ready(Ok(())) };
         loop {
-            if let Some(head) = self.parser.parse_into(&mut reader.buffer, onion::reuse::headers)? {
-                self.seat.work();
-                return Poll::Ready(Ok(Some(head)));
+            match self.parser.parse_into(&mut reader.buffer, onion::reuse::headers) {
+                Ok(None) => {}
+                Ok(parsed) => {
+                    *head = parsed;
+                    self.seat.work();
+                    return Poll::Ready(Ok(()));
+                }
+                Err(rejection) => return Poll::Ready(Err(rejection)),
             }
             if !*begun && !reader.buffer.is_empty() {
                 *begun = true;
@@ -196,14 +206,14 @@ impl Connection {
             }
             match reader.poll_fill(context) {
                 Poll::Ready(Ok(1..)) => {}
-                Poll::Ready(_) => return Poll::Ready(Ok(None)),
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
                 Poll::Pending if self.seat.is_over() && reader.buffer.is_empty() => {
-                    return Poll::Ready(Ok(None));
+                    return Poll::Ready(Ok(()));
                 }
                 Poll::Pending if reader.buffer.is_empty() => {
                     if self.shared.stop.is_stopping() {
                         if !self.shared.stop.is_gentle() {
-                            return Poll::Ready(Ok(None));
+                            return Poll::Ready(Ok(()));
                         }
                         if !self.last_chance {
                             self.last_chance = true;
@@ -214,7 +224,7 @@ impl Connection {
                         }
                     }
                     ready!(reader.deadline.poll(context));
-                    return Poll::Ready(Ok(None));
+                    return Poll::Ready(Ok(()));
                 }
                 Poll::Pending => {
                     if !self.seat.is_over() {

@@ -58,8 +58,8 @@ pub(super) enum Arrived {
 pub(super) fn call(application: &WsgiApplication, mut request: Request) -> Answer<'_> {
     Box::pin(async move {
         let Some((server, context)) = Native::of(&request) else { return no_server() };
-        let (permits, limits) = (Arc::clone(&server.permits), server.spool);
-        let notes = context.notes.clone();
+        let (permits, spool_limits) = (Arc::clone(&server.permits), server.spool);
+        let (notes, limits) = (context.notes.clone(), context.limits.clone());
         let limited = server.overdue.as_ref().and(notes.clone());
         let mut body = mem::take(request.body_mut());
         let arrived = match body.take_bytes() {
@@ -68,14 +68,16 @@ pub(super) fn call(application: &WsgiApplication, mut request: Request) -> Answe
             // The client is told to continue when the body is first read: not if there is no place for the call.
             None if request.headers().contains_key(EXPECT) && permits.is_full() => return crowded(),
             // Boxed, so that the common request doesn't carry the room for it.
-            None => match Box::pin(arrive(body, limits)).await {
+            None => match Box::pin(arrive(body, spool_limits)).await {
                 Ok(arrived) => arrived,
                 Err(error) => return refuse(&error),
             },
         };
-        let limits = mem::take(&mut request.context_mut().limits);
         let wanted = notes.as_ref().map(|_| Instant::now());
-        let permit = permits.acquire(limits).await;
+        let permit = match permits.begin_now(&limits) {
+            Ok(permit) => Ok(permit),
+            Err(permits) => permits.acquire(limits).await,
+        };
         if let (Some(notes), Some(wanted)) = (&notes, wanted) {
             notes.set_queued(wanted.elapsed());
         }
