@@ -127,5 +127,5 @@ $(VENV)/.examples: examples/requirements.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.extension: $(SOURCES) $(VENV)/.maturin
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --quiet
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --profile quick --quiet
 	@touch $@

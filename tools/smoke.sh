@@ -44,7 +44,7 @@ smoke() {
         # Not optimised, which takes minutes, and with the assertions of a debug build: this tests the other versions of
         # CPython. The root has a newer C library, so what is compiled there is kept apart.
         $3 "$venv/bin/maturin" build --quiet --interpreter "$venv/bin/python" --out "$venv/dist" \
-            --target-dir "target/smoke${3:+-sid}"
+            --target-dir "target${3:+/smoke-sid}"
         $pip --force-reinstall "$venv"/dist/*.whl
         touch "$venv/.wheel"
     fi

@@ -4,12 +4,16 @@
 #
 #     tools/wheel.sh .venv/bin --out dist ...    # the folder of maturin and of the Python to build for; maturin's options
 #
-# With PROFILE=no it is compiled without, in a third of the time.
+# With PROFILE=no it is compiled without, in a third of the time. With PROFILE=quick it is not optimised across crates
+# either, as `make serve` compiles it: to check the wheel, not to serve with.
 set -eu
 
 bin=$1
 shift
-if [ "${PROFILE:-}" != no ]; then
+optimised=--release
+if [ "${PROFILE:-}" = quick ]; then
+    optimised='--profile quick'
+elif [ "${PROFILE:-}" != no ]; then
     profile=$(sh tools/profile.sh "$bin")
     if [ -n "$profile" ]; then
         RUSTFLAGS="${RUSTFLAGS:-} -Cprofile-use=$profile"
@@ -17,4 +21,5 @@ if [ "${PROFILE:-}" != no ]; then
         set -- --target-dir target/profiled "$@"
     fi
 fi
-exec "$bin/maturin" build --quiet --release --interpreter "$bin/python" "$@"
+# shellcheck disable=SC2086 # two words
+exec "$bin/maturin" build --quiet $optimised --interpreter "$bin/python" "$@"
