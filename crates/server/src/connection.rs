@@ -101,8 +101,9 @@ impl Connection {
         let mut is_first = true;
         loop {
             let arrival = poll_fn(|context| {
-                let poll = catch(|| self.poll_request(context, &mut begun, &shared));
-                poll.unwrap_or(Poll::Ready(Arrival::Panicked))
+                let mut arrival = Poll::Pending;
+                let caught = catch(|| arrival = self.poll_request(context, &mut begun, &shared));
+                if caught.is_none() { Poll::Ready(Arrival::Panicked) } else { arrival }
             });
             match arrival.await {
                 Arrival::Over => return self.exchange.writer().say_goodbye(),

@@ -88,14 +88,14 @@ pub(super) fn call(application: &WsgiApplication, mut request: Request) -> Answe
         if let Some(notes) = limited {
             return Box::pin(call_limited(application, request, arrived, permit, notes)).await;
         }
-        call_now(application, request, arrived, permit, notes.as_deref())
+        call_now(application, &mut request, arrived, permit, notes.as_deref())
     })
 }
 
 /// The call on this thread.
 fn call_now(
     application: &WsgiApplication,
-    mut request: Request,
+    request: &mut Request,
     arrived: Arrived,
     permit: Permit,
     notes: Option<&Notes>,
@@ -105,8 +105,8 @@ fn call_now(
         if let (Some(notes), Some(wanted)) = (notes, wanted) {
             notes.set_interpreter(wanted.elapsed());
         }
-        begin(py, application, &request, arrived, permit).unwrap_or_else(|error| {
-            Of::request(&request).tell(py, "the application raised", &error);
+        begin(py, application, request, arrived, permit).unwrap_or_else(|error| {
+            Of::request(request).tell(py, "the application raised", &error);
             raised(error, None)
         })
     });
@@ -117,7 +117,7 @@ fn call_now(
 /// The call in a task of its own: its client is answered 504 when it takes too long.
 async fn call_limited(
     application: &WsgiApplication,
-    request: Request,
+    mut request: Request,
     arrived: Arrived,
     permit: Permit,
     notes: Arc<Notes>,
@@ -125,7 +125,7 @@ async fn call_limited(
     let Some((server, _)) = Native::of(&request) else { return no_server() };
     let (stop, room, application) = (server.stop.clone(), server.room.clone(), application.clone());
     let own = Arc::clone(&notes);
-    let call = move || call_now(&application, request, arrived, permit, Some(&own));
+    let call = move || call_now(&application, &mut request, arrived, permit, Some(&own));
     let response = limited::apart(notes, &stop, room, call).await;
     // Without a response the task was cut off: the server is being stopped.
     response.unwrap_or_else(|| plain(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n"))
