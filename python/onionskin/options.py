@@ -116,8 +116,9 @@ class ServerOptions(TypedDict, total=False):
         tls_handshake_timeout: How long a client may take for the TLS handshake, from when it was accepted.
         http2: Whether HTTP/2 is spoken: where TLS settles on it, and without TLS by prior knowledge.
         http2_streams: How many requests a client may have open at once on a connection of HTTP/2.
-        http2_resets: How many requests more a client may take back than it lets be answered, until its
-            connection is closed.
+        http2_resets: How many requests more a client may take back than it lets be answered, and how many
+            HTTP/2 frames it may send that ask for nothing (PRIORITY, SETTINGS, empty DATA, unknown types),
+            until its connection is closed. Each request or piece of a body allows for 8 such frames more.
         proxy_protocol_from: The balancers that begin each connection with the PROXY protocol; nobody else may
             connect then.
     """

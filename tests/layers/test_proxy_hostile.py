@@ -228,3 +228,23 @@ def test_what_a_target_says_can_not_forge_the_log(capfd: pytest.CaptureFixture[s
     log = capfd.readouterr().err
     assert log.count("\n") == 1
     assert "\x1b" not in log
+
+
+def test_more_connection_options_than_anybody_needs_are_a_bad_request() -> None:
+    def status_of(count: int) -> int:
+        options = ", ".join(f"x-{number}" for number in range(count))
+        with serving(Proxy(target.url)) as place:
+            native = ask(place, "/", headers=[("Connection", options)]).status
+        environ = make_environ(HTTP_CONNECTION=options)
+        assert int(run(Proxy(target.url), environ).status[:3]) == native
+        return native
+
+    with upstream(saying(response(b"hello"))) as target:
+        assert (status_of(32), status_of(33)) == (200, 400)
+
+
+def test_a_response_with_many_connection_options_is_a_bad_gateway(status: Callable[[Any], int]) -> None:
+    options = b", ".join(b"x-%d" % number for number in range(33))
+    head = OK + b"Connection: close, " + options + b"\r\nContent-Length: 0\r\n\r\n"
+    with upstream(saying(head)) as target:
+        assert status(Proxy(target.url)) == 502

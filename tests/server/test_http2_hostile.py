@@ -178,6 +178,33 @@ def test_empty_data_without_end_ends_the_connection(server: Server) -> None:
         assert client.reason_of_end() in (CALM, PROTOCOL_ERROR, None)
 
 
+UNKNOWN = bytes([0, 0, 0, 0x77, 0, 0, 0, 0, 0])
+IDLE = {
+    "PRIORITY": frames.PriorityFrame(3, 0, 16).serialize(),
+    "SETTINGS": frames.SettingsFrame(0, {}).serialize(),
+    "unknown": UNKNOWN,
+}
+
+
+@pytest.mark.parametrize("kind", IDLE)
+def test_many_frames_that_ask_for_nothing_end_the_connection(server: Server, kind: str) -> None:
+    with RawClient(server.port) as client:
+        client.socket.sendall(IDLE[kind] * 50)
+        assert client.response(client.request("/hello")) == (200, b"hello")
+        with contextlib.suppress(*GONE):
+            client.socket.sendall(IDLE[kind] * 5000)
+        with contextlib.suppress(*GONE):
+            client.response(client.request("/hello"))
+        assert client.reason_of_end() is None
+
+
+def test_a_request_makes_up_for_some_frames_that_ask_for_nothing(server: Server) -> None:
+    with RawClient(server.port) as client:
+        for _ in range(100):
+            client.socket.sendall(UNKNOWN * 8)
+            assert client.response(client.request("/hello")) == (200, b"hello")
+
+
 @pytest.mark.parametrize("flood", ["pings", "settings"])
 def test_a_flood_whose_answers_nobody_takes_takes_no_memory(server: Server, flood: str) -> None:
     def resident() -> int:

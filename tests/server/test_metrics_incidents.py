@@ -149,6 +149,15 @@ def test_clients_that_take_back_too_many_requests_are_counted(metered: Metered) 
     wait_until(lambda: numbers()["http2_resets_exceeded_total"] == 1)
 
 
+def test_clients_that_send_too_many_idle_frames_are_counted(metered: Metered) -> None:
+    server, numbers = metered("--http2-resets", "5")
+    with RawClient(server.port) as client, contextlib.suppress(Ended, OSError):
+        client.send(*[frames.PriorityFrame(3, 0, 16)] * 100)
+        client.response(client.request("/hello"))
+    wait_until(lambda: numbers()["http2_resets_exceeded_total"] == 1)
+    assert server.log.count("too many HTTP/2 frames") == 1
+
+
 def test_requests_that_the_queue_turns_away_are_counted(metered: Metered, tmp_path: Path) -> None:
     server, numbers = metered("--queue", "1", "--queue-timeout", "300ms", threads=1)
     with server.client() as first, server.client() as second, server.client() as third:

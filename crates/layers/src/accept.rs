@@ -13,9 +13,11 @@
 //! Promises: a coding with `q=0` is never chosen; what is not mentioned is not wanted, except identity, which has to
 //! be ruled out (`identity;q=0`, or `*;q=0` without a word on identity); a client that says nothing at all gets
 //! identity. A member that is not well formed counts for nothing; one that is given twice counts with its smaller
-//! weight. Nothing is allocated.
+//! weight. Nothing is allocated. Of a very long list only the beginning counts.
 
 use http::{HeaderMap, HeaderValue, header};
+
+use crate::fields;
 
 /// A content coding that the house knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,8 +69,8 @@ impl Accepted {
     /// What all `Accept-Encoding` fields together say.
     pub fn of(headers: &HeaderMap) -> Self {
         let mut accepted = Accepted::default();
-        for field in headers.get_all(header::ACCEPT_ENCODING) {
-            let members = field.as_bytes().split(|byte| *byte == b',');
+        for field in fields::choices(headers, &header::ACCEPT_ENCODING) {
+            let members = field.split(|byte| *byte == b',');
             for (name, weight) in members.filter_map(|member| member_of(str::from_utf8(member).ok()?)) {
                 accepted.mention(name, weight);
             }

@@ -9,6 +9,25 @@ pub(crate) fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a 
     values.next().is_none().then_some(value)
 }
 
+/// The values of a list by which a client chooses among representations, as far as they are read: the client decides
+/// how long the list is, and several layers read it. Members beyond [`MOST_READ`] bytes count for nothing.
+pub(crate) fn choices<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    let mut left = MOST_READ;
+    headers.get_all(name).iter().map_while(move |value| {
+        let value = value.as_bytes();
+        if value.len() <= left {
+            left -= value.len();
+            return Some(value);
+        }
+        let end = memchr::memrchr(b',', &value[..left]);
+        left = 0;
+        end.map(|end| &value[..end])
+    })
+}
+
+/// The longest list of a browser has some 200 bytes.
+pub(crate) const MOST_READ: usize = 4096;
+
 /// Says that the response depends on the request's header `name` (RFC 9110 section 12.5.5), unless it says so already.
 pub(crate) fn vary(headers: &mut HeaderMap, name: HeaderName) {
     let says = |field: &str| field.split(',').map(str::trim).any(|member| member == "*" || name == member);

@@ -10,7 +10,7 @@
 //!
 //! Promises: the most specific range that fits a type decides on it; a client that says nothing accepts everything
 //! alike. A member that is not well formed counts for nothing; of two that are alike the smaller weight counts.
-//! Nothing is allocated.
+//! Nothing is allocated. Of a very long list only the beginning counts.
 //!
 //! It does not compare parameters: `text/html;level=1` stands for `text/html`.
 
@@ -19,15 +19,16 @@ use std::cmp::Reverse;
 use http::{HeaderMap, header};
 
 use crate::accept::weight_of;
+use crate::fields;
 
 /// The weight, from 0 (not at all) to 1000 (most of all), that all `Accept` fields together give to the media type
 /// `offered`, which is written in lower case and without parameters.
 pub fn weight(headers: &HeaderMap, offered: &str) -> u16 {
-    let mut fields = headers.get_all(header::ACCEPT).iter().peekable();
-    if fields.peek().is_none() {
+    if !headers.contains_key(header::ACCEPT) {
         return MOST;
     }
-    let ranges = fields.filter_map(|field| field.to_str().ok()).flat_map(|field| split(field, b','));
+    let fields = fields::choices(headers, &header::ACCEPT).filter_map(|field| str::from_utf8(field).ok());
+    let ranges = fields.flat_map(|field| split(field, b','));
     let fitting = ranges.filter_map(|range| fit(range, offered));
     // The most specific, and of these the least.
     let best = fitting.min_by_key(|(specific, weight)| (Reverse(*specific), *weight));
@@ -135,6 +136,17 @@ mod tests {
         );
         assert_eq!(parameter("text/xml; charset=latin1", "charset").as_deref(), Some("latin1"));
         assert_eq!(parameter("text/xml", "charset"), None);
+    }
+
+    #[test]
+    fn only_the_beginning_of_a_long_list_counts() {
+        let list = |before: usize| {
+            let mut headers = HeaderMap::new();
+            let list = format!("{}text/html", "a/b,".repeat(before));
+            headers.insert(header::ACCEPT, list.parse().expect("a value"));
+            weight(&headers, "text/html")
+        };
+        assert_eq!((list(fields::MOST_READ / 4 - 10), list(fields::MOST_READ / 4)), (MOST, 0));
     }
 
     #[test]

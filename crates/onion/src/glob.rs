@@ -5,16 +5,17 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use smallvec::SmallVec;
-
 use crate::path;
+use crate::stars::Stars;
 
 /// A glob that can match something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob {
     text: Box<str>,
-    /// Whether `*` and `?` stop at a slash.
-    segments: bool,
+    /// How many bytes at its beginning stand for themselves.
+    literal: usize,
+    /// The rest, unless all of it stands for itself.
+    stars: Option<Box<Stars>>,
 }
 
 impl Glob {
@@ -32,7 +33,7 @@ impl Glob {
             let decoded = String::from_utf8_lossy(&decoded);
             return Err(format!("{text:?} is compared with decoded paths; expected {decoded:?}"));
         }
-        Ok(Glob { text: text.into(), segments: true })
+        Ok(Glob::compile(text, true))
     }
 
     /// A glob over the paths of files within a folder: `fonts/**`, `**/*.pdf`.
@@ -60,7 +61,7 @@ impl Glob {
             let expected = if kept.ends_with('/') || kept.is_empty() { format!("{kept}**") } else { kept };
             return Err(format!("{text:?} matches no file; expected a glob such as {expected:?}"));
         }
-        Ok(Glob { text: text.into(), segments: true })
+        Ok(Glob::compile(text, true))
     }
 
     /// A glob over media types without parameters, in lower case: `text/*`, `application/*+xml`.
@@ -73,7 +74,7 @@ impl Glob {
         };
         match text.split_once('/') {
             Some((kind, subtype)) if is_part(kind) && is_part(subtype) => {
-                Ok(Glob { text: text.to_ascii_lowercase().into(), segments: true })
+                Ok(Glob::compile(&text.to_ascii_lowercase(), true))
             }
             _ => Err(format!(
                 "{text:?} matches no media type; expected text/html, text/* or application/*+xml"
@@ -83,7 +84,7 @@ impl Glob {
 
     /// A glob over text in which a slash is a character like any other, such as the value of a header field.
     pub fn text(text: &str) -> Self {
-        Glob { text: text.into(), segments: false }
+        Glob::compile(text, false)
     }
 
     /// The glob as it was written.
@@ -98,67 +99,21 @@ impl Glob {
 
     /// Whether the whole of `text` is of this form.
     ///
-    /// The positions in the glob that can be reached are followed byte by byte, so the work is bounded by the product of
-    /// the two lengths: the text is the client's to choose.
+    /// The work is linear in the length of the text, which is the client's to choose, whatever the glob is.
     pub fn matches(&self, text: &[u8]) -> bool {
-        let glob = self.text.as_bytes();
-        let plain = glob.iter().position(|byte| b"*?".contains(byte)).unwrap_or(glob.len());
-        if plain == glob.len() {
-            return glob == text;
-        }
-        // What is before the first star must be there as it is, but for the slash of `/**`, which may be missing.
-        let plain = plain.saturating_sub(1);
-        if !text.starts_with(&glob[..plain]) {
-            return false;
-        }
-        let mut reached: Reached = SmallVec::from_elem(false, glob.len() + 1);
-        let mut next = reached.clone();
-        reached[plain] = true;
-        self.skip(&mut reached);
-        for byte in &text[plain..] {
-            next.fill(false);
-            for (place, wanted) in glob.iter().enumerate().filter(|(place, _)| reached[*place]) {
-                let stops = self.segments && *byte == b'/';
-                match wanted {
-                    b'*' => {
-                        let crosses =
-                            glob.get(place + 1) == Some(&b'*') || (place > 0 && glob[place - 1] == b'*');
-                        next[place] |= crosses || !stops;
-                    }
-                    b'?' => next[place + 1] |= !stops,
-                    wanted => next[place + 1] |= wanted == byte,
-                }
-            }
-            self.skip(&mut next);
-            std::mem::swap(&mut reached, &mut next);
-        }
-        reached[glob.len()]
+        let Some(stars) = &self.stars else { return self.text.as_bytes() == text };
+        text.strip_prefix(&self.text.as_bytes()[..self.literal]).is_some_and(|rest| stars.decide(rest).0)
     }
 
-    /// What may stand for nothing is passed over: a star, and between two segments or at the end `/**`.
-    fn skip(&self, reached: &mut Reached) {
-        let glob = self.text.as_bytes();
-        for place in 0..glob.len() {
-            if !reached[place] {
-                continue;
-            }
-            if glob[place] == b'*' {
-                reached[place + 1] = true;
-            }
-            if self.segments
-                && glob[place..].starts_with(b"/**")
-                && matches!(glob.get(place + 3), None | Some(b'/'))
-            {
-                reached[place + 3] = true;
-            }
-            if self.segments && place == 0 && glob.starts_with(b"**/") {
-                reached[3] = true;
-            }
-        }
+    fn compile(text: &str, segments: bool) -> Self {
+        let first = text.bytes().position(|byte| b"*?".contains(&byte));
+        // What is before the first star must be there as it is, but for the slash of `/**`, which may be missing.
+        let literal = first.map_or(text.len(), |first| first.saturating_sub(1));
+        let stars =
+            first.map(|_| Box::new(Stars::compile(&text.as_bytes()[literal..], literal == 0, segments)));
+        Glob { text: text.into(), literal, stars }
     }
 }
-
-type Reached = SmallVec<[bool; 64]>;
 
 impl fmt::Display for Glob {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -204,6 +159,7 @@ mod tests {
             assert!(matches("/a/**/b", path), "{path}");
         }
         assert!(!matches("/a/**/b", "/ab") && !matches("/a/**/b", "/a/xb"));
+        assert!(matches("/a/**/**/b", "/a/b") && matches("/a/**/**", "/a") && matches("/a***b", "/a/b"));
         for path in ["/edit", "/x/edit", "/x/y/edit"] {
             assert!(matches("/**/edit", path), "{path}");
         }
@@ -254,6 +210,8 @@ mod tests {
         }
         let pdf = Glob::file("**/*.pdf").expect("a glob");
         assert!(pdf.matches(b"a.pdf") && pdf.matches(b"x/y/a.pdf") && !pdf.matches(b"x/a.txt"));
+        let named = Glob::file("**/a.pdf").expect("a glob");
+        assert!(named.matches(b"a.pdf") && named.matches(b"x/a.pdf") && !named.matches(b"xa.pdf"));
         assert!(Glob::watched("/etc/site/*.toml").is_ok());
         assert!(Glob::watched("../templates/*.html").is_err());
     }

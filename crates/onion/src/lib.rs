@@ -66,6 +66,7 @@ mod response;
 pub mod reuse;
 mod spool;
 mod standard_error;
+mod stars;
 mod subrequest;
 mod supplied;
 mod temporary;

@@ -180,7 +180,9 @@ pub struct Config {
     #[serde(deserialize_with = "at_least_one")]
     #[schemars(range(min = 1))]
     pub http2_streams: u32,
-    /// How many requests more a client may take back than it lets be answered, until its connection is closed.
+    /// How many requests more a client may take back than it lets be answered, and how many HTTP/2 frames it may send that
+    /// ask for nothing (PRIORITY, SETTINGS, empty DATA, unknown types), until its connection is closed. Each request or
+    /// piece of a body allows for 8 such frames more.
     pub http2_resets: u32,
     /// The balancers that begin each connection with the PROXY protocol; nobody else may connect then.
     pub proxy_protocol_from: Vec<AddressRange>,

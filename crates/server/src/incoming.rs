@@ -208,6 +208,7 @@ impl Incoming {
                 Ok(Decoded::End) => return Poll::Ready(Ok(None)),
                 Ok(Decoded::NeedMore) => {}
                 Ok(Decoded::Data(block)) => {
+                    let block = gathered(&mut self.decoder, &mut reader.buffer, block);
                     self.received += block.len() as u64;
                     if let Some(meter) = &self.exchange.meter {
                         meter.receive(block.len());
@@ -239,6 +240,24 @@ impl Incoming {
         }
     }
 }
+
+/// `first`, with what has come behind it if it is small: a client that sends many small chunks makes one block of them
+/// each time it is read, rather than work for each. Whatever else there is, such as an error, comes again.
+fn gathered(decoder: &mut BodyDecoder, buffer: &mut BytesMut, first: Bytes) -> Bytes {
+    if first.len() >= SMALL || buffer.is_empty() {
+        return first;
+    }
+    let mut gathered = BytesMut::from(first);
+    while gathered.len() < READ_BLOCK
+        && let Ok(Decoded::Data(block)) = decoder.decode(buffer)
+    {
+        gathered.extend_from_slice(&block);
+    }
+    gathered.freeze()
+}
+
+/// A block of fewer bytes costs more to pass on than to copy.
+const SMALL: usize = 1024;
 
 impl http_body::Body for Incoming {
     type Data = Bytes;

@@ -25,6 +25,8 @@ pub(crate) enum Failure {
     Malformed(String),
     /// The client's own upload failed.
     Upload(BodyError),
+    /// The Connection fields of the request have too many options.
+    TooManyOptions,
     /// The path of the target and that of the request are too long together.
     TooLong,
 }
@@ -38,13 +40,14 @@ impl Failure {
             }
             Failure::Upload(error) => error.status(),
             Failure::TooLong => StatusCode::URI_TOO_LONG,
+            Failure::TooManyOptions => StatusCode::BAD_REQUEST,
             _ => StatusCode::BAD_GATEWAY,
         }
     }
 
     /// Whether the target is to blame, rather than the client.
     pub(crate) fn is_of_the_target(&self) -> bool {
-        !matches!(self, Failure::Upload(_) | Failure::TooLong)
+        !matches!(self, Failure::Upload(_) | Failure::TooLong | Failure::TooManyOptions)
     }
 
     /// The client's answer, after a line in the log.
@@ -59,6 +62,7 @@ impl Failure {
         let text = match status {
             StatusCode::BAD_GATEWAY => "Bad Gateway\n",
             StatusCode::GATEWAY_TIMEOUT => "Gateway Timeout\n",
+            StatusCode::BAD_REQUEST => "Bad Request\n",
             _ => "URI Too Long\n",
         };
         plain(status, text)
@@ -80,6 +84,7 @@ impl fmt::Display for Failure {
             Failure::Malformed(what) => write!(formatter, "the response is malformed: {what}"),
             Failure::Upload(error) => write!(formatter, "the upload failed: {error}"),
             Failure::TooLong => formatter.write_str("the request target is too long"),
+            Failure::TooManyOptions => formatter.write_str("too many connection options"),
         }
     }
 }

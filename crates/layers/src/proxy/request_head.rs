@@ -66,7 +66,7 @@ impl RequestHeads {
     ) -> Result<(Uri, HeaderMap), Failure> {
         let mut headers = onion::reuse::headers();
         headers.reserve(parts.headers.len() + OURS_MOST);
-        let named = Named::of(&parts.headers);
+        let named = Named::of(&parts.headers).ok_or(Failure::TooManyOptions)?;
         for (name, value) in &parts.headers {
             if !is_hop_by_hop(name) && !named.has(name) && !self.is_replaced(name) {
                 headers.append(name, value.clone());
@@ -239,14 +239,20 @@ pub(crate) fn via(received: Version) -> HeaderValue {
     })
 }
 
+/// The most options of a message's Connection fields.
+const OPTIONS_MOST: usize = 32;
+
 /// The names that a Connection header calls hop-by-hop.
 pub(crate) struct Named<'a>(Vec<&'a str>);
 
 impl<'a> Named<'a> {
-    pub(crate) fn of(headers: &'a HeaderMap) -> Self {
+    /// `None` if there are more than anybody needs: every field of the message is compared with all of them.
+    pub(crate) fn of(headers: &'a HeaderMap) -> Option<Self> {
         let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
         let options = values.flat_map(|value| value.split(',')).map(str::trim);
-        Named(options.filter(|option| !option.is_empty()).collect())
+        let options = options.filter(|option| !option.is_empty());
+        let named = options.take(OPTIONS_MOST + 1).collect::<Vec<_>>();
+        (named.len() <= OPTIONS_MOST).then_some(Named(named))
     }
 
     pub(crate) fn has(&self, name: &HeaderName) -> bool {

@@ -28,6 +28,9 @@ pub(crate) fn check(response: &Response<Incoming>, asked: &Parts) -> Result<(), 
             return malformed("a Transfer-Encoding that is not chunked");
         }
     }
+    if Named::of(headers).is_none() {
+        return malformed("too many connection options");
+    }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let to = headers.get(UPGRADE).map(HeaderValue::as_bytes).unwrap_or_default();
         let wanted = asked.headers.get(UPGRADE).map(HeaderValue::as_bytes).unwrap_or_default();
@@ -46,7 +49,7 @@ pub(crate) fn of(
     rewriter: Option<&Rewriter<'_>>,
 ) -> (HeaderMap, Option<ReasonPhrase>) {
     let mut headers = onion::reuse::headers();
-    let named = Named::of(&head.headers);
+    let named = Named::of(&head.headers).expect("it was checked");
     for (name, value) in &head.headers {
         if is_hop_by_hop(name) || named.has(name) || *name == CONTENT_LENGTH {
             continue;

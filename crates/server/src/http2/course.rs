@@ -65,6 +65,14 @@ impl<'a> Course<'a> {
             });
             return Poll::Ready(None);
         }
+        if self.wire.is_overdone() {
+            self.shared.incidents.count(Incident::Overdone);
+            IDLE_FRAMES.report(|| {
+                "a client sent too many HTTP/2 frames that ask for nothing: its connection is closed"
+                    .to_owned()
+            });
+            return Poll::Ready(None);
+        }
         self.attend(context, deadline, connection.as_mut());
         let config = &self.shared.config;
         loop {
@@ -175,6 +183,7 @@ impl<'a> Course<'a> {
 
 /// Any client can cause it, as often as it likes: the log is not its to fill.
 static TAKEN_BACK: Trouble = Trouble::new();
+static IDLE_FRAMES: Trouble = Trouble::new();
 
 /// How long the first frames of a client may take when others are already not taken any more.
 const LATE: Duration = Duration::from_secs(1);

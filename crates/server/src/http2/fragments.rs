@@ -18,12 +18,14 @@ pub(super) struct Fragments {
     cleared: usize,
     /// How many of the current frame are still to come.
     coming: usize,
+    /// How many frames have come that ask for nothing, beyond what the others allow for.
+    idle_frames: u32,
 }
 
 impl Fragments {
     /// For a client that begins with a preface.
     pub(super) fn new() -> Self {
-        Fragments { cleared: 0, coming: PREFACE }
+        Fragments { cleared: 0, coming: PREFACE, idle_frames: 0 }
     }
 
     /// Looks at what is new in the buffer. Gives how many bytes at its front may be read: what is held back is a HEADERS
@@ -49,7 +51,29 @@ impl Fragments {
                     let _ = reject_fragment(block);
                 }
             }
+            self.count(kind, flags, length);
             self.coming = HEAD + length;
+        }
+    }
+
+    /// How many frames have come that ask for nothing, beyond [`ALLOWANCE`] for each that begins a request or brings some of
+    /// its body.
+    pub(super) fn idle_frames(&self) -> u32 {
+        self.idle_frames
+    }
+
+    /// Frames that ask for nothing cost this side work all the same. PING and `WINDOW_UPDATE` are not among them: a client
+    /// sends as many as the responses that it reads, and the time that they take, call for.
+    fn count(&mut self, kind: u8, flags: u8, length: usize) {
+        match kind {
+            HEADERS => self.idle_frames = self.idle_frames.saturating_sub(ALLOWANCE),
+            DATA if length > 0 || flags & END_STREAM != 0 => {
+                self.idle_frames = self.idle_frames.saturating_sub(ALLOWANCE);
+            }
+            SETTINGS if flags & ACK != 0 => {}
+            DATA | PRIORITY_FRAME | SETTINGS => self.idle_frames += 1,
+            _ if kind > CONTINUATION => self.idle_frames += 1,
+            _ => {}
         }
     }
 
@@ -187,12 +211,23 @@ const HUFFMAN_PATH: &[u8] = &[0xb9, 0x58, 0xd3, 0x3f];
 /// The entries of the static table that are named `:path` (RFC 7541 appendix A).
 const STATIC_PATH: [usize; 2] = [4, 5];
 
+/// Browsers change the priority of a request a few times.
+const ALLOWANCE: u32 = 8;
+
 /// The length of the preface (RFC 9113 section 3.4), of the head of a frame, and of the longest payload.
 const PREFACE: usize = 24;
 const HEAD: usize = 9;
 const LONGEST: usize = 16_384;
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const PRIORITY_FRAME: u8 = 2;
+const SETTINGS: u8 = 4;
+/// The last type of frame that RFC 9113 defines; what is beyond it is passed over.
+const CONTINUATION: u8 = 9;
+
+const ACK: u8 = 0x1;
+const END_STREAM: u8 = 0x1;
 const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
 
@@ -239,6 +274,23 @@ mod tests {
                 assert_eq!(read(&sent(b"/a?b"), piece), sent(b"/a?b"));
             }
         }
+    }
+
+    #[test]
+    fn frames_that_ask_for_nothing_are_counted_until_others_make_up_for_them() {
+        let counted = |frames: &[Vec<u8>]| {
+            let mut fragments = Fragments::new();
+            let mut buffer = BytesMut::from(&[&[b'x'; 24][..], &frames.concat()].concat()[..]);
+            fragments.clear(&mut buffer);
+            fragments.idle_frames()
+        };
+        let idle = [frame(0, 0, b""), frame(2, 0, b"12345"), frame(4, 0, b""), frame(0x77, 0, b"x")];
+        assert_eq!(counted(&idle), 4);
+        let useful =
+            [frame(0, 1, b""), frame(0, 0, b"x"), frame(1, 5, b""), frame(4, 1, b""), frame(6, 0, b"")];
+        assert_eq!(counted(&useful), 0);
+        let many = vec![frame(2, 0, b"12345"); 20];
+        assert_eq!(counted(&[&many[..], &useful[1..2]].concat()), 20 - ALLOWANCE);
     }
 
     #[test]

@@ -5,8 +5,9 @@
 //! ([`stay`](crate::stay)).
 //!
 //! A client's time is limited here too: for its first frames, between two requests, and for taking what was sent
-//! ([`Wire`] for the connection, [`Streams`] for each stream). What floods of small frames are made of is h2's to refuse;
-//! the requests that a client takes back are counted here, since every one of them may have been begun.
+//! ([`Wire`] for the connection, [`Streams`] for each stream). Most floods of small frames are h2's to refuse; the
+//! requests that a client takes back are counted here, since every one of them may have been begun, and the frames that
+//! ask for nothing ([`Fragments`](fragments::Fragments)).
 
 mod course;
 mod fragments;
@@ -49,7 +50,7 @@ pub(crate) async fn serve(
 ) {
     seat.multiplex();
     let config = &shared.config;
-    let wire = Wire::new(reader, Arc::clone(&exchange), config.write_timeout.0);
+    let wire = Wire::new(reader, Arc::clone(&exchange), config.write_timeout.0, config.http2_resets);
     let tally = Arc::new(Tally::new(seat, config.http2_resets));
     let streams = Streams::new(&shared, &facts, &tally);
     let answering = streams.clone();

@@ -32,12 +32,20 @@ struct Shared {
     /// Whether all that was to be sent has gone.
     is_clear: AtomicBool,
     fragments: Mutex<Fragments>,
+    /// How many frames that ask for nothing are read, and whether there were more.
+    idle_frames_most: u32,
+    is_overdone: AtomicBool,
     /// Of a client that needs one; known when its first bytes have come.
     intake: OnceLock<Option<Mutex<Intake>>>,
 }
 
 impl Wire {
-    pub(super) fn new(reader: Reader, exchange: Arc<Exchange>, patience: Duration) -> Self {
+    pub(super) fn new(
+        reader: Reader,
+        exchange: Arc<Exchange>,
+        patience: Duration,
+        idle_frames_most: u32,
+    ) -> Self {
         let shared = Shared {
             reader: Mutex::new(reader),
             exchange,
@@ -47,6 +55,8 @@ impl Wire {
             sent: AtomicU64::new(0),
             is_clear: AtomicBool::new(false),
             fragments: Mutex::new(Fragments::new()),
+            idle_frames_most,
+            is_overdone: AtomicBool::new(false),
             intake: OnceLock::new(),
         };
         Wire { shared: Arc::new(shared) }
@@ -60,6 +70,11 @@ impl Wire {
     /// How many bytes have gone.
     pub(super) fn sent(&self) -> u64 {
         self.shared.sent.load(Relaxed)
+    }
+
+    /// Whether the client has sent so many frames that ask for nothing that no more is read.
+    pub(super) fn is_overdone(&self) -> bool {
+        self.shared.is_overdone.load(Relaxed)
     }
 
     /// Takes no further streams, if the client needs that when the connection is left; whether it does.
@@ -149,6 +164,11 @@ impl Read for Wire {
         let room = buffer.remaining();
         loop {
             let cleared = fragments.clear(&mut reader.buffer);
+            if fragments.idle_frames() > self.shared.idle_frames_most {
+                // Whoever polls the connection looks for that next.
+                self.shared.is_overdone.store(true, Relaxed);
+                return Poll::Pending;
+            }
             match self.shared.intake.get() {
                 Some(Some(intake)) => {
                     let is_held_back = cleared < reader.buffer.len();

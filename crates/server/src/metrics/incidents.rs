@@ -54,7 +54,10 @@ const FAMILIES: [(&str, &str); 7] = [
     ("proxy_protocol_refused_total", "Connections that did not begin with a PROXY header that is believed."),
     ("tls_handshakes_total", "TLS handshakes that were completed."),
     ("tls_handshake_failures_total", "TLS handshakes that were not."),
-    ("http2_resets_exceeded_total", "Connections whose client took back too many requests."),
+    (
+        "http2_resets_exceeded_total",
+        "Connections whose client took back too many requests, or sent too many frames that ask for nothing.",
+    ),
     ("panics_total", "Internal errors of onionskin. The error log has a line on each."),
 ];
 
