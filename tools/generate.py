@@ -269,6 +269,7 @@ def facts(option: Schema) -> str:
 
 NUMBERS_TOO = {
     "Connections": "int | str",
+    "AddressLimit": "int | str",
     "Size": "int | str",
     "Span": "float | str",
     "SpanOrOff": "float | str",
@@ -375,6 +376,7 @@ def server_type(option: Schema) -> str:
         "AddressRange": "address ranges",
         "Workers": "number or `auto`",
         "Connections": "number or `auto`",
+        "AddressLimit": "number, `auto` or `off`",
     }
     return words.get(referred) or page_type(option)
 

@@ -17,6 +17,16 @@ class ServerOptions(TypedDict, total=False):
     Keys:
         connections: How many connections a process takes: a number, or auto for three quarters of the files
             that it may have open. Beyond it, the one that has been idle the longest is closed.
+        address_connections: How many connections a client address may have open, in each process: a number, 0
+            for no limit, or auto for half of ``connections``. Further ones are closed. An IPv6 network of 64
+            bits counts as one address.
+        address_handshakes: How many TLS handshakes of a client address may be in progress: a number, 0 for no
+            limit, or auto for 1024. Further connections are closed.
+        address_requests: How many requests of a client address may be in flight, HTTP/2 streams included: a
+            number, 0 for no limit, or auto for half of ``connections``. Further ones are answered 429,
+            further streams are refused.
+        address_exempt: Client addresses without these limits, such as those of reverse proxies. Unix sockets
+            have none.
         backlog: How many connections the kernel may keep waiting to be accepted.
         unix_mode: Who may connect to Unix sockets: the mode of their files, such as 0660; umask leaves it to
             that.
@@ -124,6 +134,10 @@ class ServerOptions(TypedDict, total=False):
     """
 
     connections: int | str
+    address_connections: int | str
+    address_handshakes: int | str
+    address_requests: int | str
+    address_exempt: Sequence[str]
     backlog: int
     unix_mode: str
     unix_owner: str

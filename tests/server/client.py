@@ -37,16 +37,17 @@ class Response:
 
 
 class Client:
-    """One connection to `place`: `http://HOST:PORT` or `unix:PATH`."""
+    """One connection to `place`, `http://HOST:PORT` or `unix:PATH`; over TCP, from the address `source`."""
 
-    def __init__(self, place: str, timeout: float) -> None:
+    def __init__(self, place: str, timeout: float, source: str = "") -> None:
         if place.startswith("unix:"):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(timeout)
             self.socket.connect(place.removeprefix("unix:"))
         else:
             host, _, port = place.removeprefix("http://").rpartition(":")
-            self.socket = socket.create_connection((host.strip("[]"), int(port)), timeout)
+            own = (source, 0) if source else None
+            self.socket = socket.create_connection((host.strip("[]"), int(port)), timeout, own)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
 

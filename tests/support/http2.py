@@ -33,8 +33,10 @@ class RawClient:
         greet: bool = True,
         context: ssl.SSLContext | None = None,
         settings: dict[int, int] | None = None,
+        source: str = "",
     ) -> None:
-        self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        own = (source, 0) if source else None
+        self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), PATIENCE, own)
         if context:
             self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
         self.encoder = hpack.Encoder()

@@ -152,4 +152,4 @@ fn resolved(schema: &Value, definitions: &Value) -> Value {
 }
 
 /// Types that may be written as bare numbers too: of seconds, of bytes, of processes, of connections.
-const MEASURES: [&str; 5] = ["Span", "SpanOrOff", "Size", "Workers", "Connections"];
+const MEASURES: [&str; 6] = ["Span", "SpanOrOff", "Size", "Workers", "Connections", "AddressLimit"];

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::Poll;
@@ -10,6 +11,7 @@ use onion::{Peer, give_way};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 
+use crate::admission::Place;
 use crate::connection::Connection;
 use crate::listen::{Listener, ListenerSocket};
 use crate::prelude::{Prelude, Stream, end};
@@ -35,8 +37,11 @@ pub(crate) async fn accept_all(listener: Accepting, shared: Arc<Shared>) {
         };
         match accepted {
             Ok(accepted) => {
-                drop(accepted.begin(&shared));
-                shared.admission.balance(&shared.stop);
+                // One too many of its client's address is closed.
+                if let Ok(place) = shared.admission.enter(accepted.client(&shared)) {
+                    drop(accepted.begin(&shared, place));
+                    shared.admission.balance(&shared.stop);
+                }
                 accepted_at_a_stretch += 1;
                 if accepted_at_a_stretch.is_multiple_of(TURN) {
                     give_way().await;
@@ -104,8 +109,13 @@ impl Accepting {
 }
 
 impl Accepted {
+    /// The client's address, if it is known before anything is read: a balancer's connection is its client's.
+    fn client(&self, shared: &Shared) -> Option<IpAddr> {
+        self.peer.address.filter(|_| shared.config.proxy_protocol_from.is_empty())
+    }
+
     /// Gives the connection a task.
-    pub(crate) fn begin(self, shared: &Arc<Shared>) -> JoinHandle<()> {
+    pub(crate) fn begin(self, shared: &Arc<Shared>, place: Option<Place>) -> JoinHandle<()> {
         let facts = onion::Connection {
             peer: self.peer,
             local: self.local,
@@ -115,6 +125,7 @@ impl Accepted {
         };
         let shared = Arc::clone(shared);
         let seat = shared.admission.seat();
+        seat.limit(place);
         let entered = shared.stop.enter(Part::Connection(Arc::clone(&seat)));
         let halves = match (self.stream, &self.tls) {
             (stream, tls) if tls.is_some() || !shared.config.proxy_protocol_from.is_empty() => {

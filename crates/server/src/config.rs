@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::admission::Connections;
+use crate::admission::{AddressLimit, Connections};
 use crate::health;
 use crate::supervisor::{FileGlob, Workers};
 use crate::tls::{ClientAuth, TlsVersion};
@@ -30,6 +30,17 @@ pub struct Config {
     /// How many connections a process takes: a number, or auto for three quarters of the files that it may have open.
     /// Beyond it, the one that has been idle the longest is closed.
     pub connections: Connections,
+    /// How many connections a client address may have open, in each process: a number, 0 for no limit, or auto for half of
+    /// `connections`. Further ones are closed. An IPv6 network of 64 bits counts as one address.
+    pub address_connections: AddressLimit,
+    /// How many TLS handshakes of a client address may be in progress: a number, 0 for no limit, or auto for 1024. Further
+    /// connections are closed.
+    pub address_handshakes: AddressLimit,
+    /// How many requests of a client address may be in flight, HTTP/2 streams included: a number, 0 for no limit, or auto for
+    /// half of `connections`. Further ones are answered 429, further streams are refused.
+    pub address_requests: AddressLimit,
+    /// Client addresses without these limits, such as those of reverse proxies. Unix sockets have none.
+    pub address_exempt: Vec<AddressRange>,
     /// How many connections the kernel may keep waiting to be accepted.
     pub backlog: u16,
     /// Who may connect to Unix sockets: the mode of their files, such as 0660; umask leaves it to that.
@@ -194,6 +205,10 @@ impl Default for Config {
             bind: vec![Bind::default()],
             threads: 4,
             connections: Connections::default(),
+            address_connections: AddressLimit::default(),
+            address_handshakes: AddressLimit::default(),
+            address_requests: AddressLimit::default(),
+            address_exempt: health::private(),
             backlog: 2048,
             unix_mode: UnixMode::default(),
             unix_owner: None,

@@ -117,14 +117,19 @@ impl Connection {
                 }
                 Arrival::Panicked => {
                     self.answer_panic().await;
+                    self.seat.end_request();
                     return self.linger().await;
                 }
-                Arrival::Request(asked, answer) => match self.answer(asked, answer).await {
-                    Err(broken) => return self.leave(broken.0),
-                    Ok(false) if self.shared.once => return,
-                    Ok(false) => return self.linger().await,
-                    Ok(true) => {}
-                },
+                Arrival::Request(asked, answer) => {
+                    let answered = self.answer(asked, answer).await;
+                    self.seat.end_request();
+                    match answered {
+                        Err(broken) => return self.leave(broken.0),
+                        Ok(false) if self.shared.once => return,
+                        Ok(false) => return self.linger().await,
+                        Ok(true) => {}
+                    }
+                }
             }
             begun = false;
             is_first = false;
@@ -176,7 +181,9 @@ impl Connection {
             (Ok(()), None) => Arrival::Over,
             (Ok(()), Some(head)) => {
                 let (asked, request) = self.request(head);
-                Arrival::Request(asked, shared.call(request))
+                let is_admitted = self.seat.begin_request();
+                let answer = if is_admitted { shared.call(request) } else { shared.reject_crowd() };
+                Arrival::Request(asked, answer)
             }
         })
     }

@@ -55,7 +55,7 @@ mod tunnel;
 mod watch;
 mod worker;
 
-pub use admission::Connections;
+pub use admission::{AddressLimit, Connections};
 pub use bind::{Bind, BindError, UnixMode};
 pub use config::Config;
 pub use handed::{Handed, HandedSocket, HandedSockets};

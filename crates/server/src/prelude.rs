@@ -64,15 +64,19 @@ impl Prelude {
                     format!("a connection from {peer} is closed: {why}")
                 });
             }
+            let Ok(place) = self.shared.admission.enter(self.facts.peer.address) else { return };
+            self.seat.limit(place);
         }
         match (self.stream, self.tls) {
             (Stream::Tcp(stream), Some(tls)) => {
                 let due = accepted + self.shared.config.tls_handshake_timeout.0;
+                let Ok(handshake) = self.seat.begin_handshake() else { return };
                 // Small writes leave at once. Fails only for a connection that is gone, as the handshake will find.
                 let _ = stream.set_nodelay(true);
                 // A scanner's garbage or a client that is gone: nobody is there to be told.
                 let agreed = unless_over(&self.seat, timeout_at(due, agree(&stream, &tls, early))).await;
                 let Some(agreed) = agreed else { return };
+                drop(handshake);
                 let agreed = agreed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
                 self.shared.incidents.count(of_handshake(&agreed));
                 let Ok(session) = agreed else { return };

@@ -13,7 +13,7 @@ use tokio::task::unconstrained;
 use tokio::time::timeout;
 
 use crate::accept::{Accepting, accept_all};
-use crate::admission::Admission;
+use crate::admission::{Addresses, Admission};
 use crate::farewell::Farewell;
 use crate::handed::HandedSockets;
 use crate::health::{Health, Loaded};
@@ -225,7 +225,9 @@ impl Server {
     /// Tells whether all were answered.
     pub async fn serve(mut self, handler: Arc<dyn Handler>) -> io::Result<bool> {
         let metrics = self.metrics();
-        let admission = Admission::new(self.config.connections.number(), Arc::clone(&self.incidents));
+        let most = self.config.connections.number();
+        let addresses = Addresses::new(&self.config, most, &self.incidents);
+        let admission = Admission::new(most, Arc::clone(&self.incidents), addresses);
         let shared = self.shared(handler, &admission, false);
         let mut accepting = Vec::new();
         let scraping = metrics.map(|metrics| {
@@ -268,7 +270,7 @@ impl Server {
 
     /// Serves one connection's first request.
     pub async fn serve_one(&self, handler: Arc<dyn Handler>) -> io::Result<()> {
-        let admission = Admission::new(usize::MAX, Arc::clone(&self.incidents));
+        let admission = Admission::new(usize::MAX, Arc::clone(&self.incidents), None);
         let shared = self.shared(handler, &admission, true);
         let listeners =
             self.listeners.iter().map(|listener| self.accepting(listener)).collect::<io::Result<Vec<_>>>()?;
@@ -277,7 +279,7 @@ impl Server {
             polled.find(Poll::is_ready).unwrap_or(Poll::Pending)
         });
         // Its own task: only there may the thread be held.
-        accepted.await?.begin(&shared).await.map_err(io::Error::other)
+        accepted.await?.begin(&shared, None).await.map_err(io::Error::other)
     }
 
     fn accepting(&self, listener: &Listener) -> io::Result<Accepting> {

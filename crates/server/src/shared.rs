@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
 use http1::Rejection;
-use onion::{Answer, Handler, Request, Response, Room};
+use onion::{Answer, Handler, Request, Response, Room, answer};
 
 use crate::Config;
 use crate::admission::Admission;
@@ -48,6 +50,15 @@ impl Shared {
     #[cold]
     pub(crate) fn reject(&self, rejection: &Rejection) -> Response {
         rejected(self.error_pages.as_deref(), rejection.status, rejection.reason)
+    }
+
+    /// The response to a request of an address that has too many in flight.
+    #[cold]
+    pub(crate) fn reject_crowd(&self) -> Answer<'_> {
+        let reason = "too many requests at once from this address";
+        let mut response = self.reject(&Rejection { status: StatusCode::TOO_MANY_REQUESTS, reason });
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        answer(response)
     }
 
     /// Begins the answer to `request`.

@@ -16,13 +16,16 @@
 //! }
 //! ```
 
+mod addresses;
 mod number;
+mod share;
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use onion::Trouble;
@@ -33,7 +36,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::metrics::{Incident, Incidents};
 use crate::stop::StopHandle;
+pub(crate) use addresses::{Addresses, Handshake, Place, TooMany};
 pub use number::Connections;
+pub use share::AddressLimit;
 
 /// The places of one server.
 #[derive(Debug)]
@@ -50,13 +55,20 @@ pub(crate) struct Admission {
     crowded: Trouble,
     exhausted: Trouble,
     incidents: Arc<Incidents>,
+    /// `None` if no client address is limited.
+    addresses: Option<Arc<Addresses>>,
 }
 
 impl Admission {
     /// For `most` connections.
-    pub(crate) fn new(most: usize, incidents: Arc<Incidents>) -> Arc<Self> {
+    pub(crate) fn new(
+        most: usize,
+        incidents: Arc<Incidents>,
+        addresses: Option<Arc<Addresses>>,
+    ) -> Arc<Self> {
         Arc::new(Admission {
             most,
+            addresses,
             epoch: Instant::now(),
             open: AtomicUsize::new(0),
             wanted: AtomicBool::new(false),
@@ -68,6 +80,14 @@ impl Admission {
         })
     }
 
+    /// Counts a connection for its client's address; `None` if that has no limits.
+    pub(crate) fn enter(&self, peer: Option<IpAddr>) -> Result<Option<Place>, TooMany> {
+        match (&self.addresses, peer) {
+            (Some(addresses), Some(peer)) => addresses.enter(peer),
+            _ => Ok(None),
+        }
+    }
+
     /// The place of a connection that was just accepted.
     pub(crate) fn seat(self: &Arc<Self>) -> Arc<Seat> {
         self.open.fetch_add(1, SeqCst);
@@ -77,6 +97,8 @@ impl Admission {
             since: AtomicU64::new(fresh),
             told: AtomicU64::new(0),
             has_streams: AtomicBool::new(false),
+            has_counted: AtomicBool::new(false),
+            place: OnceLock::new(),
         })
     }
 
@@ -213,6 +235,10 @@ pub(crate) struct Seat {
     told: AtomicU64,
     /// Whether its requests are streams.
     has_streams: AtomicBool,
+    /// Whether a request on the connection itself is counted for its client's address.
+    has_counted: AtomicBool,
+    /// Of a client whose address has limits.
+    place: OnceLock<Place>,
 }
 
 /// Not idle.
@@ -229,6 +255,51 @@ impl Seat {
     #[inline]
     pub(crate) fn work(&self) {
         self.since.store(BUSY, Relaxed);
+    }
+
+    /// The connection counts for its client's address while it lasts.
+    pub(crate) fn limit(&self, place: Option<Place>) {
+        if let Some(place) = place {
+            // It is set once, when the client is known.
+            let _ = self.place.set(place);
+        }
+    }
+
+    /// A TLS handshake begins. `Err` if its client's address has too many in progress.
+    pub(crate) fn begin_handshake(&self) -> Result<Option<Handshake>, TooMany> {
+        self.place.get().map(|place| place.handshake().ok_or(TooMany)).transpose()
+    }
+
+    /// A request has come on the connection itself. Returns false if its client's address has too many.
+    #[inline]
+    pub(crate) fn begin_request(&self) -> bool {
+        let Some(place) = self.place.get() else { return true };
+        let begun = place.begin_request();
+        self.has_counted.store(begun, Relaxed);
+        begun
+    }
+
+    /// It was answered.
+    #[inline]
+    pub(crate) fn end_request(&self) {
+        if let Some(place) = self.place.get()
+            && self.has_counted.load(Relaxed)
+        {
+            self.has_counted.store(false, Relaxed);
+            place.end_request();
+        }
+    }
+
+    /// A request has come as a stream. Returns false if its client's address has too many.
+    pub(crate) fn begin_stream(&self) -> bool {
+        self.place.get().is_none_or(Place::begin_request)
+    }
+
+    /// A stream that was begun has ended.
+    pub(crate) fn end_stream(&self) {
+        if let Some(place) = self.place.get() {
+            place.end_request();
+        }
     }
 
     /// Its requests are streams from now on.
@@ -275,6 +346,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
+        self.end_request();
         self.admission.open.fetch_sub(1, SeqCst);
         // No more than an atomic look where nobody waits.
         self.admission.freed.notify_waiters();

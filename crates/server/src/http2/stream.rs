@@ -1,6 +1,5 @@
 //! One stream, one request: its task, its handler, and how much of the client's time it may take.
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -8,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use h2::Reason;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use onion::{Body, Caught, Notes, TimeoutWaiter, catch, give_way, panicked, thread_is_bound};
@@ -78,11 +78,24 @@ impl Streams {
         }
     }
 
-    /// The answer to one request.
+    /// The answer to one request, or why there is none.
     pub(super) fn answer(
         &self,
         asked: http::Request<Incoming>,
-    ) -> impl Future<Output = Result<http::Response<Outgoing>, Infallible>> + Send + use<> {
+    ) -> impl Future<Output = Result<http::Response<Outgoing>, h2::Error>> + Send + use<> {
+        let stream = self.tally.open().then(|| self.begin());
+        let facts = Arc::clone(&self.facts);
+        async move {
+            // Safe to send again (RFC 9113 section 8.7).
+            let Some(stream) = stream else { return Err(Reason::REFUSED_STREAM.into()) };
+            let mut course = Course { stream, label: Label::default(), entry: None, is_done: false };
+            // What was taken back in the same breath is never begun: hyper looks for that now.
+            give_way().await;
+            Ok(course.answer(asked, &facts).await)
+        }
+    }
+
+    fn begin(&self) -> Arc<Stream> {
         let stream = Arc::new(Stream {
             shared: Arc::clone(&self.shared),
             tally: Arc::clone(&self.tally),
@@ -92,18 +105,11 @@ impl Streams {
             body: Mutex::default(),
             notes: self.shared.takes_notes.then(Arc::default),
         });
-        self.tally.open();
         if let Some(tally) = &self.shared.tally {
             tally.count();
         }
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&stream));
-        let facts = Arc::clone(&self.facts);
-        async move {
-            let mut course = Course { stream, label: Label::default(), entry: None, is_done: false };
-            // What was taken back in the same breath is never begun: hyper looks for that now.
-            give_way().await;
-            Ok(course.answer(asked, &facts).await)
-        }
+        stream
     }
 }
 
@@ -309,12 +315,18 @@ impl Tally {
         self.taken_back.load(Relaxed) > self.most
     }
 
-    fn open(&self) {
-        self.open.fetch_add(1, Relaxed);
-        self.seat.work();
+    /// A stream begins. Returns false if its client's address has too many requests in flight.
+    fn open(&self) -> bool {
+        let is_admitted = self.seat.begin_stream();
+        if is_admitted {
+            self.open.fetch_add(1, Relaxed);
+            self.seat.work();
+        }
+        is_admitted
     }
 
     fn close(&self) {
+        self.seat.end_stream();
         let now = Instant::now();
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = now;
         if self.open.fetch_sub(1, Relaxed) == 1 {

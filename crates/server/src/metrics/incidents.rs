@@ -25,6 +25,12 @@ pub(crate) enum Incident {
     HandshakeRefused,
     /// The client took too long to agree.
     HandshakeLate,
+    /// Its client's address had too many connections.
+    AddressConnections,
+    /// Its client's address had too many TLS handshakes in progress.
+    AddressHandshakes,
+    /// A request whose client's address had too many in flight.
+    AddressRequests,
     /// Its client took back too many requests.
     Overdone,
     /// A panic: counted by the process, which reports it.
@@ -32,7 +38,7 @@ pub(crate) enum Incident {
 }
 
 /// The kinds and their names.
-const KINDS: [(Incident, &str); 10] = [
+const KINDS: [(Incident, &str); 13] = [
     (Incident::Shed, "connections_shed_total"),
     (Incident::NotAccepted, "accept_failures_total"),
     (Incident::NotIntroduced, "proxy_protocol_refused_total"),
@@ -41,11 +47,14 @@ const KINDS: [(Incident, &str); 10] = [
     (Incident::HandshakeLeft, "tls_handshake_failures_total{reason=\"client gone\"}"),
     (Incident::HandshakeRefused, "tls_handshake_failures_total{reason=\"refused\"}"),
     (Incident::HandshakeLate, "tls_handshake_failures_total{reason=\"timeout\"}"),
+    (Incident::AddressConnections, "address_limit_exceeded_total{limit=\"connections\"}"),
+    (Incident::AddressHandshakes, "address_limit_exceeded_total{limit=\"handshakes\"}"),
+    (Incident::AddressRequests, "address_limit_exceeded_total{limit=\"requests\"}"),
     (Incident::Overdone, "http2_resets_exceeded_total"),
     (Incident::Panicked, "panics_total"),
 ];
 
-const FAMILIES: [(&str, &str); 7] = [
+const FAMILIES: [(&str, &str); 8] = [
     ("connections_shed_total", "Idle connections that were closed to make room."),
     (
         "accept_failures_total",
@@ -54,6 +63,10 @@ const FAMILIES: [(&str, &str); 7] = [
     ("proxy_protocol_refused_total", "Connections that did not begin with a PROXY header that is believed."),
     ("tls_handshakes_total", "TLS handshakes that were completed."),
     ("tls_handshake_failures_total", "TLS handshakes that were not."),
+    (
+        "address_limit_exceeded_total",
+        "Connections, TLS handshakes and requests that were rejected because their client address had too many.",
+    ),
     (
         "http2_resets_exceeded_total",
         "Connections whose client took back too many requests, or sent too many frames that ask for nothing.",

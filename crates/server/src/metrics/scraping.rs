@@ -44,7 +44,7 @@ impl Scraping {
             room: config.room(),
             config,
             stop: stop.clone(),
-            admission: Admission::new(MOST, Arc::clone(&incidents)),
+            admission: Admission::new(MOST, Arc::clone(&incidents), None),
             incidents,
             once: false,
             flusher: Flusher::default(),
