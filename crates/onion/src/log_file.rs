@@ -160,6 +160,13 @@ impl LogFile {
         }
     }
 
+    /// Writes `line` from this thread. A stream without a path belongs to the writing thread alone.
+    pub(crate) fn write_directly(&self, line: &[u8]) {
+        let file = self.shared.path.as_deref().map(append);
+        // In a process that is about to end there is nobody to tell.
+        drop(file.map(|file| file.and_then(|mut file| file.write_all(line))));
+    }
+
     /// Opens the file anew, after what was handed over is written: the old one was moved away.
     pub fn reopen(&self) {
         self.shared.state().reopen = true;

@@ -17,6 +17,7 @@ use std::time::{Instant, SystemTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::forked::logs_as_fork;
 use crate::repeats::Repeats;
 use crate::standard_error::to_stderr;
 use crate::{Addressed, Ids, LogFile, LogPlace, Timestamp};
@@ -93,6 +94,7 @@ impl ErrorLog {
 
     fn write(&self, text: &[u8]) {
         match &self.file {
+            Some(file) if logs_as_fork() => file.write_directly(text),
             Some(file) => file.write(text),
             None => to_stderr(text),
         }
@@ -193,7 +195,7 @@ impl Record<'_> {
     /// Whether it was not said too often. If it was, it is counted. Under another server all is said: what becomes of it
     /// is that server's matter, and no thread of ours counts there.
     pub fn is_news(&self) -> bool {
-        if installed().is_none() {
+        if logs_as_fork() || installed().is_none() {
             return true;
         }
         let mut repeats = repeats();

@@ -5,6 +5,7 @@
 use std::io::{self, Write, stderr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use crate::forked::logs_as_fork;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// As much is taken without waiting by a pipe that says that it can be written to (`PIPE_BUF` on Linux).
@@ -19,6 +20,11 @@ static LOST: AtomicU64 = AtomicU64::new(0);
 
 /// Writes to standard error, unless it takes nothing.
 pub(crate) fn to_stderr(text: &[u8]) {
+    if logs_as_fork() {
+        // In one piece or not at all.
+        let _ = rustix::io::write(rustix::stdio::stderr(), text);
+        return;
+    }
     let mut stderr = stderr().lock();
     let room = if UNREAD.load(Relaxed) { NOW } else { ROOM };
     if !is_ready(&stderr, &room) {
@@ -47,7 +53,7 @@ pub fn note_lost() {
 
 /// Somebody else could write to standard error: tells there what was lost before, if anything was.
 pub fn stderr_works() {
-    if LOST.load(Relaxed) > 0 {
+    if LOST.load(Relaxed) > 0 && !logs_as_fork() {
         let mut stderr = stderr().lock();
         if is_ready(&stderr, &NOW) {
             // If it can't be told after all, it stays counted.

@@ -83,7 +83,7 @@ fn write_to(errors: Option<&Bound<'_, PyAny>>, record: &Record<'_>) {
 }
 
 /// The traceback, with the causes of the exception, as Python prints it.
-fn trace(py: Python<'_>, error: &PyErr) -> String {
+pub(crate) fn trace(py: Python<'_>, error: &PyErr) -> String {
     let lines = py.import("traceback").and_then(|traceback| {
         let parts = (error.get_type(py), error.value(py), error.traceback(py));
         traceback.call_method1("format_exception", parts)?.extract::<Vec<String>>()

@@ -19,6 +19,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::classes::handler_of;
+use crate::forks::Serving;
 use crate::inward::{Environ, Native};
 use crate::options::{ConfigurationError, options};
 use crate::overdue::Overdue;
@@ -165,8 +166,8 @@ impl PyServer {
         py.detach(|| {
             let named = self.pid_file.as_deref().map(PidFile::claim).transpose();
             let _named = named.map_err(|error| ConfigurationError::new_err(error.to_string()))?;
-            let (runtime, watch) = self.runtime()?;
-            let outcome = runtime.block_on(async {
+            let running = self.run(signals)?;
+            let outcome = running.runtime.block_on(async {
                 let systemd = Systemd::new(notify, watchdog, &self.bound);
                 let attendant = || Attendant::new(self.stop.clone(), self.access_log.clone(), systemd);
                 let attendant = signals.then(attendant).transpose()?;
@@ -182,7 +183,7 @@ impl PyServer {
                 }
                 Ok((caught.load(Relaxed), graceful))
             });
-            wind_down(runtime, watch);
+            running.wind_down();
             if let Some(overdue) = &self.overdue {
                 overdue.stop();
             }
@@ -205,14 +206,14 @@ impl PyServer {
         let Some(server) = self.take() else { return Err(closed()) };
         py.detach(|| {
             startup::forget();
-            let (runtime, watchdog) = self.runtime()?;
+            let running = self.run(true)?;
             let channel = UnixStream::from(inherited(control));
-            let graceful = runtime.block_on(async {
+            let graceful = running.runtime.block_on(async {
                 let stuck = self.overdue.as_ref().map(|overdue| overdue.stuck());
                 let end = WorkerEnd::new(channel)?.heeding(stuck).telling(imported.map(folders_of));
                 end.serve(server, Arc::clone(&self.handler), about).await
             });
-            wind_down(runtime, watchdog);
+            running.wind_down();
             self.close_logs();
             Ok(graceful?)
         })
@@ -223,15 +224,15 @@ impl PyServer {
     fn handle_request(&self, py: Python<'_>, signals: bool) -> PyResult<()> {
         let Some(server) = self.take() else { return Err(closed()) };
         let handled = py.detach(|| {
-            let (runtime, watchdog) = self.runtime()?;
-            let outcome = runtime.block_on(async {
+            let running = self.run(false)?;
+            let outcome = running.runtime.block_on(async {
                 let mut interrupt = signal(SignalKind::interrupt())?;
                 tokio::select! {
                     done = server.serve_one(Arc::clone(&self.handler)) => done,
                     _ = interrupt.recv(), if signals => Ok(()),
                 }
             });
-            wind_down(runtime, watchdog);
+            running.wind_down();
             if let Some(overdue) = &self.overdue {
                 overdue.stop();
             }
@@ -279,7 +280,7 @@ impl PyServer {
     }
 
     /// One thread for each call that may run at once, and one for the network.
-    fn runtime(&self) -> PyResult<(Runtime, Watchdog)> {
+    fn run(&self, signals: bool) -> PyResult<Running> {
         let threads = self.permits.threads();
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads + 1)
@@ -294,7 +295,8 @@ impl PyServer {
             overdue.start()?;
         }
         let watchdog = Watchdog::start(&self.permits, runtime.handle().clone())?;
-        Ok((runtime, watchdog))
+        let serving = Serving::begin(runtime.handle(), signals)?;
+        Ok(Running { runtime, watchdog, serving })
     }
 }
 
@@ -306,9 +308,19 @@ fn folders_of(imported: Py<PyAny>) -> Imported {
     })
 }
 
-fn wind_down(runtime: Runtime, watchdog: Watchdog) {
-    watchdog.stop();
-    runtime.shutdown_timeout(WIND_DOWN);
+/// What a server runs on.
+struct Running {
+    runtime: Runtime,
+    watchdog: Watchdog,
+    serving: Serving,
+}
+
+impl Running {
+    fn wind_down(self) {
+        self.watchdog.stop();
+        self.runtime.shutdown_timeout(WIND_DOWN);
+        drop(self.serving);
+    }
 }
 
 /// For threads that wait for a slow client while they hold an application's open iterable.

@@ -11,6 +11,8 @@ use std::thread::{self, Thread};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use crate::forks::is_forked;
+
 thread_local! {
     static KEPT: Cell<Option<(ffi::PyGILState_STATE, *mut ffi::PyThreadState)>> = const { Cell::new(None) };
 }
@@ -65,7 +67,7 @@ pub(crate) fn wait<F: Future>(future: F) -> F::Output {
             }
         }
     };
-    if tokio::runtime::Handle::try_current().is_ok() {
+    if !is_forked() && tokio::runtime::Handle::try_current().is_ok() {
         // A thread of our runtime: its other work goes to another one first.
         tokio::task::block_in_place(wait)
     } else {

@@ -15,6 +15,7 @@ use pyo3::types::{PyBytes, PyIterator, PyList, PyTuple};
 
 use super::written::Written;
 use super::{Raised, Relayed, StartResponse};
+use crate::forks::in_parent;
 use crate::log::Of;
 use crate::overdue::Timed;
 use crate::permits::Permit;
@@ -43,6 +44,16 @@ pub(crate) enum Keeper {
     Server { of: Of, timed: Option<Timed>, _permit: Permit, _bound: ThreadBound },
     /// That of the server around us: what goes wrong in `close()` is raised at it.
     Outside { relayed: Arc<Relayed> },
+}
+
+impl Keeper {
+    /// The request that the iterable answers.
+    fn request(&self, py: Python<'_>) -> Of {
+        match self {
+            Keeper::Server { of, .. } => of.clone(),
+            Keeper::Outside { relayed } => relayed.untold(py).of,
+        }
+    }
 }
 
 /// An exception out of `close()`, for whoever can raise it.
@@ -127,7 +138,9 @@ impl AppIterable {
             Some(iterator) => iterator.bind(py),
             None => self.iterator.insert(self.iterable.bind(py).try_iter()?.unbind()).bind(py),
         };
-        let block = iterator.clone().next().transpose()?.map(|block| block_of(&block)).transpose()?;
+        let next = || iterator.clone().next().transpose();
+        let block = in_parent(py, || self.keeper.request(py), next)?;
+        let block = block.map(|block| block_of(&block)).transpose()?;
         self.ended = block.is_none();
         match self.start.as_ref().map(|start| start.bind(py).get()).filter(|start| start.has_written()) {
             None => Ok(block),
@@ -150,7 +163,7 @@ impl AppIterable {
         }
         self.iterator = None;
         match self.iterable.bind(py).getattr_opt("close")? {
-            Some(close) => close.call0().map(|_| ()),
+            Some(close) => in_parent(py, || self.keeper.request(py), || close.call0().map(|_| ())),
             None => Ok(()),
         }
     }

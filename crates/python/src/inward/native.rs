@@ -19,6 +19,7 @@ use server::StopHandle;
 use super::application::{no_server, raised};
 use super::iterable::{Keeper, share};
 use super::{AppIterable, Environ, FileWrapper, Input, StartResponse, WsgiApplication, limited, writing};
+use crate::forks::in_parent;
 use crate::log::Of;
 use crate::overdue::{Overdue, Timed};
 use crate::permits::{Permit, Permits};
@@ -172,7 +173,8 @@ fn begin(
     let timed = Timed::of(request);
     let environ = environ(py, request, arrived)?;
     let start = Bound::new(py, StartResponse::new(None))?;
-    let iterable = application.callable().bind(py).call1((environ, &start))?;
+    let call = || application.callable().bind(py).call1((environ, &start));
+    let iterable = in_parent(py, || Of::request(request), call)?;
     if start.get().has_written() {
         application.has_called(true);
     }

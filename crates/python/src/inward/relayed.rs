@@ -21,6 +21,7 @@ use super::templates::set_connection;
 use super::{AppIterable, Input, StartResponse, WsgiApplication};
 use crate::changes::HeaderChanges;
 use crate::errors::ErrorStream;
+use crate::forks::in_parent;
 use crate::log::Of;
 use crate::outward::{OuterInput, SPOOL};
 use crate::strings::{key_of, latin1};
@@ -99,7 +100,8 @@ fn begin(
     }
     let start = Bound::new(py, StartResponse::new(None))?;
     *relayed.start.lock().unwrap_or_else(PoisonError::into_inner) = Some(start.clone().unbind());
-    let iterable = application.callable().bind(py).call1((environ, &start))?;
+    let call = || application.callable().bind(py).call1((environ, &start));
+    let iterable = in_parent(py, || relayed.untold(py).of, call)?;
     let keeper = Keeper::Outside { relayed: Arc::clone(relayed) };
     Ok((AppIterable::new(iterable.unbind(), keeper), start.unbind()))
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use onion::{Body, BodyError, Notes, Request, RequestExt, Response, Room, ThreadBound, backlog};
-use pyo3::exceptions::PyConnectionResetError;
+use pyo3::exceptions::{PyConnectionResetError, PyOSError};
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -22,6 +22,7 @@ use super::iterable::Keeper;
 use super::limited::{self, in_time};
 use super::native::{Arrived, Native, environ, file_body, whole_body};
 use super::{AppIterable, StartResponse, WsgiApplication};
+use crate::forks::{in_parent, is_forked};
 use crate::log::Of;
 use crate::overdue::Timed;
 use crate::permits::Permit;
@@ -94,7 +95,9 @@ impl Producer {
             Err(error) => return error.write_unraisable(py, None),
         };
         let produced = environ(py, request, arrived)
-            .and_then(|environ| callable.bind(py).call1((environ, &start)))
+            .and_then(|environ| {
+                in_parent(py, || self.of.clone(), || callable.bind(py).call1((environ, &start)))
+            })
             .and_then(|iterable| {
                 self.outlet = start.get().take_outlet();
                 self.produce(&iterable, start.get(), permit)
@@ -213,6 +216,10 @@ impl Outlet {
         head: Option<PyResult<Head>>,
         block: Bytes,
     ) -> PyResult<Result<(), Gone>> {
+        if is_forked() {
+            let refusal = "write: the response is sent by the process that this one was forked from";
+            return Err(PyOSError::new_err(refusal));
+        }
         if let Some(head) = head.transpose()? {
             let (producer, blocks) = backlog(&self.room);
             self.blocks = Some(producer);

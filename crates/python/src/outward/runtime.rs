@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::forks::is_forked;
 use crate::threads;
 
 /// The runtime of a process.
@@ -22,7 +23,10 @@ static STARTED: AtomicPtr<Started> = AtomicPtr::new(ptr::null_mut());
 
 /// The runtime to poll within: the one that this thread belongs to, as under our server, or the process's own.
 pub(crate) fn handle() -> io::Result<Handle> {
-    if let Ok(current) = Handle::try_current() {
+    // In a process that was forked from our server, nothing turns its runtime.
+    if !is_forked()
+        && let Ok(current) = Handle::try_current()
+    {
         return Ok(current);
     }
     let found = STARTED.load(Ordering::Acquire);
