@@ -182,17 +182,17 @@ def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     asking = commands.add_parser("status", help="show how a running server and its workers do")
     add_control(asking)
     asking.add_argument("--json", action="store_true", help="for programs")
-    asking.set_defaults(run=run_status)
+    asking.set_defaults(run=run_control, command="status")
 
     reloading = commands.add_parser("reload", help="have a running server reload, and wait for the outcome")
     add_control(reloading)
-    reloading.set_defaults(run=run_reload)
+    reloading.set_defaults(run=run_control, command="reload")
 
     upgrading = commands.add_parser(
         "upgrade", help="have a running server start anew, as another version, and wait for the outcome"
     )
     add_control(upgrading)
-    upgrading.set_defaults(run=run_upgrade)
+    upgrading.set_defaults(run=run_control, command="upgrade")
 
     listing = commands.add_parser("layers", help="list the layers, or show one's options")
     listing.add_argument("name", nargs="?", metavar="NAME", help="the layer to show")
@@ -263,66 +263,12 @@ def add_control(command: argparse.ArgumentParser) -> None:
     command.add_argument("-c", "--config", metavar="FILE", help="its configuration")
 
 
-def control_of(parsed: argparse.Namespace) -> str:
-    """The control socket that is meant."""
-    if parsed.control:
-        return str(parsed.control)
-    try:
-        path = server_options(read(config=parsed.config).data)["control"]
-    except _core.ConfigurationError as error:
-        # The server runs with what it has read at its start, and this is when its state matters most.
-        from onionskin.control import named_in
+def run_control(parsed: argparse.Namespace) -> int:
+    """``onionskin status``, ``onionskin reload`` and ``onionskin upgrade``."""
+    from onionskin import controlling
 
-        path = named_in(parsed.config)
-        if path is None:
-            raise
-        for line in str(error).splitlines():
-            print(f"onionskin: warning: {line}", file=sys.stderr)
-    if path is None:
-        raise _core.ConfigurationError("no control socket is configured; expected --control PATH")
-    return str(path)
-
-
-def run_status(parsed: argparse.Namespace) -> int:
-    """``onionskin status``."""
-    import json
-
-    from onionskin import control
-
-    status = control.ask(control_of(parsed), "status")
-    print(json.dumps(status, indent=2) if parsed.json else control.described(status))
-    return 0
-
-
-def run_reload(parsed: argparse.Namespace) -> int:
-    """``onionskin reload``."""
-    from onionskin import control
-
-    answer = control.ask(control_of(parsed), "reload")
-    if has_failed(answer, "not reloaded"):
-        return 1
-    print(f"onionskin: generation {answer.get('generation', '-')} serves", file=sys.stderr)
-    return 0
-
-
-def run_upgrade(parsed: argparse.Namespace) -> int:
-    """``onionskin upgrade``."""
-    from onionskin import control
-
-    answer = control.ask(control_of(parsed), "upgrade")
-    if has_failed(answer, "not upgraded"):
-        return 1
-    pid, generation = answer.get("pid", "-"), answer.get("generation", "-")
-    print(f"onionskin: process {pid} serves, generation {generation}", file=sys.stderr)
-    return 0
-
-
-def has_failed(answer: dict[str, Any], what: str) -> bool:
-    """Whether the server did not do what it was asked for; if so, that is said, with its reason."""
-    wrong = answer.get("error") or answer.get("failed")
-    if wrong is not None:
-        print(f"onionskin: {what}: {wrong}", file=sys.stderr)
-    return wrong is not None
+    status: int = getattr(controlling, f"run_{parsed.command}")(parsed)
+    return status
 
 
 def run_check(parsed: argparse.Namespace) -> int:
