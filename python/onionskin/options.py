@@ -74,6 +74,12 @@ class ServerOptions(TypedDict, total=False):
         max_body: The largest request body; a larger one is answered 413. With 0, no request may have one.
         spool_memory: Up to this size, a request body waits for the application in memory; beyond it, in a
             temporary file.
+        body_memory_total: How much memory all request bodies of a process may have together, with the receive
+            windows of HTTP/2 connections on which some arrive; beyond it, bodies go to temporary files from
+            their first byte.
+        body_spool_total: How much all temporary files of request bodies in a process may have together, and
+            never less than one body of ``max_body``. Beyond it, the slowest and largest of those that are
+            arriving are answered 503.
         response_spool_memory: Up to this size, what a client has not taken yet of a response that is made
             block by block waits in memory; beyond it, in a temporary file.
         response_spool: How large that file may be, so that the call can end while the client is slow; with 0
@@ -167,6 +173,8 @@ class ServerOptions(TypedDict, total=False):
     max_headers: int
     max_body: int | str
     spool_memory: int | str
+    body_memory_total: int | str
+    body_spool_total: int | str
     response_spool_memory: int | str
     response_spool: int | str
     response_spool_total: int | str

@@ -16,6 +16,8 @@ use http::StatusCode;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 
+use crate::Crowded;
+
 /// The body of a request or a response.
 ///
 /// ```
@@ -109,6 +111,8 @@ pub enum BodyError {
     TooLarge(u64),
     /// The client broke the framing.
     Malformed(&'static str),
+    /// There was no room for it beside the others that are arriving.
+    Crowded,
     /// There was no place to put it (a full disk).
     Storage(io::Error),
     /// The application took longer than `request_timeout` to produce it.
@@ -124,6 +128,7 @@ impl BodyError {
             BodyError::Disconnected | BodyError::Malformed(_) => StatusCode::BAD_REQUEST,
             BodyError::TimedOut => StatusCode::REQUEST_TIMEOUT,
             BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            BodyError::Crowded => StatusCode::SERVICE_UNAVAILABLE,
             BodyError::Storage(_) => StatusCode::INSUFFICIENT_STORAGE,
             BodyError::Overdue => StatusCode::GATEWAY_TIMEOUT,
             BodyError::Producer(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -138,6 +143,7 @@ impl BodyError {
             BodyError::TooLarge(_) => "the request body is too large",
             BodyError::Malformed(reason) => reason,
             BodyError::Overdue => "Gateway Timeout",
+            BodyError::Crowded => "the server is busy with other request bodies",
             BodyError::Storage(_) => "the request body could not be stored",
             BodyError::Producer(_) => "Internal Server Error",
         }
@@ -151,6 +157,7 @@ impl fmt::Display for BodyError {
             BodyError::TimedOut => formatter.write_str("the client sent nothing for too long"),
             BodyError::TooLarge(limit) => write!(formatter, "the body is larger than {limit} bytes"),
             BodyError::Malformed(what) => write!(formatter, "the body is malformed: {what}"),
+            BodyError::Crowded => formatter.write_str("there was no room for the body"),
             BodyError::Storage(error) => write!(formatter, "the body could not be stored: {error}"),
             BodyError::Overdue => formatter.write_str("the application took too long"),
             BodyError::Producer(error) => write!(formatter, "the body broke off: {error}"),
@@ -159,6 +166,12 @@ impl fmt::Display for BodyError {
 }
 
 impl Error for BodyError {}
+
+impl From<Crowded> for BodyError {
+    fn from(_: Crowded) -> Self {
+        BodyError::Crowded
+    }
+}
 
 /// See [`Body::failed`].
 struct Failed(Option<BodyError>);

@@ -21,6 +21,8 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::Share;
+
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
@@ -52,12 +54,18 @@ pub struct TemporaryFile {
     file: File,
     length: u64,
     held: Held,
+    share: Option<Share>,
 }
 
 impl TemporaryFile {
     /// An empty one.
     pub fn new(held: Held) -> io::Result<Self> {
-        Ok(TemporaryFile { file: tempfile::tempfile()?, length: 0, held })
+        Ok(TemporaryFile { file: tempfile::tempfile()?, length: 0, held, share: None })
+    }
+
+    /// Keeps `share`, which is what it takes, for as long as there is the file.
+    pub fn charge(&mut self, share: Share) {
+        self.share = Some(share);
     }
 
     /// Adds a block at its end.

@@ -76,7 +76,7 @@ impl PyServer {
         let fixed = Fixed { multithread: threads > 1, multiprocess };
         let kill = config.request_timeout_kill.0;
         let overdue = config.request_timeout.0.map(|limit| Overdue::new(limit.0, kill));
-        let room = config.room();
+        let (room, bodies) = (config.room(), config.bodies());
         let environ = Environ::new(py, fixed)?;
         let spool = SpoolLimits { memory: config.spool_memory.0, total: config.max_body.0 };
         let (handler, _) = handler_of(app, "serve")?;
@@ -103,11 +103,12 @@ impl PyServer {
             overdue: overdue.clone(),
             spool,
             room: room.clone(),
+            bodies: bodies.clone(),
             stop: server.stop_handle(),
         };
         let server = server
             .sharing(Arc::new(native))
-            .within(room)
+            .within(room, bodies)
             .logging(access_log.clone())
             .tracing(tracer.clone())
             .loaded(permits.clone())

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use onion::{AddressRange, LogFormat, LogLevel, LogPlace, Room, Size, Span, SpanOrOff};
+use onion::{AddressRange, BodyBudget, LogFormat, LogLevel, LogPlace, Room, Size, Span, SpanOrOff};
 use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::admission::{AddressLimit, Connections};
+use crate::admission::{AddressLimit, Connections, open_files};
 use crate::health;
 use crate::supervisor::{FileGlob, Workers};
 use crate::tls::{ClientAuth, TlsVersion};
@@ -110,6 +110,12 @@ pub struct Config {
     pub max_body: Size,
     /// Up to this size, a request body waits for the application in memory; beyond it, in a temporary file.
     pub spool_memory: Size,
+    /// How much memory all request bodies of a process may have together, with the receive windows of HTTP/2 connections
+    /// on which some arrive; beyond it, bodies go to temporary files from their first byte.
+    pub body_memory_total: Size,
+    /// How much all temporary files of request bodies in a process may have together, and never less than one body of
+    /// `max_body`. Beyond it, the slowest and largest of those that are arriving are answered 503.
+    pub body_spool_total: Size,
     /// Up to this size, what a client has not taken yet of a response that is made block by block waits in memory;
     /// beyond it, in a temporary file.
     pub response_spool_memory: Size,
@@ -238,6 +244,8 @@ impl Default for Config {
             max_headers: 100,
             max_body: Size(100 << 20),
             spool_memory: Size(64 << 10),
+            body_memory_total: Size(64 << 20),
+            body_spool_total: Size(2 << 30),
             response_spool_memory: Size(128 << 10),
             response_spool: Size(64 << 20),
             response_spool_total: Size(1 << 30),
@@ -310,6 +318,14 @@ impl Config {
         Room::new(self.response_spool_memory.0, self.response_spool.0, self.response_spool_total.0)
     }
 
+    /// What request bodies may take together.
+    pub fn bodies(&self) -> BodyBudget {
+        // Connections have their share of the open files, and the application needs some, too.
+        let files = (open_files() / 8).max(LEAST_FILES);
+        let file = self.body_spool_total.0.max(self.max_body.0);
+        BodyBudget::new(self.body_memory_total.0, file, files)
+    }
+
     /// The limits on a request head, as the parser takes them.
     pub(crate) fn head_limits(&self) -> http1::Limits {
         let size = |size: Size| usize::try_from(size.0).unwrap_or(usize::MAX);
@@ -360,6 +376,9 @@ fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let share = f64::deserialize(deserializer)?;
     (0.0..=1.0).contains(&share).then_some(share).ok_or_else(|| D::Error::custom("out of range"))
 }
+
+/// So many files request bodies may have in any case.
+const LEAST_FILES: u64 = 16;
 
 /// How long the rest of a body may take that is only read to keep the connection.
 pub(crate) const DRAINING: Duration = Duration::from_secs(2);

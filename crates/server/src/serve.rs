@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use onion::{Handler, Room};
+use onion::{BodyBudget, Handler, Room};
 use tokio::task::unconstrained;
 use tokio::time::timeout;
 
@@ -51,6 +51,7 @@ pub struct Server {
     tally: Option<Arc<Tally>>,
     error_pages: Option<Arc<ErrorPages>>,
     room: Room,
+    bodies: BodyBudget,
 }
 
 /// What handlers find in [`onion::Connection::shared`].
@@ -85,6 +86,7 @@ impl Server {
     fn new(config: Config, listeners: Vec<Listener>, scraped: Vec<Listener>) -> Self {
         Server {
             room: config.room(),
+            bodies: config.bodies(),
             config,
             listeners,
             scraped,
@@ -147,10 +149,10 @@ impl Server {
         self
     }
 
-    /// Shares the room in which responses are put aside with whoever else puts some there.
+    /// Shares the room in which responses are put aside, and what request bodies may take, with whoever else needs them.
     #[must_use]
-    pub fn within(mut self, room: Room) -> Self {
-        self.room = room;
+    pub fn within(mut self, room: Room, bodies: BodyBudget) -> Self {
+        (self.room, self.bodies) = (room, bodies);
         self
     }
 
@@ -212,6 +214,7 @@ impl Server {
             most: self.config.connections.number(),
             queues: ListenQueues::of(&self.listeners),
             room: self.room.clone(),
+            bodies: self.bodies.clone(),
         };
         Some(Arc::clone(self.metrics.get_or_insert_with(|| Arc::new(Metrics::new(others)))))
     }
@@ -307,6 +310,7 @@ impl Server {
             once,
             flusher: Flusher::default(),
             room: self.room.clone(),
+            bodies: self.bodies.clone(),
             health: Health::new(&self.config, self.stop.clone(), self.loaded.clone()),
             metrics: MetricsOnSite::new(&self.config, numbers),
             tally: self.tally.clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 use http1::Rejection;
-use onion::{Answer, Handler, Request, Response, Room, answer};
+use onion::{Answer, BodyBudget, Handler, Request, Response, Room, answer};
 
 use crate::Config;
 use crate::admission::Admission;
@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) flusher: Flusher,
     /// How far applications may be ahead of their clients.
     pub(crate) room: Room,
+    /// What request bodies may take together.
+    pub(crate) bodies: BodyBudget,
     pub(crate) health: Option<Health>,
     /// None where the site has no path for them.
     pub(crate) metrics: Option<MetricsOnSite>,

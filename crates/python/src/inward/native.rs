@@ -9,8 +9,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, EXPECT, HeaderValue, RETRY_AFTER};
 use onion::{
-    Answer, Body, BodyError, Context, Notes, Request, RequestExt, Response, Room, SpoolLimits, Spooled,
-    TemporaryFile, ThreadBound, Trouble, plain, reuse, spool, unreadable,
+    Answer, Body, BodyBudget, BodyError, Context, Notes, Request, RequestExt, Response, Room, SpoolLimits,
+    Spooled, TemporaryFile, ThreadBound, Trouble, plain, reuse, spool, unreadable,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
@@ -30,6 +30,8 @@ pub(crate) struct Native {
     pub(crate) permits: Arc<Permits>,
     pub(crate) environ: Environ,
     pub(crate) spool: SpoolLimits,
+    /// What all request bodies may take together.
+    pub(crate) bodies: BodyBudget,
     /// How far applications may be ahead of their clients.
     pub(crate) room: Room,
     /// Where the time of calls is limited.
@@ -59,7 +61,7 @@ pub(super) enum Arrived {
 pub(super) fn call(application: &WsgiApplication, mut request: Request) -> Answer<'_> {
     Box::pin(async move {
         let Some((server, context)) = Native::of(&request) else { return no_server() };
-        let (permits, spool_limits) = (Arc::clone(&server.permits), server.spool);
+        let permits = Arc::clone(&server.permits);
         let (notes, limits) = (context.notes.clone(), context.limits.clone());
         let limited = server.overdue.as_ref().and(notes.clone());
         let mut body = mem::take(request.body_mut());
@@ -69,7 +71,7 @@ pub(super) fn call(application: &WsgiApplication, mut request: Request) -> Answe
             // The client is told to continue when the body is first read: not if there is no place for the call.
             None if request.headers().contains_key(EXPECT) && permits.is_full() => return crowded(),
             // Boxed, so that the common request doesn't carry the room for it.
-            None => match Box::pin(arrive(body, spool_limits)).await {
+            None => match Box::pin(arrive(body, bounds(&request))).await {
                 Ok(arrived) => arrived,
                 Err(error) => return refuse(&error),
             },
@@ -132,9 +134,15 @@ async fn call_limited(
     response.unwrap_or_else(|| plain(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n"))
 }
 
+/// How much of a body is kept where, and what all of them may take.
+fn bounds(request: &Request) -> (SpoolLimits, BodyBudget) {
+    let (server, _) = Native::of(request).expect("only requests of our server are answered here");
+    (server.spool, server.bodies.clone())
+}
+
 /// Waits for the body, so that a slow client holds no thread.
-async fn arrive(body: Body, limits: SpoolLimits) -> Result<Arrived, BodyError> {
-    Ok(match spool(body, limits).await? {
+async fn arrive(body: Body, (limits, budget): (SpoolLimits, BodyBudget)) -> Result<Arrived, BodyError> {
+    Ok(match spool(body, limits, &budget).await? {
         Spooled::Memory(bytes) => Arrived::Memory(bytes),
         Spooled::File(file) => Arrived::File(file),
     })
@@ -158,7 +166,11 @@ fn refuse(error: &BodyError) -> Response {
         let cause: &io::Error = cause;
         STORAGE.report(|| format!("a request body could not be stored: {cause}"));
     }
-    unreadable(error.status(), error.reason())
+    let mut response = unreadable(error.status(), error.reason());
+    if matches!(error, BodyError::Crowded) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
+    }
+    response
 }
 
 /// The call itself, and as much of the response as is ready.

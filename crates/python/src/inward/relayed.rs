@@ -8,8 +8,8 @@ use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
 use onion::{
-    Addressed, Body, Connection, Context, Ids, Request, RequestExt, Response, Spooled, give_way, spool,
-    unreadable,
+    Addressed, Body, BodyBudget, Connection, Context, Ids, Request, RequestExt, Response, Spooled, give_way,
+    spool, unreadable,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -58,7 +58,7 @@ pub(super) async fn call(application: &WsgiApplication, relayed: Arc<Relayed>, r
     // A body that a layer has changed has to be there before the application asks for it.
     let replaced = match body.into_untouched::<OuterInput>() {
         Ok(_) => None,
-        Err(body) => match spool(body, SPOOL).await {
+        Err(body) => match spool(body, SPOOL, &BodyBudget::unlimited()).await {
             Ok(spooled) => Some(spooled),
             Err(error) => return unreadable(error.status(), error.reason()),
         },

@@ -28,8 +28,8 @@ use crate::threads::Parked;
 pub(crate) use answer::Answer;
 pub(crate) use input::OuterInput;
 
-/// What a layer may change a request body into.
-pub(crate) const SPOOL: SpoolLimits = SpoolLimits { memory: 1 << 20, total: 1 << 30 };
+/// What a layer may change a request body into. How many there are at once is the matter of the server around us.
+pub(crate) const SPOOL: SpoolLimits = SpoolLimits { memory: 64 << 10, total: 1 << 30 };
 
 /// One call through the door.
 pub(crate) struct Call {

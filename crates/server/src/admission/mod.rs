@@ -38,6 +38,7 @@ use crate::metrics::{Incident, Incidents};
 use crate::stop::StopHandle;
 pub(crate) use addresses::{Addresses, Handshake, Place, TooMany};
 pub use number::Connections;
+pub(crate) use number::open_files;
 pub use share::AddressLimit;
 
 /// The places of one server.

@@ -66,6 +66,11 @@ fn raise() -> u64 {
     unlimited(getrlimit(Resource::Nofile).current)
 }
 
+/// How many files the process may have open when its limit is raised.
+pub(crate) fn open_files() -> u64 {
+    getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX).min(FILES_MOST)
+}
+
 impl FromStr for Connections {
     type Err = String;
 

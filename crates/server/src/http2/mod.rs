@@ -52,12 +52,15 @@ pub(crate) async fn serve(
     let config = &shared.config;
     let wire = Wire::new(reader, Arc::clone(&exchange), config.write_timeout.0, config.http2_resets);
     let tally = Arc::new(Tally::new(seat, config.http2_resets));
-    let streams = Streams::new(&shared, &facts, &tally);
+    let window = if shared.bodies.has_memory(WINDOW.into()) { WINDOW } else { LEAST_WINDOW };
+    let streams = Streams::new(&shared, &facts, &tally, window);
     let answering = streams.clone();
     let service = service_fn(move |request| answering.answer(request));
     let fits = |size: onion::Size| u32::try_from(size.0).unwrap_or(u32::MAX);
     let connection = Builder::new(streams)
         .max_concurrent_streams(config.http2_streams)
+        .initial_connection_window_size(window)
+        .initial_stream_window_size(window)
         .max_header_list_size(fits(config.max_head))
         .max_local_error_reset_streams(FAULTS)
         .auto_date_header(false)
@@ -76,6 +79,13 @@ pub(crate) async fn serve(
         linger(&wire, &exchange, pause).await;
     }
 }
+
+/// How much of request bodies a client may send that nobody has read yet, on one stream and on the whole connection. What is
+/// read is granted anew at once.
+const WINDOW: u32 = 1 << 20;
+
+/// The same where all memory for request bodies is taken: the least that the protocol knows.
+const LEAST_WINDOW: u32 = 65_535;
 
 /// After so many streams that the client has broken, its connection is closed.
 const FAULTS: usize = 100;

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use http_body::{Body as _, Frame, SizeHint};
 use http1::{Rejection, parts};
 use hyper::body::Incoming;
-use onion::{Body, BodyError, Context, Request, poll_give_way};
+use onion::{Body, BodyError, Context, Request, Share, poll_give_way};
 
 use crate::Config;
 use crate::deadline::Deadline;
@@ -29,6 +29,7 @@ pub(super) struct Head {
 pub(super) fn request(
     parts: Parts,
     incoming: Incoming,
+    held: Option<Arc<Share>>,
     config: &Config,
     facts: &Arc<onion::Connection>,
     meter: Option<&Arc<Meter>>,
@@ -54,7 +55,7 @@ pub(super) fn request(
     if let Some(secured) = &facts.secured {
         secured.dress(&mut headers);
     }
-    let mut request = Request::new(body(incoming, config, &headers, meter.cloned())?);
+    let mut request = Request::new(body(incoming, held, config, &headers, meter.cloned())?);
     *request.uri_mut() = uri;
     *request.method_mut() = parts.method;
     *request.version_mut() = parts.version;
@@ -130,6 +131,7 @@ fn leave_out_underscores(headers: &mut HeaderMap) {
 
 fn body(
     incoming: Incoming,
+    held: Option<Arc<Share>>,
     config: &Config,
     headers: &HeaderMap,
     meter: Option<Arc<Meter>>,
@@ -146,6 +148,7 @@ fn body(
     }
     Ok(Body::stream(Upload {
         incoming,
+        _held: held,
         meter,
         received: 0,
         limit: config.max_body.0,
@@ -158,6 +161,8 @@ fn body(
 /// A request body on its way in. The client may send more as far as this was read.
 struct Upload {
     incoming: Incoming,
+    /// The connection's receive window.
+    _held: Option<Arc<Share>>,
     /// Where somebody looks on.
     meter: Option<Arc<Meter>>,
     received: u64,

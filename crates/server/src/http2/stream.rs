@@ -3,14 +3,15 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
 use h2::Reason;
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
-use onion::{Body, Caught, Notes, TimeoutWaiter, catch, give_way, panicked, thread_is_bound};
+use onion::{Body, Caught, Notes, Share, TimeoutWaiter, catch, give_way, panicked, thread_is_bound};
 use tokio::time::Instant;
 
 use super::pump::Pump;
@@ -30,6 +31,9 @@ pub(super) struct Streams {
     shared: Arc<Shared>,
     facts: Arc<onion::Connection>,
     tally: Arc<Tally>,
+    /// What has arrived of request bodies and was not read yet may be so much, which counts while any arrive.
+    window: u32,
+    held: Arc<Mutex<Weak<Share>>>,
     /// What the task that is made next has to know: hyper asks for an answer, then for a task to wait for it in.
     next: Arc<Mutex<Option<Arc<Stream>>>>,
 }
@@ -69,13 +73,30 @@ impl Stream {
 }
 
 impl Streams {
-    pub(super) fn new(shared: &Arc<Shared>, facts: &Arc<onion::Connection>, tally: &Arc<Tally>) -> Self {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        facts: &Arc<onion::Connection>,
+        tally: &Arc<Tally>,
+        window: u32,
+    ) -> Self {
         Streams {
             shared: Arc::clone(shared),
             facts: Arc::clone(facts),
             tally: Arc::clone(tally),
+            window,
+            held: Arc::default(),
             next: Arc::default(),
         }
+    }
+
+    /// The receive window counts as memory of request bodies, once on a connection.
+    fn hold(&self) -> Arc<Share> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.upgrade().unwrap_or_else(|| {
+            let share = Arc::new(self.shared.bodies.hold(self.window.into()));
+            *held = Arc::downgrade(&share);
+            share
+        })
     }
 
     /// The answer to one request, or why there is none.
@@ -85,13 +106,14 @@ impl Streams {
     ) -> impl Future<Output = Result<http::Response<Outgoing>, h2::Error>> + Send + use<> {
         let stream = self.tally.open().then(|| self.begin());
         let facts = Arc::clone(&self.facts);
+        let held = (stream.is_some() && !asked.body().is_end_stream()).then(|| self.hold());
         async move {
             // Safe to send again (RFC 9113 section 8.7).
             let Some(stream) = stream else { return Err(Reason::REFUSED_STREAM.into()) };
             let mut course = Course { stream, label: Label::default(), entry: None, is_done: false };
             // What was taken back in the same breath is never begun: hyper looks for that now.
             give_way().await;
-            Ok(course.answer(asked, &facts).await)
+            Ok(course.answer(asked, held, &facts).await)
         }
     }
 
@@ -206,6 +228,7 @@ impl Course {
     async fn answer(
         &mut self,
         asked: http::Request<Incoming>,
+        held: Option<Arc<Share>>,
         facts: &Arc<onion::Connection>,
     ) -> http::Response<Outgoing> {
         let (mut parts, body) = asked.into_parts();
@@ -213,7 +236,7 @@ impl Course {
         self.label.notes.clone_from(&self.stream.notes);
         self.enter(&mut parts, facts);
         let meter = self.entry.as_ref().map(|entry| &entry.meter);
-        let given = match request(parts, body, &self.stream.shared.config, facts, meter) {
+        let given = match request(parts, body, held, &self.stream.shared.config, facts, meter) {
             Err(rejection) => self.stream.shared.reject(&rejection),
             Ok(Head { mut request, mut context }) => {
                 self.label.target.clone_from(&context.target);

@@ -33,12 +33,14 @@ pub(crate) enum Incident {
     AddressRequests,
     /// Its client took back too many requests.
     Overdone,
+    /// A request body had no room beside the others, or was given up for them: counted by the process.
+    BodyCrowded,
     /// A panic: counted by the process, which reports it.
     Panicked,
 }
 
 /// The kinds and their names.
-const KINDS: [(Incident, &str); 13] = [
+const KINDS: [(Incident, &str); 14] = [
     (Incident::Shed, "connections_shed_total"),
     (Incident::NotAccepted, "accept_failures_total"),
     (Incident::NotIntroduced, "proxy_protocol_refused_total"),
@@ -51,10 +53,11 @@ const KINDS: [(Incident, &str); 13] = [
     (Incident::AddressHandshakes, "address_limit_exceeded_total{limit=\"handshakes\"}"),
     (Incident::AddressRequests, "address_limit_exceeded_total{limit=\"requests\"}"),
     (Incident::Overdone, "http2_resets_exceeded_total"),
+    (Incident::BodyCrowded, "request_bodies_refused_total{reason=\"total\"}"),
     (Incident::Panicked, "panics_total"),
 ];
 
-const FAMILIES: [(&str, &str); 8] = [
+const FAMILIES: [(&str, &str); 9] = [
     ("connections_shed_total", "Idle connections that were closed to make room."),
     (
         "accept_failures_total",
@@ -71,6 +74,7 @@ const FAMILIES: [(&str, &str); 8] = [
         "http2_resets_exceeded_total",
         "Connections whose client took back too many requests, or sent too many frames that ask for nothing.",
     ),
+    ("request_bodies_refused_total", "Request bodies that were not taken."),
     ("panics_total", "Internal errors of onionskin. The error log has a line on each."),
 ];
 
@@ -86,8 +90,10 @@ impl Incidents {
     }
 
     pub(crate) fn get(&self, incident: Incident) -> u64 {
-        if incident == Incident::Panicked {
-            return onion::panics();
+        match incident {
+            Incident::Panicked => return onion::panics(),
+            Incident::BodyCrowded => return onion::crowded_bodies(),
+            _ => {}
         }
         let place = KINDS.iter().position(|(kind, _)| *kind == incident);
         place.map_or(0, |place| self.0[place].load(Relaxed))

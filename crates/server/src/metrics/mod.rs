@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 use http::{Method, StatusCode};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use onion::{Held, Room};
+use onion::{BodyBudget, Held, Room};
 
 use crate::health::Loaded;
 use crate::seeing::{AccessLog, End, Entry};
@@ -69,6 +69,8 @@ pub(crate) struct Others {
     pub(crate) queues: ListenQueues,
     /// Where responses are put aside.
     pub(crate) room: Room,
+    /// What request bodies take.
+    pub(crate) bodies: BodyBudget,
 }
 
 /// The methods that are told apart; others are the client's to make up, and so are one.
@@ -181,6 +183,9 @@ impl Metrics {
             log_lost: others.access_log.as_ref().map_or(0, |log| log.lost()),
             incidents: others.incidents.told(),
             most: others.most as u64,
+            body_memory: others.bodies.in_memory(),
+            body_memory_most: others.bodies.memory(),
+            spool_most: others.bodies.file(),
             spooled_requests: Held::Requests.bytes(),
             spooled_responses: Held::Responses.bytes() + others.room.in_files(),
             cpu: cpu_time(),

@@ -42,6 +42,7 @@ impl Scraping {
         let shared = Arc::new(Shared {
             handler: Arc::new(MetricsPage(numbers)),
             room: config.room(),
+            bodies: config.bodies(),
             config,
             stop: stop.clone(),
             admission: Admission::new(MOST, Arc::clone(&incidents), None),

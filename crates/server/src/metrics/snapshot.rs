@@ -45,7 +45,13 @@ pub struct Snapshot {
     pub incidents: Vec<(String, u64)>,
     /// The most connections that there may be.
     pub most: u64,
-    /// What temporary files hold of requests' bodies, in bytes.
+    /// What memory holds of requests' bodies, with the receive windows of HTTP/2, in bytes.
+    pub body_memory: u64,
+    /// The most that it may hold of them.
+    pub body_memory_most: u64,
+    /// What temporary files may hold of requests' bodies.
+    pub spool_most: u64,
+    /// What they hold of them, in bytes.
     pub spooled_requests: u64,
     /// What they hold of responses.
     pub spooled_responses: u64,
@@ -95,6 +101,9 @@ impl Snapshot {
             waiting: 0,
             most: 0,
             memory: 0,
+            body_memory: 0,
+            body_memory_most: 0,
+            spool_most: 0,
             spooled_requests: 0,
             spooled_responses: 0,
             ..self
@@ -125,6 +134,9 @@ impl AddAssign<&Snapshot> for Snapshot {
         LimitLoad::add_all(&mut self.limits, &other.limits);
         self.log_lost += other.log_lost;
         self.most += other.most;
+        self.body_memory += other.body_memory;
+        self.body_memory_most += other.body_memory_most;
+        self.spool_most += other.spool_most;
         self.spooled_requests += other.spooled_requests;
         self.spooled_responses += other.spooled_responses;
         self.cpu += other.cpu;
@@ -189,6 +201,12 @@ impl fmt::Display for Snapshot {
         out.labelled("queue_refused_total", "reason", "full", self.refused)?;
         out.labelled("queue_refused_total", "reason", "timeout", self.expired)?;
         show_limits(&self.limits, out)?;
+        let help = "What memory holds of request bodies, with the receive windows of HTTP/2.";
+        out.number("body_memory_bytes", "gauge", help, self.body_memory)?;
+        let help = "The most that memory holds of request bodies.";
+        out.number("body_memory_limit_bytes", "gauge", help, self.body_memory_most)?;
+        let help = "The most that temporary files hold of request bodies.";
+        out.number("body_spool_limit_bytes", "gauge", help, self.spool_most)?;
         out.family("spool_bytes", "gauge", "What temporary files hold.")?;
         out.labelled("spool_bytes", "kind", "request", self.spooled_requests)?;
         out.labelled("spool_bytes", "kind", "response", self.spooled_responses)?;
