@@ -98,9 +98,10 @@ impl RequestLabel {
     }
 
     /// Logs one line about the request.
+    #[track_caller]
     pub fn log(&self, level: LogLevel, what: &str) {
-        let (ids, addressed) = (Some(&self.ids), Some(&self.addressed));
-        Record { level, what, ids, addressed, details: "" }.say();
+        let (ids, addressed, request) = (Some(&self.ids), Some(&self.addressed), &*self.to_string());
+        Record { ids, addressed, request, ..Record::new(level, what) }.say();
     }
 }
 

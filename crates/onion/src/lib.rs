@@ -101,8 +101,8 @@ pub use options::{Build, Declaration, OptionError, Phase};
 pub use panics::{Caught, catch, panicked, panics, report_panics};
 pub use random::{forget_random, random};
 pub use report::{
-    ErrorLog, LogFormat, LogLevel, Record, close_error_log, detail, inform, logs_application, pass_on,
-    reopen_error_log, report, report_error,
+    ErrorLog, LogFormat, LogLevel, Record, close_error_log, detail, inform, lines_left_out, logs_application,
+    pass_on, reopen_error_log, report, report_error,
 };
 pub use response::{NotFound, ReasonPhrase, Refusal, plain, timed_out, unreadable};
 pub use spool::{SpoolLimits, Spooled, spool};

@@ -8,8 +8,10 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::{Instant, SystemTime};
@@ -18,7 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::forked::logs_as_fork;
-use crate::repeats::Repeats;
+use crate::repeats::{Kind, Limit, Repeats, SAME};
 use crate::standard_error::to_stderr;
 use crate::{Addressed, Ids, LogFile, LogPlace, Timestamp};
 
@@ -61,6 +63,11 @@ pub struct Record<'a> {
     pub addressed: Option<&'a Addressed>,
     /// Further lines, such as a traceback; empty if there are none.
     pub details: &'a str,
+    /// That request as it stands in `what`: lines that differ in it alone are of one kind.
+    pub request: &'a str,
+    /// What makes the details of one kind, such as the type of an exception and where it was raised; if it is empty, all
+    /// of them.
+    pub kind: &'a str,
 }
 
 /// Where it is said.
@@ -84,9 +91,21 @@ impl ErrorLog {
         Ok(ErrorLog { level, format, file })
     }
 
+    /// Standard error, as it is unless something else is asked for.
+    pub fn standard() -> Self {
+        ErrorLog { level: Some(LogLevel::default()), format: LogFormat::default(), file: None }
+    }
+
+    /// Whether one is installed in this process.
+    pub fn is_installed() -> bool {
+        installed().is_some()
+    }
+
     /// Makes `log` the one of this process; with none, it is standard error again. What the one before had to write is
     /// written then.
     pub fn install(log: Option<Self>) {
+        say_held(None);
+        *repeats() = Repeats::new();
         let log = log.map(Arc::new);
         let before = std::mem::replace(&mut *LOG.write().unwrap_or_else(PoisonError::into_inner), log);
         drop(before);
@@ -103,6 +122,7 @@ impl ErrorLog {
 
 static LOG: RwLock<Option<Arc<ErrorLog>>> = RwLock::new(None);
 static REPEATS: Mutex<Repeats> = Mutex::new(Repeats::new());
+static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
 /// Whether a thread is there that tells what was held back. It changes under the lock of `REPEATS`.
 static COUNTING: AtomicBool = AtomicBool::new(false);
 
@@ -114,24 +134,72 @@ fn repeats() -> MutexGuard<'static, Repeats> {
     REPEATS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How many lines were left out, since others of their kind had been logged.
+pub fn lines_left_out() -> u64 {
+    LEFT_OUT.load(Relaxed)
+}
+
 /// Says that something is amiss.
+#[track_caller]
 pub fn report(what: &str) {
-    Record { level: LogLevel::Warning, what, ids: None, addressed: None, details: "" }.say();
+    Record::new(LogLevel::Warning, what).say();
 }
 
 /// Says that something has happened.
+#[track_caller]
 pub fn inform(what: &str) {
-    Record { level: LogLevel::Info, what, ids: None, addressed: None, details: "" }.say();
+    Record::new(LogLevel::Info, what).say();
 }
 
 /// Logs a detail that helps to find a fault.
+#[track_caller]
 pub fn detail(what: &str) {
-    Record { level: LogLevel::Debug, what, ids: None, addressed: None, details: "" }.say();
+    Record::new(LogLevel::Debug, what).say();
 }
 
 /// Says that something was not done. `details` are further lines.
+#[track_caller]
 pub fn report_error(what: &str, details: &str) {
-    Record { level: LogLevel::Error, what, ids: None, addressed: None, details }.say();
+    Record { details, ..Record::new(LogLevel::Error, what) }.say();
+}
+
+/// Warns of a trouble, unless its limit is reached.
+pub(crate) fn report_trouble(key: u64, limit: Limit, what: impl FnOnce() -> String) {
+    let log = installed();
+    if logs_as_fork() {
+        return Record::new(LogLevel::Warning, &what()).say();
+    }
+    if !logs(log.as_deref(), LogLevel::Warning) {
+        return;
+    }
+    let mut line = None;
+    let kind = Kind { key, limit, place: None };
+    let admitted = admit(kind, LogLevel::Warning, || line.insert(what()).clone());
+    if let (true, Some(line)) = (admitted, line) {
+        if log.is_none() {
+            say_held(Some(Instant::now())); // No thread does so here.
+        }
+        Record::new(LogLevel::Warning, &line).write(log.as_deref());
+    }
+}
+
+fn logs(log: Option<&ErrorLog>, level: LogLevel) -> bool {
+    let least = log.map_or(Some(LogLevel::Info), |log| log.level);
+    least.is_some_and(|least| level <= least)
+}
+
+/// Whether a line of this kind may be logged now. If not, it is counted, and logged with the others in time.
+fn admit(kind: Kind, level: LogLevel, what: impl FnOnce() -> String) -> bool {
+    let mut repeats = repeats();
+    let is_admitted = repeats.admit(kind, level, Instant::now(), what);
+    if !is_admitted {
+        LEFT_OUT.fetch_add(1, Relaxed);
+        if installed().is_some() && !COUNTING.swap(true, Relaxed) {
+            // Without a thread, what is held back is told with the end of the process.
+            let _ = thread::Builder::new().name("onionskin-repeats".to_owned()).spawn(say_held_in_time);
+        }
+    }
+    is_admitted
 }
 
 /// Whether the application's own words belong into the log, and not on standard error.
@@ -147,7 +215,7 @@ pub fn pass_on(lines: &str, ids: Option<&Ids>) {
         (Some(_), LogFormat::Text) => log.write(marked(lines, ids).as_bytes()),
         (Some(_), LogFormat::Json) => {
             let what = lines.strip_suffix('\n').unwrap_or(lines);
-            let record = Record { level: LogLevel::Error, what, ids, addressed: None, details: "" };
+            let record = Record { ids, ..Record::new(LogLevel::Error, what) };
             log.write(record.json(Some("application")).as_bytes());
         }
     }
@@ -177,34 +245,53 @@ pub fn reopen_error_log() {
 
 /// Says what was held back, and ends the log: what comes now goes to standard error.
 pub fn close_error_log() {
-    say_held(None);
     ErrorLog::install(None);
 }
 
-impl Record<'_> {
+impl<'a> Record<'a> {
+    /// One that is about no request.
+    pub fn new(level: LogLevel, what: &'a str) -> Self {
+        Record { level, what, ids: None, addressed: None, details: "", request: "", kind: "" }
+    }
+
     /// Says it, if it is grave enough and was not said too often.
+    #[track_caller]
     pub fn say(&self) {
         let log = installed();
-        let level = log.as_ref().map_or(Some(LogLevel::Info), |log| log.level);
-        if level.is_none_or(|least| self.level > least) || !self.is_news() {
-            return;
+        if logs(log.as_deref(), self.level) && self.is_news() {
+            self.write(log.as_deref());
         }
-        self.write(log.as_deref());
     }
 
     /// Whether it was not said too often. If it was, it is counted. Under another server all is said: what becomes of it
     /// is that server's matter, and no thread of ours counts there.
+    #[track_caller]
     pub fn is_news(&self) -> bool {
-        if logs_as_fork() || installed().is_none() {
-            return true;
+        logs_as_fork()
+            || installed().is_none()
+            || admit(self.counted_by(), self.level, || self.what.to_owned())
+    }
+
+    #[track_caller]
+    fn counted_by(&self) -> Kind {
+        let place = Location::caller();
+        let mut hasher = DefaultHasher::new();
+        match self.request {
+            "" => self.what.hash(&mut hasher),
+            request => self.what.split(request).for_each(|part| part.hash(&mut hasher)),
         }
-        let mut repeats = repeats();
-        let is_news = repeats.admit(self.level, self.what, self.details, Instant::now());
-        if !is_news && !COUNTING.swap(true, Relaxed) {
-            // Without a thread, what is held back is told with the end of the process.
-            let _ = thread::Builder::new().name("onionskin-repeats".to_owned()).spawn(say_held_in_time);
-        }
-        is_news
+        (self.level.name(), if self.kind.is_empty() { self.details } else { self.kind }).hash(&mut hasher);
+        let key = hasher.finish();
+        // What the server does is told whole, and of the application's faults each kind: no client decides how many
+        // there are.
+        let is_ours = self.level == LogLevel::Info && self.ids.is_none();
+        let is_fault = !self.details.is_empty() && !repeats().is_full();
+        let place = (!is_ours && !is_fault).then(|| {
+            let mut hasher = DefaultHasher::new();
+            (place.file(), place.line(), place.column()).hash(&mut hasher);
+            hasher.finish()
+        });
+        Kind { key, limit: SAME, place }
     }
 
     /// In its shortest form, as it is written to standard error.
@@ -317,15 +404,13 @@ fn say_held_in_time() {
 fn say_held(now: Option<Instant>) {
     let held = repeats().take_held(now);
     for held in held {
-        let what = format!("repeated {} times: {}", held.times, held.what);
-        let record = Record { level: held.level, what: &what, ids: None, addressed: None, details: "" };
-        record.write(installed().as_deref());
+        Record::new(held.level, &held.what).write(installed().as_deref());
     }
 }
 
 /// What is wrong with the log itself: it can be said nowhere else.
 fn tell_stderr(what: &str) {
-    let record = Record { level: LogLevel::Warning, what, ids: None, addressed: None, details: "" };
+    let record = Record::new(LogLevel::Warning, what);
     to_stderr(record.text().as_bytes());
 }
 
@@ -365,7 +450,7 @@ mod tests {
     #[test]
     fn a_traceback_keeps_its_lines_and_nothing_else_of_the_kind() {
         let details = "Traceback:\n\tValueError: \u{1b}[31mred\r\n";
-        let record = Record { level: LogLevel::Error, what: "failed", ids: None, addressed: None, details };
+        let record = Record { details, ..Record::new(LogLevel::Error, "failed") };
         assert_eq!(record.text(), "onionskin: failed\nTraceback:\n\tValueError: \\u{1b}[31mred\\r\n");
     }
 
@@ -387,10 +472,28 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_differ_in_their_request_alone_are_of_one_kind() {
+        let key = |what: &str, request: &str, kind: &str| {
+            Record { details: "Traceback", request, kind, ..Record::new(LogLevel::Error, what) }
+                .counted_by()
+                .key
+        };
+        assert_eq!(
+            key("raised on GET /a", "GET /a", "ValueError"),
+            key("raised on GET /b", "GET /b", "ValueError")
+        );
+        assert_ne!(
+            key("raised on GET /a", "GET /a", "ValueError"),
+            key("raised on GET /a", "GET /a", "KeyError")
+        );
+        assert_ne!(key("raised on GET /a", "GET /a", ""), key("failed on GET /a", "GET /a", ""));
+    }
+
+    #[test]
     fn a_record_shows_as_text_and_as_json() {
         let (what, details) = ("it \"broke\"", "Traceback:\n  line\n");
         let ids = ids();
-        let record = Record { level: LogLevel::Error, what, ids: Some(&ids), addressed: None, details };
+        let record = Record { ids: Some(&ids), details, ..Record::new(LogLevel::Error, what) };
         assert_eq!(record.text(), "onionskin: it \"broke\" (request 7)\nTraceback:\n  line\n");
         let json: serde_json::Value = serde_json::from_str(&record.json(None)).expect("JSON");
         assert_eq!(json["message"], what);

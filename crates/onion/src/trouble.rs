@@ -1,4 +1,4 @@
-//! A trouble that comes with each request or connection while it lasts, such as a full disk, and is told once.
+//! A trouble that comes with each request or connection while it lasts, such as a full disk, and is logged once a minute.
 //!
 //! ```
 //! use onion::Trouble;
@@ -7,72 +7,54 @@
 //! DISK.report(|| "a request body could not be stored: no space left".to_owned());
 //! ```
 //!
-//! What comes again within a minute is counted, and told with the next one after it.
+//! How often it came besides is logged when the minute is over, like that of any other [line](crate::Record).
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
+use crate::repeats::Limit;
 use crate::report;
 
 /// One kind of trouble.
 #[derive(Debug, Default)]
 pub struct Trouble {
-    told: Mutex<Option<Told>>,
-}
-
-#[derive(Debug)]
-struct Told {
-    at: Instant,
-    /// How often it came again since.
-    again: u64,
+    /// What it is counted by; 0 before it has come.
+    key: AtomicU64,
 }
 
 impl Trouble {
     /// One that there was no sign of so far.
     pub const fn new() -> Self {
-        Trouble { told: Mutex::new(None) }
+        Trouble { key: AtomicU64::new(0) }
     }
 
     /// Reports `what`, unless that was done within the last minute.
     pub fn report(&self, what: impl FnOnce() -> String) {
-        match self.at(Instant::now()) {
-            Some(0) => report(&what()),
-            Some(again) => report(&format!("{} ({again} times more since this was last told)", what())),
-            None => {}
-        }
+        report::report_trouble(self.key(), EVERY_MINUTE, what);
     }
 
-    /// It has come. Gives how often it did since it was last told, if it is to be told now.
-    fn at(&self, now: Instant) -> Option<u64> {
-        // Nothing panics under this lock.
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *told {
-            Some(last) if now.saturating_duration_since(last.at) < PAUSE => {
-                last.again += 1;
-                None
+    fn key(&self) -> u64 {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        match self.key.load(Relaxed) {
+            0 => {
+                let next = LAST.fetch_add(1, Relaxed) + 1;
+                self.key.compare_exchange(0, next, Relaxed, Relaxed).map_or_else(|taken| taken, |_| next)
             }
-            last => last.replace(Told { at: now, again: 0 }).map_or(Some(0), |last| Some(last.again)),
+            key => key,
         }
     }
 }
 
-/// How often it is told, while it lasts.
-const PAUSE: Duration = Duration::from_secs(60);
+const EVERY_MINUTE: Limit = Limit { lines: 1, within: Duration::from_secs(60) };
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_again_and_again_is_told_once_a_minute_with_its_number() {
-        let (trouble, begin) = (Trouble::new(), Instant::now());
-        let after = |seconds| trouble.at(begin + Duration::from_secs(seconds));
-
-        assert_eq!(after(0), Some(0));
-        assert_eq!([after(0), after(1), after(59)], [None, None, None]);
-        assert_eq!(after(60), Some(3));
-        assert_eq!(after(61), None);
-        assert_eq!(after(600), Some(1));
-        assert_eq!(after(700), Some(0));
+    fn each_kind_has_a_key_of_its_own_and_keeps_it() {
+        let (one, other) = (Trouble::new(), Trouble::new());
+        assert_ne!(one.key(), other.key());
+        assert_eq!(one.key(), one.key());
     }
 }

@@ -35,23 +35,21 @@ impl Of {
 
     /// One line that says what happened on which request, and the traceback.
     pub(crate) fn tell(&self, py: Python<'_>, what: &str, error: &PyErr) {
-        self.record(
-            &format!("{what} on {self}"),
-            &trace(py, error),
-            |record| match standard_error::replaced(py) {
-                Some(stderr) if !onion::logs_application() => {
-                    if record.is_news() {
-                        write_to(Some(&stderr), record);
-                    }
+        self.record(what, py, error, |record| match standard_error::replaced(py) {
+            Some(stderr) if !onion::logs_application() => {
+                if record.is_news() {
+                    write_to(Some(&stderr), record);
                 }
-                _ => record.say(),
-            },
-        );
+            }
+            _ => record.say(),
+        });
     }
 
     /// Says what is amiss with the request; `details` are further lines.
+    #[track_caller]
     pub(crate) fn say(&self, level: LogLevel, what: &str, details: &str) {
-        Record { level, what, ids: Some(&self.ids), addressed: Some(&self.addressed), details }.say();
+        let (ids, addressed, request) = (Some(&self.ids), Some(&self.addressed), &*self.to_string());
+        Record { ids, addressed, details, request, ..Record::new(level, what) }.say();
     }
 
     /// The same to `errors`, a stream; with none there is nobody to tell.
@@ -62,17 +60,14 @@ impl Of {
         error: &PyErr,
         py: Python<'_>,
     ) {
-        self.record(&format!("{what} on {self}"), &trace(py, error), |record| write_to(errors, record));
+        self.record(what, py, error, |record| write_to(errors, record));
     }
 
-    fn record(&self, what: &str, details: &str, then: impl FnOnce(&Record<'_>)) {
-        then(&Record {
-            level: LogLevel::Error,
-            what,
-            ids: Some(&self.ids),
-            addressed: Some(&self.addressed),
-            details,
-        });
+    fn record(&self, what: &str, py: Python<'_>, error: &PyErr, then: impl FnOnce(&Record<'_>)) {
+        let (request, details, kind) = (&*self.to_string(), &*trace(py, error), &*kind(py, error));
+        let what = &*format!("{what} on {request}");
+        let (ids, addressed) = (Some(&self.ids), Some(&self.addressed));
+        then(&Record { ids, addressed, details, request, kind, ..Record::new(LogLevel::Error, what) });
     }
 }
 
@@ -80,6 +75,20 @@ fn write_to(errors: Option<&Bound<'_, PyAny>>, record: &Record<'_>) {
     let Some(errors) = errors else { return };
     // A stream that can't be written to has nobody to tell either.
     let _ = errors.call_method1("write", (record.text(),)).and_then(|_| errors.call_method0("flush"));
+}
+
+/// What faults are counted by: the type of the exception, and the line that raised it.
+fn kind(py: Python<'_>, error: &PyErr) -> String {
+    let place = || -> PyResult<String> {
+        let Some(traceback) = error.traceback(py) else { return Ok(error.to_string()) };
+        let mut last = traceback.into_any();
+        while let Some(next) = last.getattr("tb_next")?.extract::<Option<Bound<'_, PyAny>>>()? {
+            last = next;
+        }
+        let code = last.getattr("tb_frame")?.getattr("f_code")?;
+        Ok(format!("{} {}", code.getattr("co_filename")?, last.getattr("tb_lineno")?))
+    };
+    format!("{} {}", error.get_type(py), place().unwrap_or_default())
 }
 
 /// The traceback, with the causes of the exception, as Python prints it.

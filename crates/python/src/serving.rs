@@ -64,6 +64,8 @@ impl PyServer {
         }
         let error_log = server::error_log(&config);
         let error_log = error_log.map_err(|error| ConfigurationError::new_err(error.to_string()))?;
+        // Another server of this process may have one already.
+        let error_log = error_log.or_else(|| (!ErrorLog::is_installed()).then(ErrorLog::standard));
         let has_error_log = error_log.is_some();
         if has_error_log {
             ErrorLog::install(error_log);

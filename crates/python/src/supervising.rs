@@ -67,7 +67,8 @@ impl PySupervisor {
         let estate = self.estate.lock().unwrap_or_else(PoisonError::into_inner).take();
         let source = Box::new(|| Python::attach(|py| self.read_again(py)));
         let log = server::error_log(&first.config);
-        ErrorLog::install(log.map_err(|error| ConfigurationError::new_err(error.to_string()))?);
+        let log = log.map_err(|error| ConfigurationError::new_err(error.to_string()))?;
+        ErrorLog::install(Some(log.unwrap_or_else(ErrorLog::standard)));
         let ended = py.detach(|| {
             let bound = match estate {
                 None => Supervisor::bind(first, source, handed_over(handed)),

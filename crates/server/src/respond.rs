@@ -35,9 +35,11 @@ pub(crate) struct Label {
 impl Label {
     /// Reports what is wrong with the response to the request.
     #[cold]
+    #[track_caller]
     pub(crate) fn report(&self, what: &str) {
         let ids = self.notes.clone().map(Ids::Noted);
-        Record { level: LogLevel::Warning, what, ids: ids.as_ref(), addressed: None, details: "" }.say();
+        let request = &*self.to_string();
+        Record { ids: ids.as_ref(), request, ..Record::new(LogLevel::Warning, what) }.say();
     }
 
     pub(crate) fn report_overrun(&self, overrun: bool) {

@@ -99,6 +99,7 @@ impl Of {
     }
 
     /// One line in the log.
+    #[track_caller]
     pub(crate) fn tell(&self, target: &str, what: &dyn fmt::Display, status: Option<StatusCode>) {
         let mut line = format!("proxy: {target}: {what} ({})", self.0);
         if let Some(status) = status {

@@ -168,11 +168,13 @@ impl OpenSession {
     }
 
     /// One line of the log, for those who look for a fault.
+    #[track_caller]
     pub(super) fn tell_detail(&self, what: &str) {
         self.label.log(LogLevel::Debug, &format!("session: {what}, on {}", self.label));
     }
 
     /// One line of the log.
+    #[track_caller]
     pub(super) fn tell(&self, what: &str) {
         self.label.log(LogLevel::Warning, &format!("session: {what}, on {}", self.label));
     }

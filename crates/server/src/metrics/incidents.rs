@@ -35,12 +35,14 @@ pub(crate) enum Incident {
     Overdone,
     /// A request body had no room beside the others, or was given up for them: counted by the process.
     BodyCrowded,
+    /// A line of the error log was left out, since others of its kind were there.
+    LeftOut,
     /// A panic: counted by the process, which reports it.
     Panicked,
 }
 
 /// The kinds and their names.
-const KINDS: [(Incident, &str); 14] = [
+const KINDS: [(Incident, &str); 15] = [
     (Incident::Shed, "connections_shed_total"),
     (Incident::NotAccepted, "accept_failures_total"),
     (Incident::NotIntroduced, "proxy_protocol_refused_total"),
@@ -54,10 +56,11 @@ const KINDS: [(Incident, &str); 14] = [
     (Incident::AddressRequests, "address_limit_exceeded_total{limit=\"requests\"}"),
     (Incident::Overdone, "http2_resets_exceeded_total"),
     (Incident::BodyCrowded, "request_bodies_refused_total{reason=\"total\"}"),
+    (Incident::LeftOut, "error_log_lines_left_out_total"),
     (Incident::Panicked, "panics_total"),
 ];
 
-const FAMILIES: [(&str, &str); 9] = [
+const FAMILIES: [(&str, &str); 10] = [
     ("connections_shed_total", "Idle connections that were closed to make room."),
     (
         "accept_failures_total",
@@ -75,6 +78,7 @@ const FAMILIES: [(&str, &str); 9] = [
         "Connections whose client took back too many requests, or sent too many frames that ask for nothing.",
     ),
     ("request_bodies_refused_total", "Request bodies that were not taken."),
+    ("error_log_lines_left_out_total", "Lines of the error log that were counted rather than written."),
     ("panics_total", "Internal errors of onionskin. The error log has a line on each."),
 ];
 
@@ -93,6 +97,7 @@ impl Incidents {
         match incident {
             Incident::Panicked => return onion::panics(),
             Incident::BodyCrowded => return onion::crowded_bodies(),
+            Incident::LeftOut => return onion::lines_left_out(),
             _ => {}
         }
         let place = KINDS.iter().position(|(kind, _)| *kind == incident);

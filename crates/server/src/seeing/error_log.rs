@@ -7,7 +7,7 @@ use onion::{ErrorLog, LogFormat, LogLevel, LogPlace, OptionError, report};
 use super::AccessLog;
 use crate::Config;
 
-/// Opens the log that `config` names; none if that is what there is anyway.
+/// Opens the log that `config` names; none if that is [standard error](ErrorLog::standard).
 pub fn error_log(config: &Config) -> Result<Option<ErrorLog>, OptionError> {
     let (place, level, format) = (&config.error_log, config.error_log_level, config.error_log_format);
     if (place, level, format) == (&LogPlace::Standard, LogLevel::default(), LogFormat::default()) {
@@ -23,7 +23,7 @@ pub(crate) fn change_error_log(before: &Config, now: &Config) {
         return;
     }
     match error_log(now) {
-        Ok(log) => ErrorLog::install(log),
+        Ok(log) => ErrorLog::install(Some(log.unwrap_or_else(ErrorLog::standard))),
         // The workers could open it.
         Err(error) => report(&format!("the old error log is kept: {error}")),
     }
