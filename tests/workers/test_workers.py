@@ -9,8 +9,28 @@ from pathlib import Path
 
 import pytest
 
+from server.client import Ended
 from server.process import ONIONSKIN, Process, Server, wait_until
 from workers.conftest import is_alive
+
+FATAL = """
+inner = application
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/fatal":
+        os._exit(1)
+    return inner(environ, start_response)
+"""
+BROKEN_ONCE = """
+from pathlib import Path
+
+try:
+    Path("broken").unlink()
+except FileNotFoundError:
+    pass
+else:
+    raise RuntimeError("broken once")
+"""
 
 
 def start_in_vain(site, *options: str) -> Process:
@@ -102,6 +122,30 @@ def test_a_worker_that_dies_is_replaced(serve, number):
     wait_until(lambda: len(server.workers()) == 2 and victim not in server.workers())
     assert server.answer()[0] == "1"
     assert server.stop() == 0
+
+
+def test_one_fatal_request_after_the_other_takes_no_site_down(site, serve):
+    site.write("1", more=FATAL)
+    server = serve(workers=2)
+    for _ in range(12):
+        with server.client() as client, pytest.raises(Ended):
+            client.get("/fatal")
+        # Neither the other worker nor the successor has to wait for anything.
+        assert server.answer()[0] == "1"
+    server.wait_until_workers(lambda: len(server.workers()) == 2)
+    assert "the next try" not in server.log
+
+
+def test_a_worker_that_cannot_become_ready_does_not_hold_up_the_others(site, serve):
+    server = serve(workers=3)
+    (site.folder / "broken").touch()
+    site.write("2", more=BROKEN_ONCE)
+    before = server.workers()
+    for victim in before:
+        os.kill(victim, signal.SIGKILL)
+    server.wait_until_workers(lambda: len(server.workers() - before) == 3)
+    server.wait_for_version("2")
+    assert "the next try is in 0.0s" in server.log
 
 
 def test_a_worker_that_gets_sigterm_is_replaced_before_it_drains(serve):

@@ -1,45 +1,51 @@
-//! How long to wait before a worker is replaced that died young: longer each time, not at all when it had lived.
+//! How long to wait before a worker is started again that could not become ready: longer each time, but never long.
+//!
+//! A worker that was ready is replaced at once, however early it ends: one fatal request in a second must not leave a
+//! site without workers. What can't become ready costs an import each time, which the pause keeps from taking all of a
+//! processor. Each worker that is missing has a pause of its own, so one that fails holds up no other.
 
+use std::iter;
 use std::time::{Duration, Instant};
 
-/// The waiting time.
+/// The pauses of the workers that are missing.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
-    deaths: u32,
-    until: Option<Instant>,
+    /// How many in a row could not become ready.
+    failures: u32,
+    /// When the next try of each is due.
+    pauses: Vec<Instant>,
 }
 
-/// Who served for so long has not died young.
-const YOUNG: Duration = Duration::from_secs(10);
-
-/// After the second death in a row; then twice as long each time.
+/// After the second failure in a row; then twice as long each time.
 const FIRST: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(1);
 
 impl Backoff {
-    /// A worker died that had served for `age`; `None` if it never did. Tells how long its successor waits.
-    pub(crate) fn died(&mut self, age: Option<Duration>, now: Instant) -> Duration {
-        if age.is_some_and(|age| age >= YOUNG) {
-            self.deaths = 0;
-        } else {
-            self.deaths += 1;
-        }
-        let wait = match self.deaths {
-            0 | 1 => Duration::ZERO,
-            more => FIRST.saturating_mul(1 << (more - 2).min(10)).min(LONGEST),
+    /// Workers for so many `places` could not become ready, of one cause. Returns how long the places stay empty.
+    pub(crate) fn failed(&mut self, places: usize, now: Instant) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        let wait = match self.failures {
+            1 => Duration::ZERO,
+            more => FIRST.saturating_mul(1 << (more - 2).min(2)).min(LONGEST),
         };
-        self.until = Some(now + wait);
+        self.pauses.extend(iter::repeat_n(now + wait, places));
         wait
     }
 
-    /// When the next worker may be started, if that is not now.
-    pub(crate) fn until(&self, now: Instant) -> Option<Instant> {
-        self.until.filter(|until| *until > now)
-    }
-
-    /// A fresh start, by somebody's decision.
+    /// A worker has become ready: what failed before was not the application's fault.
     pub(crate) fn forget(&mut self) {
         *self = Backoff::default();
+    }
+
+    /// How many places stay empty for now.
+    pub(crate) fn paused(&mut self, now: Instant) -> usize {
+        self.pauses.retain(|until| *until > now);
+        self.pauses.len()
+    }
+
+    /// When the next pause ends, if that is not now.
+    pub(crate) fn until(&self, now: Instant) -> Option<Instant> {
+        self.pauses.iter().copied().filter(|until| *until > now).min()
     }
 }
 
@@ -48,22 +54,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_death_costs_no_time_and_later_ones_ever_more() {
+    fn the_first_failure_costs_no_time_and_later_ones_at_most_a_second() {
         let now = Instant::now();
         let mut backoff = Backoff::default();
-        let waits = [(); 12].map(|()| backoff.died(None, now).as_millis());
-        assert_eq!(waits[..5], [0, 250, 500, 1000, 2000]);
-        assert_eq!(waits[11], 30_000);
-        assert_eq!(backoff.until(now), Some(now + LONGEST));
+        let waits = [(); 40].map(|()| backoff.failed(1, now).as_millis());
+        assert_eq!(waits[..6], [0, 250, 500, 1000, 1000, 1000]);
+        assert_eq!(waits[39], 1000);
     }
 
     #[test]
-    fn who_has_lived_is_replaced_at_once() {
+    fn each_failure_holds_up_one_worker() {
         let now = Instant::now();
         let mut backoff = Backoff::default();
-        backoff.died(None, now);
-        backoff.died(Some(Duration::from_secs(1)), now);
-        assert_eq!(backoff.died(Some(YOUNG), now), Duration::ZERO);
-        assert_eq!(backoff.until(now), None);
+        for _ in 0..3 {
+            backoff.failed(1, now);
+        }
+        assert_eq!(backoff.paused(now), 2);
+        assert_eq!(backoff.until(now), Some(now + FIRST));
+        assert_eq!(backoff.paused(now + FIRST), 1);
+        assert_eq!(backoff.paused(now + LONGEST), 0);
+    }
+
+    #[test]
+    fn a_worker_that_becomes_ready_ends_all_pauses() {
+        let now = Instant::now();
+        let mut backoff = Backoff::default();
+        backoff.failed(1, now);
+        backoff.failed(4, now);
+        backoff.forget();
+        assert_eq!((backoff.paused(now), backoff.failed(1, now)), (0, Duration::ZERO));
     }
 }

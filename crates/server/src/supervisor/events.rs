@@ -163,12 +163,9 @@ impl Supervisor<'_> {
                 self.forget_replaced(pid);
                 if self.phase == Phase::Serving {
                     self.measures.replaced(Cause::Died);
-                    let age = worker.serving_since.map(|since| since.elapsed());
-                    let wait = self.backoff.died(age, Instant::now()).as_secs_f64();
                     let what = format!("worker {pid} {how} while it served");
                     self.amiss = Some(Amiss::now(&what));
-                    let what = format!("{what}; another starts in {wait:.1}s");
-                    report_error(&what, "");
+                    report_error(&format!("{what}; another one starts"), "");
                 } else {
                     self.cut = true;
                 }

@@ -169,8 +169,9 @@ impl Supervisor<'_> {
             Some(FromForkServer::Loaded { .. }) => {}
             Some(FromForkServer::Failed { .. }) if matches!(server.stage, Stage::Ending(_)) => {}
             Some(FromForkServer::Failed { reason, details }) => {
+                let places = server.births.len();
                 server.end(Instant::now());
-                self.generation_failed(generation, &reason, &details);
+                self.fork_server_failed(generation, places, &reason, &details);
             }
             Some(FromForkServer::Forked { pid }) => self.is_born(generation, pid),
             Some(FromForkServer::Ended { pid, status }) => {
@@ -216,7 +217,8 @@ impl Supervisor<'_> {
         if server.births.is_empty() {
             report_error(&format!("{what}: the next worker that is wanted starts another"), "");
         } else {
-            self.generation_failed(generation, &format!("{what} before it had forked all workers"), "");
+            let reason = format!("{what} before it had forked all workers");
+            self.fork_server_failed(generation, server.births.len(), &reason, "");
         }
         true
     }
@@ -236,13 +238,14 @@ impl Supervisor<'_> {
             let (pid, was_ending) = (server.pid, matches!(server.stage, Stage::Ending(_)));
             let waits = server.waits();
             kill(pid);
+            let places = server.births.len();
             server.births.clear();
             server.stage = Stage::Ending(now + ENDING);
             if !was_ending {
                 let boot_timeout =
                     self.coming.as_ref().map_or(&self.plan, |coming| &coming.plan).config.boot_timeout;
                 let reason = format!("the fork server {pid} was not ready within {boot_timeout}: {waits}");
-                self.generation_failed(generation, &reason, "");
+                self.fork_server_failed(generation, places, &reason, "");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Generations of workers: who is started, who takes over, who drains.
 
 use std::io;
+use std::iter;
 use std::time::Instant;
 
 use onion::{logs_application, report_error};
@@ -118,6 +119,7 @@ impl Supervisor<'_> {
 
     /// A single worker of the serving generation takes its place.
     fn succeed(&mut self, pid: u32) {
+        self.backoff.forget();
         let replaced = self.start_serving(pid);
         let due = self.drained_by();
         if let Some(old) = replaced.and_then(|old| self.workers.get_mut(&old)) {
@@ -203,14 +205,27 @@ impl Supervisor<'_> {
         self.generation_failed(generation, reason, details);
     }
 
+    /// The fork server of `generation` can't fork the workers that are wanted of it, `places` in number.
+    pub(super) fn fork_server_failed(&mut self, generation: u64, places: usize, reason: &str, details: &str) {
+        if self.coming.as_ref().is_some_and(|coming| coming.generation == generation) {
+            return self.coming_failed(reason, details);
+        }
+        self.places_failed(places, reason, details);
+    }
+
     /// A worker of `generation` could not become ready.
     pub(super) fn generation_failed(&mut self, generation: u64, reason: &str, details: &str) {
         if self.coming.as_ref().is_some_and(|coming| coming.generation == generation) {
             return self.coming_failed(reason, details);
         }
+        self.places_failed(1, reason, details);
+    }
+
+    /// Workers for so many places of the serving generation could not become ready.
+    fn places_failed(&mut self, places: usize, reason: &str, details: &str) {
         self.measures.replaced(Cause::NotReady);
         self.amiss = Some(Amiss::now(reason));
-        let wait = self.backoff.died(None, Instant::now()).as_secs_f64();
+        let wait = self.backoff.failed(places, Instant::now()).as_secs_f64();
         report_error(&format!("{reason}; the next try is in {wait:.1}s"), details);
     }
 
@@ -262,7 +277,7 @@ impl Supervisor<'_> {
 
     /// Starts the workers that the serving generation lacks, and the successors of those that retire.
     pub(super) fn fill(&mut self, now: Instant) {
-        if self.phase != Phase::Serving || self.generation == 0 || self.backoff.until(now).is_some() {
+        if self.phase != Phase::Serving || self.generation == 0 {
             return;
         }
         let own = |worker: &&Worker| worker.generation == self.generation && worker.counts();
@@ -278,10 +293,11 @@ impl Supervisor<'_> {
         });
         let retiring: Vec<u32> = retiring.map(|worker| worker.pid).collect();
         let (plan, places) = (self.plan.clone(), self.places.clone());
-        let wanted = std::iter::repeat_n(None, missing).chain(retiring.into_iter().map(Some));
-        for replaces in wanted {
+        let wanted = iter::repeat_n(None, missing).chain(retiring.into_iter().map(Some));
+        let now_wanted = wanted.clone().count().saturating_sub(self.backoff.paused(now));
+        for replaces in wanted.take(now_wanted) {
             if let Err(reason) = self.start_worker(&plan, &places, self.generation, replaces) {
-                let wait = self.backoff.died(None, now);
+                let wait = self.backoff.failed(1, now);
                 let what = format!("{reason}; the next try is in {:.1}s", wait.as_secs_f64());
                 self.amiss = Some(Amiss::now(&reason));
                 return report_error(&what, "");
