@@ -68,6 +68,9 @@ class ServerOptions(TypedDict, total=False):
         body_min_rate: How many bytes a second a client must send of a request body, on average, once it has
             been waited for during 5 seconds; a slower one is answered 408. 0 is no such bound.
         write_timeout: How long a client may pause while it takes a response.
+        write_min_rate: How many bytes a second a client must take of a response, on average, once it has been
+            waited for during 5 seconds. Otherwise its connection is closed, of HTTP/2 the stream. 0 is no
+            such bound.
         max_request_line: The longest request line; a longer one is answered 414.
         max_head: The largest request head; a larger one is answered 431.
         max_headers: The most header fields in a request; more are answered 431.
@@ -168,6 +171,7 @@ class ServerOptions(TypedDict, total=False):
     body_timeout: float | str
     body_min_rate: int | str
     write_timeout: float | str
+    write_min_rate: int | str
     max_request_line: int | str
     max_head: int | str
     max_headers: int

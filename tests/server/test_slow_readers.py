@@ -242,3 +242,100 @@ def test_an_error_of_the_application_resets_its_stream(serve_one):
         client.send(frames.WindowUpdateFrame(0, window_increment=1 << 30))
         client.send(frames.WindowUpdateFrame(stream, window_increment=1 << 30))
         assert client.until(frames.RstStreamFrame, stream).error_code == INTERNAL_ERROR
+
+
+def begin_slowly(client: Client) -> None:
+    """Asks for a response without end, and takes its head only."""
+    client.request("GET", "/endless?name=slow")
+    client.head()
+
+
+@pytest.mark.parametrize("called", ["inline", "apart"])
+def test_more_slow_readers_than_threads_do_not_stop_the_application(serve, called):
+    server = serve("--response-spool", "1MiB", threads=2)
+    if called == "inline":
+        with server.client() as client:
+            for _ in range(CALLED_INLINE):
+                client.get("/hello")
+    clients = [server.client() for _ in range(8)]
+    for client in clients:
+        begin_slowly(client)
+    wait_until(lambda: is_quiet(server))
+    for _ in range(5):
+        assert server.get("/hello") == b"hello"
+    for client in clients:
+        assert client.chunk() == b"x" * BLOCK
+        client.close()
+    server.wait_for_line("event: closed slow on", count=8)
+    assert server.get("/hello") == b"hello"
+
+
+def test_streams_that_are_not_taken_do_not_stop_the_application(serve):
+    server = serve("--response-spool", "1MiB", threads=2)
+    with RawClient(server.port) as client:
+        for _ in range(8):
+            client.request("/endless?name=slow")
+        wait_until(lambda: is_quiet(server))
+        assert server.get("/hello") == b"hello"
+    server.wait_for_line("event: closed slow on", count=8)
+
+
+def test_when_too_many_calls_wait_for_clients_the_longest_is_broken_off(serve):
+    server = serve("--response-spool", "64KiB", "--metrics-path", "/metrics", threads=2)
+    clients = [server.client() for _ in range(36)]
+    for client in clients:
+        begin_slowly(client)
+    server.wait_for_line("event: closed slow on", count=4)
+    assert b"\nonionskin_responses_abandoned_total 4\n" in server.get("/metrics")
+    assert sum("the response that has waited the longest is broken off" in line for line in server.lines) == 1
+    assert server.get("/hello") == b"hello"
+    for client in clients:
+        client.close()
+    server.wait_for_line("event: closed slow on", count=36)
+
+
+def test_where_one_thread_calls_no_second_call_begins_before_the_first_has_ended(serve):
+    server = serve("--response-spool", "1MiB", "--write-timeout", "2s", threads=1)
+    with server.client() as client, server.client() as other:
+        begin_slowly(client)
+        wait_until(lambda: is_quiet(server))
+        other.request("GET", "/hello")
+        server.wait_for_line("event: closed slow on")
+        assert other.response().body == b"hello"
+
+
+def test_a_client_that_takes_less_than_the_least_rate_is_given_up(serve):
+    server = serve("--response-spool", "1MiB", "--write-min-rate", "1GiB", threads=1)
+    with server.client() as client:
+        since = time.monotonic()
+        begin_slowly(client)
+        while time.monotonic() - since < 15 and "closed slow on" not in server.log:
+            client.chunk()
+            time.sleep(0.05)
+        assert 4 < time.monotonic() - since < 12
+    server.wait_for_line("a client took its response too slowly")
+    assert server.get("/hello") == b"hello"
+
+
+def test_a_stream_whose_client_takes_less_than_the_least_rate_is_given_up(serve):
+    server = serve("--response-spool", "1MiB", "--write-min-rate", "1GiB", threads=1)
+    with RawClient(server.port) as client:
+        since = time.monotonic()
+        stream = client.request("/endless?name=slow")
+        client.send(frames.WindowUpdateFrame(0, window_increment=1 << 30))
+        while time.monotonic() - since < 15 and "closed slow on" not in server.log:
+            client.send(frames.WindowUpdateFrame(stream, window_increment=BLOCK))
+            time.sleep(0.1)
+        assert 4 < time.monotonic() - since < 12
+    assert server.get("/hello") == b"hello"
+
+
+def test_time_in_which_the_application_waits_is_not_the_clients(serve, tmp_path: Path):
+    server = serve("--write-min-rate", "1GiB", "--write-timeout", "6s", threads=1)
+    with server.client() as client:
+        client.request("GET", f"/large_then_waits?blocks=1&file={tmp_path / 'go'}")
+        client.head()
+        assert len(client.chunk()) == BLOCK
+        time.sleep(7)
+        (tmp_path / "go").touch()
+        assert client.chunk() == b"last"

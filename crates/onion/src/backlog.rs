@@ -32,7 +32,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::Frame;
 
-use crate::{BodyError, Trouble};
+use crate::pauses::Pauses;
+use crate::{BodyError, Calls, Trouble};
 
 /// How much may be kept where.
 #[derive(Clone, Debug)]
@@ -40,6 +41,7 @@ pub struct Room {
     memory: u64,
     file: u64,
     shared: Arc<Shared>,
+    pauses: Arc<Pauses>,
 }
 
 /// What all backlogs of a process share.
@@ -53,7 +55,14 @@ struct Shared {
 impl Room {
     /// For one backlog, `memory` bytes and a file of `file` bytes; the files of all may have `total` bytes.
     pub fn new(memory: u64, file: u64, total: u64) -> Self {
-        Room { memory, file, shared: Arc::new(Shared { total, left: AtomicU64::new(total) }) }
+        let shared = Arc::new(Shared { total, left: AtomicU64::new(total) });
+        Room { memory, file, shared, pauses: Arc::default() }
+    }
+
+    /// Has `calls` told when a call waits for its client.
+    #[must_use]
+    pub fn telling(self, calls: Arc<dyn Calls>) -> Self {
+        Room { pauses: Arc::new(Pauses::of(calls)), ..self }
     }
 
     /// Whether there are files, so that it is worth while to be ahead.
@@ -93,15 +102,22 @@ pub fn backlog(room: &Room) -> (Producer, Backlog) {
         extent: 0,
         ended: None,
         is_unwanted: false,
+        is_given_up: false,
         producer: None,
         consumer: None,
     }));
-    (Producer(Arc::clone(&shared)), Backlog(shared))
+    let pauses = Arc::clone(&room.pauses);
+    (Producer { state: Arc::clone(&shared), pauses, pause: None }, Backlog(shared))
 }
 
 /// Fills a backlog. Dropped without an end, it has failed.
 #[derive(Debug)]
-pub struct Producer(Arc<Mutex<State>>);
+pub struct Producer {
+    state: Arc<Mutex<State>>,
+    pauses: Arc<Pauses>,
+    /// Known by this while it waits.
+    pause: Option<u64>,
+}
 
 /// Nobody takes what is produced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +131,25 @@ impl Producer {
 
     /// The same for whoever polls: `block` is what there is left of it.
     pub fn poll_push(&mut self, context: &Context<'_>, block: &mut Bytes) -> Poll<Result<(), Unwanted>> {
-        let mut state = lock(&self.0);
+        let pushed = self.push_now(context, block);
+        match (&pushed, self.pause) {
+            (Poll::Pending, None) => {
+                let state = Arc::downgrade(&self.state);
+                let give_up = move || {
+                    if let Some(state) = state.upgrade() {
+                        lock(&state).give_up();
+                    }
+                };
+                self.pause = self.pauses.begin(Box::new(give_up));
+            }
+            (Poll::Ready(_), Some(_)) => self.resume(),
+            _ => {}
+        }
+        pushed
+    }
+
+    fn push_now(&self, context: &Context<'_>, block: &mut Bytes) -> Poll<Result<(), Unwanted>> {
+        let mut state = lock(&self.state);
         while !block.is_empty() {
             if state.is_unwanted {
                 return Poll::Ready(Err(Unwanted));
@@ -131,6 +165,17 @@ impl Producer {
         Poll::Ready(if state.is_unwanted { Err(Unwanted) } else { Ok(()) })
     }
 
+    fn resume(&mut self) {
+        if let Some(pause) = self.pause.take() {
+            self.pauses.end(pause);
+        }
+    }
+
+    /// Whether it was given up while it waited for its consumer, who may still be busy with what it has.
+    pub fn is_given_up(&self) -> bool {
+        lock(&self.state).is_given_up
+    }
+
     /// All blocks are there.
     pub fn end(self) {
         self.close(Ok(()));
@@ -142,7 +187,7 @@ impl Producer {
     }
 
     fn close(&self, outcome: Result<(), BodyError>) {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         state.ended.get_or_insert(outcome);
         if let Some(consumer) = state.consumer.take() {
             consumer.wake();
@@ -152,6 +197,7 @@ impl Producer {
 
 impl Drop for Producer {
     fn drop(&mut self) {
+        self.resume();
         self.close(Err(BodyError::Producer("it was given up".into())));
     }
 }
@@ -175,6 +221,7 @@ struct State {
     extent: u64,
     ended: Option<Result<(), BodyError>>,
     is_unwanted: bool,
+    is_given_up: bool,
     producer: Option<Waker>,
     consumer: Option<Waker>,
 }
@@ -200,6 +247,18 @@ impl State {
                 block.advance(stored);
                 true
             }
+        }
+    }
+
+    /// Its producer has waited for too long: what there is does not go out any more.
+    fn give_up(&mut self) {
+        (self.is_unwanted, self.is_given_up) = (true, true);
+        self.memory.clear();
+        (self.held, self.length) = (0, 0);
+        self.shrink();
+        self.ended = Some(Err(BodyError::TimedOut));
+        for waker in [self.producer.take(), self.consumer.take()].into_iter().flatten() {
+            waker.wake();
         }
     }
 

@@ -59,6 +59,7 @@ mod notes;
 mod options;
 mod panics;
 pub mod path;
+mod pauses;
 pub mod placeholders;
 mod random;
 pub mod reading;
@@ -99,6 +100,7 @@ pub use matching::{Matching, When, one_or_many};
 pub use notes::{Notes, TimeoutWaiter};
 pub use options::{Build, Declaration, OptionError, Phase};
 pub use panics::{Caught, catch, panicked, panics, report_panics};
+pub use pauses::{Calls, abandoned_responses};
 pub use random::{forget_random, random};
 pub use report::{
     ErrorLog, LogFormat, LogLevel, Record, close_error_log, detail, inform, lines_left_out, logs_application,

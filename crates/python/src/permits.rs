@@ -11,6 +11,7 @@
 #[path = "permits/gate.rs"]
 mod gate;
 
+use std::fmt::Debug;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
@@ -18,7 +19,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use onion::Limit;
+use onion::{Calls, Limit};
 use server::{LimitLoad, Load, Loaded};
 
 use gate::{Asked, Gate, Place, Watch};
@@ -140,12 +141,36 @@ impl Permits {
     }
 }
 
+/// Where calls may wait for their clients, so many do so at a time without counting: each holds a thread.
+const PAUSED_MOST: usize = 32;
+
+impl Calls for Permits {
+    fn pause(&self) {
+        self.gate().pause();
+    }
+
+    fn resume(&self) {
+        self.gate().resume();
+    }
+
+    fn pauses_most(&self) -> usize {
+        // An application that is called by one thread is not called again before it has ended.
+        if self.threads > 1 { PAUSED_MOST } else { 0 }
+    }
+}
+
+impl Debug for Permits {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Permits").field("threads", &self.threads).finish_non_exhaustive()
+    }
+}
+
 impl Loaded for Permits {
     fn load(&self) -> Load {
         let gate = self.gate();
         let (waiting, limited) = gate.waiting();
         Load {
-            calls: gate.calls(),
+            calls: gate.calls() - gate.paused().min(gate.calls()),
             threads: self.threads,
             waiting,
             limited,

@@ -78,7 +78,7 @@ impl PyServer {
         let fixed = Fixed { multithread: threads > 1, multiprocess };
         let kill = config.request_timeout_kill.0;
         let overdue = config.request_timeout.0.map(|limit| Overdue::new(limit.0, kill));
-        let (room, bodies) = (config.room(), config.bodies());
+        let (room, bodies) = (config.room().telling(permits.clone()), config.bodies());
         let environ = Environ::new(py, fixed)?;
         let spool = SpoolLimits { memory: config.spool_memory.0, total: config.max_body.0 };
         let (handler, _) = handler_of(app, "serve")?;

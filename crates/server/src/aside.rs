@@ -7,7 +7,6 @@
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use onion::{Backlog, Body, Producer, Room, Unwanted, backlog};
@@ -15,13 +14,14 @@ use tokio::task::{JoinHandle, unconstrained};
 use tokio::time::timeout;
 
 use crate::incoming::Exchange;
+use crate::pace::{Patience, note_slow_response};
 use crate::respond::Broken;
 
 /// A client that is waited for while it takes nothing, but not for ever.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patient<'a> {
     pub(crate) exchange: &'a Exchange,
-    pub(crate) patience: Duration,
+    pub(crate) patience: Patience,
 }
 
 impl Patient<'_> {
@@ -69,8 +69,14 @@ impl Patient<'_> {
 
     /// Waits until the socket takes something.
     pub(crate) async fn wait(self) -> Result<(), Broken> {
-        timeout(self.patience, self.exchange.writer().writable()).await.map_err(|_| Broken::TIMED_OUT)??;
-        Ok(())
+        let patience = self.exchange.taking.wait(self.patience);
+        let writable = timeout(patience, self.exchange.writer().writable()).await;
+        self.exchange.taking.go_on();
+        let Ok(writable) = writable else {
+            note_slow_response();
+            return Err(Broken::TIMED_OUT);
+        };
+        Ok(writable?)
     }
 }
 
@@ -103,7 +109,7 @@ impl Drop for Sending {
 impl Aside {
     /// From now on what is pushed leaves by another task. To be begun where the runtime's other work has left this
     /// thread: a task that is made on a thread of the runtime would wait behind the call that goes on there.
-    pub(crate) fn begin(exchange: &Arc<Exchange>, patience: Duration, room: &Room) -> Self {
+    pub(crate) fn begin(exchange: &Arc<Exchange>, patience: Patience, room: &Room) -> Self {
         let (producer, backlog) = backlog(room);
         let sending = tokio::spawn(unconstrained(send(Arc::clone(exchange), patience, backlog)));
         Aside { producer, sending: Sending(sending) }
@@ -117,6 +123,8 @@ impl Aside {
         }
         match self.producer.push(joined.freeze()).await {
             Ok(()) => Ok(()),
+            // Who sends may still wait for the client.
+            Err(Unwanted) if self.producer.is_given_up() => Err(Broken::TIMED_OUT),
             Err(Unwanted) => Err(self.sending.outcome().await.err().unwrap_or(Broken::CLIENT)),
         }
     }
@@ -136,7 +144,7 @@ impl Sending {
     }
 }
 
-async fn send(exchange: Arc<Exchange>, patience: Duration, backlog: Backlog) -> Result<(), Broken> {
+async fn send(exchange: Arc<Exchange>, patience: Patience, backlog: Backlog) -> Result<(), Broken> {
     let client = Patient { exchange: &exchange, patience };
     // What was written before may not have left.
     client.write(&mut []).await?;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::admission::{AddressLimit, Connections, open_files};
 use crate::health;
+use crate::pace::Patience;
 use crate::supervisor::{FileGlob, Workers};
 use crate::tls::{ClientAuth, TlsVersion};
 use crate::{Bind, Endpoint, HealthPath, LineFormat, MetricsPath, ReadyPath, UnixMode, UnixOwner};
@@ -96,6 +97,9 @@ pub struct Config {
     /// How long a client may pause while it takes a response.
     #[serde(deserialize_with = "some_time")]
     pub write_timeout: Span,
+    /// How many bytes a second a client must take of a response, on average, once it has been waited for during 5 seconds.
+    /// Otherwise its connection is closed, of HTTP/2 the stream. 0 is no such bound.
+    pub write_min_rate: Size,
     /// The longest request line; a longer one is answered 414.
     #[serde(deserialize_with = "some_bytes")]
     pub max_request_line: Size,
@@ -239,6 +243,7 @@ impl Default for Config {
             body_timeout: Span::seconds(30),
             body_min_rate: Size(240),
             write_timeout: Span::seconds(60),
+            write_min_rate: Size(240),
             max_request_line: Size(8190),
             max_head: Size(64 << 10),
             max_headers: 100,
@@ -316,6 +321,11 @@ impl Config {
     /// How far applications may be ahead of their clients.
     pub fn room(&self) -> Room {
         Room::new(self.response_spool_memory.0, self.response_spool.0, self.response_spool_total.0)
+    }
+
+    /// How slowly a client may take a response.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience { pause: self.write_timeout.0, rate: self.write_min_rate.0 }
     }
 
     /// What request bodies may take together.

@@ -284,7 +284,7 @@ impl Connection {
         let responder = Responder {
             exchange: &self.exchange,
             flusher: &self.shared.flusher,
-            patience: self.shared.config.write_timeout.0,
+            patience: self.shared.config.patience(),
             room: &self.shared.room,
             label: &asked.label,
         };

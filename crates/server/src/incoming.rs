@@ -18,7 +18,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::config::DRAIN;
 use crate::deadline::Deadline;
-use crate::pace::Pace;
+use crate::pace::{Pace, Taking, note_slow_body};
 use crate::seeing::Meter;
 use crate::stream::{ReadHalf, WriteHalf};
 
@@ -71,6 +71,8 @@ pub(crate) struct Exchange {
     writer: Option<WriteHalf>,
     /// Where somebody looks on.
     meter: Option<Arc<Meter>>,
+    /// How the client takes its responses.
+    pub(crate) taking: Taking,
     interim: AtomicU8,
     // Boxed: most requests have no body that arrives, and this is in each one's way.
     returned: Mutex<Option<Box<Returned>>>,
@@ -98,7 +100,13 @@ const AWAITED: u8 = 1;
 
 impl Exchange {
     pub(crate) fn new(writer: WriteHalf, meter: Option<Arc<Meter>>) -> Self {
-        Exchange { writer: Some(writer), meter, interim: AtomicU8::new(SETTLED), returned: Mutex::new(None) }
+        Exchange {
+            writer: Some(writer),
+            meter,
+            taking: Taking::default(),
+            interim: AtomicU8::new(SETTLED),
+            returned: Mutex::new(None),
+        }
     }
 
     /// The writing side.
@@ -116,8 +124,9 @@ impl Exchange {
         self.counted(self.writer().try_write(blocks))
     }
 
-    /// Counts what was written, where somebody looks on.
+    /// Counts what was written.
     pub(crate) fn counted(&self, written: io::Result<usize>) -> io::Result<usize> {
+        self.taking.take(*written.as_ref().unwrap_or(&0));
         if let (Some(meter), Ok(written)) = (&self.meter, &written) {
             meter.count(*written);
         }
@@ -234,6 +243,7 @@ impl Incoming {
                 }
                 Poll::Pending => {
                     ready!(reader.deadline.poll(context));
+                    note_slow_body();
                     return Poll::Ready(Err(BodyError::TimedOut));
                 }
             }

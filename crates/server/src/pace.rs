@@ -1,6 +1,17 @@
 //! How slowly a client may send a request body, or take a response.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use onion::Trouble;
+
+/// How slow a client may be: how long a pause may be, and the bytes a second, 0 for any.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    pub(crate) pause: Duration,
+    pub(crate) rate: u64,
+}
 
 /// Bounds a single pause, and, where there is a least rate, all pauses together: they have a grace period, and every byte
 /// that came earns further time. What is not spent waiting for the client does not count.
@@ -41,6 +52,70 @@ impl Pace {
     }
 }
 
+/// How a client takes its responses. Nothing but a plain number is written before it has to be waited for.
+#[derive(Debug, Default)]
+pub(crate) struct Taking {
+    /// Bytes of the response that it takes now. Who writes is alone, or a few bytes are not counted.
+    taken: AtomicU64,
+    is_new: AtomicBool,
+    pace: Mutex<Option<Pace>>,
+}
+
+impl Taking {
+    /// A further response begins.
+    pub(crate) fn begin(&self) {
+        self.taken.store(0, Relaxed);
+        self.is_new.store(true, Relaxed);
+    }
+
+    /// It took so many bytes.
+    pub(crate) fn take(&self, bytes: usize) {
+        self.taken.store(self.taken.load(Relaxed) + bytes as u64, Relaxed);
+    }
+
+    /// It has to be waited for. Gives for how long it may be.
+    pub(crate) fn wait(&self, Patience { pause, rate }: Patience) -> Duration {
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_new.swap(false, Relaxed) {
+            *pace = None;
+        }
+        pace.get_or_insert_with(|| Pace::new(pause, rate)).begin(self.taken.load(Relaxed), Instant::now)
+    }
+
+    /// It takes something again.
+    pub(crate) fn go_on(&self) {
+        if let Some(pace) = &mut *self.pace.lock().unwrap_or_else(PoisonError::into_inner) {
+            pace.end(Instant::now);
+        }
+    }
+}
+
+/// How many request bodies were refused in this process for being slow.
+pub(crate) fn slow_bodies() -> u64 {
+    SLOW_BODIES.load(Relaxed)
+}
+
+static SLOW_BODIES: AtomicU64 = AtomicU64::new(0);
+
+/// Any client can cause them, as often as it likes: the log is not its to fill.
+static SENDS_SLOWLY: Trouble = Trouble::new();
+static TAKES_SLOWLY: Trouble = Trouble::new();
+
+/// A client sends its request body too slowly.
+pub(crate) fn note_slow_body() {
+    SLOW_BODIES.fetch_add(1, Relaxed);
+    SENDS_SLOWLY.report(|| {
+        "a request body came too slowly (body_timeout, body_min_rate): it is answered 408".to_owned()
+    });
+}
+
+/// A client takes its response too slowly.
+pub(crate) fn note_slow_response() {
+    TAKES_SLOWLY.report(|| {
+        "a client took its response too slowly (write_timeout, write_min_rate): it is broken off".to_owned()
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +150,17 @@ mod tests {
             assert_eq!(pace.begin(received, unread), SECOND);
             pace.end(unread);
         }
+    }
+
+    #[test]
+    fn what_a_client_takes_earns_time_for_this_response_only() {
+        let patience = Patience { pause: 60 * SECOND, rate: 100 };
+        let taking = Taking::default();
+        taking.begin();
+        taking.take(1000);
+        assert_eq!(taking.wait(patience), GRACE + 10 * SECOND);
+        taking.go_on();
+        taking.begin();
+        assert_eq!(taking.wait(patience), GRACE);
     }
 }

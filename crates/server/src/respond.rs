@@ -19,6 +19,7 @@ use onion::{Body, Ids, LogLevel, Notes, ReasonPhrase, Record, Response, Room, Up
 
 use crate::incoming::Exchange;
 use crate::outbox::Flusher;
+use crate::pace::Patience;
 use crate::seeing::End;
 use crate::watch::{Gone, Watch};
 
@@ -92,8 +93,8 @@ impl From<io::Error> for Broken {
 pub(crate) struct Responder<'a> {
     pub(crate) exchange: &'a Arc<Exchange>,
     pub(crate) flusher: &'a Flusher,
-    /// How long the client may take nothing.
-    pub(crate) patience: Duration,
+    /// How slowly the client may take it.
+    pub(crate) patience: Patience,
     /// How far an application may be ahead of it.
     pub(crate) room: &'a Room,
     pub(crate) label: &'a Label,
@@ -121,6 +122,7 @@ impl<'a> Responder<'a> {
     /// Writes `response`: at once if its body is in memory and the socket takes it all, as most do.
     pub(crate) fn respond(self, asked: &Asked, response: Response, mut watch: Watch<'a>) -> Responding<'a> {
         let mut out = Scratch::take();
+        self.exchange.taking.begin();
         let (head, body) = response.into_parts();
         let mut status = head.status;
         let (encoder, keep_alive, mut body) = match encode(&mut out.0, asked, head, body.length()) {

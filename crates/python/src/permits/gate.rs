@@ -24,6 +24,8 @@ pub(super) struct Gate {
     allowance: usize,
     /// Whether a call has ended young since the last tick.
     ended_young: bool,
+    /// Calls that wait for their clients: others may run in their place.
+    paused: usize,
     /// Requests that wait for a thread.
     common: Line,
     /// The applications with a limit of their own.
@@ -118,6 +120,7 @@ impl Gate {
             old: 0,
             allowance: 1,
             ended_young: false,
+            paused: 0,
             common: Line::default(),
             limited: Vec::new(),
             queued: 0,
@@ -212,7 +215,7 @@ impl Gate {
     fn begin(&mut self) -> Option<u64> {
         let [young, aging] = self.young;
         let young = young + aging;
-        if young >= self.allowance || young + self.old >= self.threads {
+        if young >= self.allowance || young + self.old >= self.threads + self.paused {
             return None;
         }
         self.young[0] += 1;
@@ -251,7 +254,23 @@ impl Gate {
 
     /// Whether no further request may wait for a thread, unless one that waits elsewhere makes room for it.
     pub(super) fn is_full(&self) -> bool {
-        self.queued >= self.queue.most && self.calls() >= self.threads
+        self.queued >= self.queue.most && self.calls() >= self.threads + self.paused
+    }
+
+    /// A call waits for its client.
+    pub(super) fn pause(&mut self) {
+        self.paused += 1;
+        self.grant();
+    }
+
+    /// It goes on, even if others run in its place by now.
+    pub(super) fn resume(&mut self) {
+        self.paused -= 1;
+    }
+
+    /// How many calls wait for their clients.
+    pub(super) fn paused(&self) -> usize {
+        self.paused
     }
 
     /// Admits a request to an application, if it may have a further one and none waits.

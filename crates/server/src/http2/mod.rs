@@ -50,7 +50,7 @@ pub(crate) async fn serve(
 ) {
     seat.multiplex();
     let config = &shared.config;
-    let wire = Wire::new(reader, Arc::clone(&exchange), config.write_timeout.0, config.http2_resets);
+    let wire = Wire::new(reader, Arc::clone(&exchange), config.patience(), config.http2_resets);
     let tally = Arc::new(Tally::new(seat, config.http2_resets));
     let window = if shared.bodies.has_memory(WINDOW.into()) { WINDOW } else { LEAST_WINDOW };
     let streams = Streams::new(&shared, &facts, &tally, window);

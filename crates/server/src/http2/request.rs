@@ -16,7 +16,7 @@ use onion::{Body, BodyError, Context, Request, Share, poll_give_way};
 
 use crate::Config;
 use crate::deadline::Deadline;
-use crate::pace::Pace;
+use crate::pace::{Pace, note_slow_body};
 use crate::seeing::Meter;
 
 /// A request whose context is not in it yet.
@@ -185,6 +185,7 @@ impl http_body::Body for Upload {
             let upload = &mut *self;
             let begin = || Deadline::new(upload.pace.begin(upload.received, Instant::now));
             ready!(upload.deadline.get_or_insert_with(begin).poll(context));
+            note_slow_body();
             return Poll::Ready(Some(Err(BodyError::TimedOut)));
         };
         if self.deadline.take().is_some() {

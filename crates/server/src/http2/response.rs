@@ -128,7 +128,7 @@ impl Outgoing {
         if let Some(entry) = &self.course.entry {
             entry.meter.count(block.len());
         }
-        self.course.stream.await_client();
+        self.course.stream.await_client(block.len());
         self.end_if_empty();
         Frame::data(block)
     }

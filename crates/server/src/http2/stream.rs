@@ -2,10 +2,10 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant as Clock};
 
 use h2::Reason;
 use http_body::Body as _;
@@ -19,6 +19,7 @@ use super::request::{Head, request};
 use super::response::{Outgoing, response};
 use crate::admission::Seat;
 use crate::deadline::Deadline;
+use crate::pace::{Pace, Patience, note_slow_response};
 use crate::respond::Label;
 use crate::seeing::{End, Entry, Line, Meter};
 use crate::shared::Shared;
@@ -47,6 +48,8 @@ pub(super) struct Stream {
     /// Whether it has taken something since that was last asked.
     has_taken: AtomicBool,
     timed_out: AtomicBool,
+    /// How much was given to it.
+    given: AtomicU64,
     /// What there is to come of the response.
     body: Mutex<Body>,
     /// Where the server looks on, or the time of calls is limited.
@@ -66,8 +69,9 @@ impl Stream {
         self.has_taken.store(true, Relaxed);
     }
 
-    /// A further block is on its way.
-    pub(super) fn await_client(&self) {
+    /// A further block of so many bytes is on its way.
+    pub(super) fn await_client(&self, bytes: usize) {
+        self.given.store(self.given.load(Relaxed) + bytes as u64, Relaxed);
         self.awaits_client.store(true, Relaxed);
     }
 }
@@ -124,6 +128,7 @@ impl Streams {
             awaits_client: AtomicBool::new(false),
             has_taken: AtomicBool::new(false),
             timed_out: AtomicBool::new(false),
+            given: AtomicU64::new(0),
             body: Mutex::default(),
             notes: self.shared.takes_notes.then(Arc::default),
         });
@@ -181,21 +186,26 @@ enum Watched {
 
 /// Waits for the end of a stream, unless its client takes nothing for too long.
 async fn watch(serving: &mut Serving, stream: &Stream) -> Watched {
-    let mut patience = stream.shared.config.write_timeout.0;
+    let Patience { mut pause, rate } = stream.shared.config.patience();
+    let mut pace = Pace::new(pause, rate);
     let mut deadline: Option<Deadline> = None;
     poll_fn(|context| {
         if let (Some(notes), Some(_)) = (&stream.notes, stream.shared.config.request_timeout.0)
-            && patience > BROKEN_OFF
+            && pause > BROKEN_OFF
             && notes.poll_timed_out(TimeoutWaiter::Sender, context).is_ready()
         {
             // What is left of the response is not worth waiting for.
-            patience = BROKEN_OFF;
+            pause = BROKEN_OFF;
+            pace = Pace::new(pause, 0);
             deadline = None;
         }
         if serving.as_mut().poll(context).is_ready() {
             return Poll::Ready(Watched::Ended);
         }
         let has_taken = stream.has_taken.swap(false, Relaxed);
+        if has_taken && deadline.is_some() {
+            pace.end(Clock::now);
+        }
         if !stream.awaits_client.load(Relaxed) {
             deadline = None;
             return Poll::Pending;
@@ -203,11 +213,19 @@ async fn watch(serving: &mut Serving, stream: &Stream) -> Watched {
         if thread_is_bound() && stream.shared.room.has_files() {
             return Poll::Ready(Watched::Behind);
         }
-        let deadline = deadline.get_or_insert_with(|| Deadline::new(patience));
-        if has_taken {
-            deadline.set(patience);
+        let mut begin = || {
+            // The streams of a connection share what its client takes.
+            let taken = stream.given.load(Relaxed).saturating_mul(stream.tally.open.load(Relaxed).into());
+            pace.begin(taken, Clock::now)
+        };
+        match &mut deadline {
+            Some(deadline) if has_taken => deadline.set(begin()),
+            Some(_) => {}
+            None => deadline = Some(Deadline::new(begin())),
         }
+        let Some(deadline) = &mut deadline else { return Poll::Pending };
         deadline.poll(context).map(|()| {
+            note_slow_response();
             stream.timed_out.store(true, Relaxed);
             Watched::Ended
         })

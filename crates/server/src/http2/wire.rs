@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Buf;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -14,6 +13,7 @@ use super::fragments::Fragments;
 use super::intake::{Intake, Refusals};
 use crate::deadline::Deadline;
 use crate::incoming::{Exchange, Reader};
+use crate::pace::{Patience, note_slow_response};
 
 /// Both halves of a connection.
 #[derive(Clone)]
@@ -24,8 +24,8 @@ pub(super) struct Wire {
 struct Shared {
     reader: Mutex<Reader>,
     exchange: Arc<Exchange>,
-    /// How long the client may take nothing, and since when it does.
-    patience: Duration,
+    /// How slowly the client may take what is sent, and until when it may take nothing.
+    patience: Patience,
     stalled: Mutex<Option<Deadline>>,
     received: AtomicU64,
     sent: AtomicU64,
@@ -43,7 +43,7 @@ impl Wire {
     pub(super) fn new(
         reader: Reader,
         exchange: Arc<Exchange>,
-        patience: Duration,
+        patience: Patience,
         idle_frames_most: u32,
     ) -> Self {
         let shared = Shared {
@@ -131,14 +131,19 @@ impl Wire {
                     let writable = shared.exchange.writer().poll_writable(context)?;
                     if writable.is_pending() {
                         let mut stalled = lock(&shared.stalled);
-                        let deadline = stalled.get_or_insert_with(|| Deadline::new(shared.patience));
+                        let wait = || Deadline::new(shared.exchange.taking.wait(shared.patience));
+                        let deadline = stalled.get_or_insert_with(wait);
                         ready!(deadline.poll(context));
+                        note_slow_response();
                         return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => {
-                    *lock(&shared.stalled) = None;
+                    if lock(&shared.stalled).take().is_some() {
+                        shared.exchange.taking.go_on();
+                    }
+                    shared.exchange.taking.take(*outcome.as_ref().unwrap_or(&0));
                     shared.sent.fetch_add(*outcome.as_ref().unwrap_or(&0) as u64, Relaxed);
                     return Poll::Ready(outcome);
                 }
@@ -223,6 +228,8 @@ impl Write for Wire {
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send(context, |exchange| exchange.writer().try_flush().map(|()| 0)))?;
+        // All was taken: what comes next has its own time.
+        self.shared.exchange.taking.begin();
         self.shared.is_clear.store(true, Relaxed);
         Poll::Ready(Ok(()))
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::exposition::Exposition;
+use crate::pace::slow_bodies;
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,16 +34,20 @@ pub(crate) enum Incident {
     AddressRequests,
     /// Its client took back too many requests.
     Overdone,
+    /// A request body came too slowly: counted by the process.
+    BodySlow,
     /// A request body had no room beside the others, or was given up for them: counted by the process.
     BodyCrowded,
     /// A line of the error log was left out, since others of its kind were there.
     LeftOut,
+    /// A response was broken off, since too many calls waited for their clients: counted by the process.
+    Abandoned,
     /// A panic: counted by the process, which reports it.
     Panicked,
 }
 
 /// The kinds and their names.
-const KINDS: [(Incident, &str); 15] = [
+const KINDS: [(Incident, &str); 17] = [
     (Incident::Shed, "connections_shed_total"),
     (Incident::NotAccepted, "accept_failures_total"),
     (Incident::NotIntroduced, "proxy_protocol_refused_total"),
@@ -55,12 +60,14 @@ const KINDS: [(Incident, &str); 15] = [
     (Incident::AddressHandshakes, "address_limit_exceeded_total{limit=\"handshakes\"}"),
     (Incident::AddressRequests, "address_limit_exceeded_total{limit=\"requests\"}"),
     (Incident::Overdone, "http2_resets_exceeded_total"),
+    (Incident::BodySlow, "request_bodies_refused_total{reason=\"slow\"}"),
     (Incident::BodyCrowded, "request_bodies_refused_total{reason=\"total\"}"),
     (Incident::LeftOut, "error_log_lines_left_out_total"),
+    (Incident::Abandoned, "responses_abandoned_total"),
     (Incident::Panicked, "panics_total"),
 ];
 
-const FAMILIES: [(&str, &str); 10] = [
+const FAMILIES: [(&str, &str); 11] = [
     ("connections_shed_total", "Idle connections that were closed to make room."),
     (
         "accept_failures_total",
@@ -79,6 +86,10 @@ const FAMILIES: [(&str, &str); 10] = [
     ),
     ("request_bodies_refused_total", "Request bodies that were not taken."),
     ("error_log_lines_left_out_total", "Lines of the error log that were counted rather than written."),
+    (
+        "responses_abandoned_total",
+        "Responses that were broken off, since too many calls waited for their clients.",
+    ),
     ("panics_total", "Internal errors of onionskin. The error log has a line on each."),
 ];
 
@@ -96,6 +107,8 @@ impl Incidents {
     pub(crate) fn get(&self, incident: Incident) -> u64 {
         match incident {
             Incident::Panicked => return onion::panics(),
+            Incident::BodySlow => return slow_bodies(),
+            Incident::Abandoned => return onion::abandoned_responses(),
             Incident::BodyCrowded => return onion::crowded_bodies(),
             Incident::LeftOut => return onion::lines_left_out(),
             _ => {}
