@@ -2,7 +2,7 @@
 
     .venv/bin/python bench/fatal.py             # a table for docs/reliability.md; two minutes
 
-gunicorn with as many sync workers does the same, in turn: at least as many requests must be answered.
+gunicorn with as many sync workers does the same: as many requests must be answered, but for a twentieth.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ def main() -> int:
                 theirs = trial(server.port, path, options.seconds, (about, "gunicorn"), findings)
             with Server(options.python, folder, *given) as server:
                 ours = trial(server.port, path, options.seconds, (about, "onionskin"), findings)
-            findings.must(ours >= 0.98 * theirs, f"{about}: {ours} requests were answered, {theirs} by gunicorn")
+            findings.must(
+                ours >= 0.95 * theirs, f"{about}: {ours} requests were answered, {theirs} by gunicorn"
+            )
     return findings.end()
 
 

@@ -46,6 +46,8 @@ class ServerOptions(TypedDict, total=False):
         reload_exclude: Globs of files whose change does not.
         boot_timeout: How long a worker may take to become ready: to import the application, and to answer at
             ``ready_path``.
+        worker_timeout: Replace a worker that has not been able to run Python for this long: its interpreter
+            is held, or it is stopped; or off. Calls that take long but let others run are no reason.
         ready_path: A path, or ``http://HOST/PATH``, that a worker must answer with 2xx before it serves; 503
             is asked again.
         control: The Unix socket over which onionskin status, reload and upgrade reach the server; for this
@@ -157,6 +159,7 @@ class ServerOptions(TypedDict, total=False):
     reload_include: Sequence[str]
     reload_exclude: Sequence[str]
     boot_timeout: float | str
+    worker_timeout: float | str
     ready_path: str
     control: str
     pid_file: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import signal
@@ -155,6 +156,10 @@ def work(inherited: Inheritance, load: Callable[[], WSGIApplication], data: Mapp
     # A terminal or a log rotation may send these to every process; what they mean is the supervisor's to say.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda *_: None)
+    if not faulthandler.is_enabled():
+        # There may be no standard error, or none with a descriptor.
+        with contextlib.suppress(OSError, RuntimeError, AttributeError, ValueError):
+            faulthandler.enable()
     # Where no place is given, it is the supervisor's to say which there are.
     options = {**server_options(data), "bind": [place for _, place in inherited.listeners]}
     control, watched = inherited.control, None

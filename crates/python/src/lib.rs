@@ -5,6 +5,7 @@ mod classes;
 mod configuration;
 mod errors;
 mod forks;
+mod heartbeat;
 mod inward;
 mod live;
 mod log;

@@ -12,14 +12,15 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use server::{
-    AccessLog, Bind, Config, ErrorPages, HandedSocket, HandedSockets, Imported, PidFile, Server, StopHandle,
-    Tls, Tracer, UnixOwner, WorkerEnd,
+    AccessLog, Bind, Config, ErrorPages, HandedSocket, HandedSockets, Heartbeat, Imported, PidFile, Server,
+    StopHandle, Tls, Tracer, UnixOwner, WorkerEnd,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::classes::handler_of;
 use crate::forks::Serving;
+use crate::heartbeat::Beating;
 use crate::inward::{Environ, Native};
 use crate::options::{ConfigurationError, options};
 use crate::overdue::Overdue;
@@ -42,6 +43,7 @@ pub(crate) struct PyServer {
     has_error_log: bool,
     pid_file: Option<PathBuf>,
     overdue: Option<Arc<Overdue>>,
+    worker_timeout: Option<Duration>,
     // Taken by whoever serves; none once it was closed.
     server: Mutex<Option<Server>>,
 }
@@ -76,6 +78,7 @@ impl PyServer {
         let permits = Permits::new(threads, queue);
         let multiprocess = sockets.is_some() && config.workers.number() > 1;
         let fixed = Fixed { multithread: threads > 1, multiprocess };
+        let worker_timeout = config.worker_timeout.0.map(|limit| limit.0).filter(|limit| !limit.is_zero());
         let kill = config.request_timeout_kill.0;
         let overdue = config.request_timeout.0.map(|limit| Overdue::new(limit.0, kill));
         let (room, bodies) = (config.room().telling(permits.clone()), config.bodies());
@@ -126,6 +129,7 @@ impl PyServer {
             has_error_log,
             pid_file,
             overdue,
+            worker_timeout,
             server: Mutex::new(Some(server)),
         })
     }
@@ -211,9 +215,18 @@ impl PyServer {
             startup::forget();
             let running = self.run(true)?;
             let channel = UnixStream::from(inherited(control));
+            let heartbeat =
+                self.worker_timeout.map(|limit| (Heartbeat::default(), Heartbeat::interval(limit)));
+            let beating =
+                heartbeat.as_ref().map(|(heartbeat, interval)| Beating::begin(heartbeat, *interval));
+            let _beating = beating.transpose()?;
             let graceful = running.runtime.block_on(async {
                 let stuck = self.overdue.as_ref().map(|overdue| overdue.stuck());
-                let end = WorkerEnd::new(channel)?.heeding(stuck).telling(imported.map(folders_of));
+                let heartbeat = heartbeat.map(|(heartbeat, _)| heartbeat);
+                let end = WorkerEnd::new(channel)?
+                    .heeding(stuck)
+                    .beating(heartbeat)
+                    .telling(imported.map(folders_of));
                 end.serve(server, Arc::clone(&self.handler), about).await
             });
             running.wind_down();

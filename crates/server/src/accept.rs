@@ -27,12 +27,19 @@ const TURN: u32 = 64;
 pub(crate) async fn accept_all(listener: Accepting, shared: Arc<Shared>) {
     let mut accepted_at_a_stretch = 0_u32;
     loop {
+        if shared.heartbeat.is_held() {
+            tokio::select! {
+                () = shared.heartbeat.until_held(false) => {}
+                () = shared.stop.begun() => return,
+            }
+        }
         let admitted = async {
             shared.admission.room(&shared.stop, &listener.queue).await;
             poll_fn(|context| listener.poll_accept(context)).await
         };
         let accepted = tokio::select! {
             accepted = admitted => accepted,
+            () = shared.heartbeat.until_held(true) => continue,
             () = shared.stop.begun() => return,
         };
         match accepted {

@@ -65,6 +65,9 @@ pub struct Config {
     pub reload_exclude: Vec<FileGlob>,
     /// How long a worker may take to become ready: to import the application, and to answer at `ready_path`.
     pub boot_timeout: Span,
+    /// Replace a worker that has not been able to run Python for this long: its interpreter is held, or it is stopped;
+    /// or off. Calls that take long but let others run are no reason.
+    pub worker_timeout: SpanOrOff,
     /// A path, or `http://HOST/PATH`, that a worker must answer with 2xx before it serves; 503 is asked again.
     pub ready_path: Option<ReadyPath>,
     /// The Unix socket over which onionskin status, reload and upgrade reach the server; for this user alone.
@@ -229,6 +232,7 @@ impl Default for Config {
             reload_include: Vec::new(),
             reload_exclude: Vec::new(),
             boot_timeout: Span::seconds(60),
+            worker_timeout: SpanOrOff(Some(Span::seconds(30))),
             ready_path: None,
             control: None,
             pid_file: None,
@@ -307,6 +311,7 @@ impl Config {
             ("reload_include", self.reload_include != default.reload_include),
             ("reload_exclude", self.reload_exclude != default.reload_exclude),
             ("boot_timeout", self.boot_timeout != default.boot_timeout),
+            ("worker_timeout", self.worker_timeout != default.worker_timeout),
             ("ready_path", self.ready_path != default.ready_path),
             ("control", self.control != default.control),
             ("max_requests", self.max_requests != default.max_requests),

@@ -17,6 +17,7 @@ use crate::admission::{Addresses, Admission};
 use crate::farewell::Farewell;
 use crate::handed::HandedSockets;
 use crate::health::{Health, Loaded};
+use crate::heartbeat::Heartbeat;
 use crate::listen::{Listener, Manner, Speaks};
 use crate::metrics::{
     Incidents, ListenQueues, Metrics, MetricsOnSite, Numbers, Others, Scraping, tell_where,
@@ -52,6 +53,7 @@ pub struct Server {
     error_pages: Option<Arc<ErrorPages>>,
     room: Room,
     bodies: BodyBudget,
+    heartbeat: Heartbeat,
 }
 
 /// What handlers find in [`onion::Connection::shared`].
@@ -101,7 +103,14 @@ impl Server {
             tls: None,
             tally: None,
             error_pages: None,
+            heartbeat: Heartbeat::default(),
         }
+    }
+
+    /// Accepts connections only while `heartbeat` beats.
+    pub(crate) fn beating(mut self, heartbeat: Heartbeat) -> Self {
+        self.heartbeat = heartbeat;
+        self
     }
 
     /// Counts requests.
@@ -311,6 +320,7 @@ impl Server {
             flusher: Flusher::default(),
             room: self.room.clone(),
             bodies: self.bodies.clone(),
+            heartbeat: self.heartbeat.clone(),
             health: Health::new(&self.config, self.stop.clone(), self.loaded.clone()),
             metrics: MetricsOnSite::new(&self.config, numbers),
             tally: self.tally.clone(),

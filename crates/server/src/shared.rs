@@ -10,6 +10,7 @@ use onion::{Answer, BodyBudget, Handler, Request, Response, Room, answer};
 use crate::Config;
 use crate::admission::Admission;
 use crate::health::Health;
+use crate::heartbeat::Heartbeat;
 use crate::metrics::{Incidents, MetricsOnSite};
 use crate::outbox::Flusher;
 use crate::rejections::{ErrorPages, rejected};
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) flusher: Flusher,
     /// How far applications may be ahead of their clients.
     pub(crate) room: Room,
+    pub(crate) heartbeat: Heartbeat,
     /// What request bodies may take together.
     pub(crate) bodies: BodyBudget,
     pub(crate) health: Option<Health>,

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
+use crate::heartbeat::Heartbeat;
 use crate::metrics::{Incident, Incidents};
 use crate::serve::Server;
 use crate::stop::StopHandle;
@@ -42,6 +43,7 @@ pub struct WorkerEnd {
     tls: Option<Arc<Tls>>,
     scrapers: Scrapers,
     incidents: Arc<Incidents>,
+    heartbeat: Option<Heartbeat>,
 }
 
 /// Tells the folders that modules were imported from since it was asked last.
@@ -62,6 +64,7 @@ impl WorkerEnd {
             tls: None,
             scrapers: Scrapers::default(),
             incidents: Arc::default(),
+            heartbeat: None,
         })
     }
 
@@ -76,6 +79,13 @@ impl WorkerEnd {
     #[must_use]
     pub fn heeding(mut self, stuck: Option<watch::Receiver<u64>>) -> Self {
         self.stuck = stuck;
+        self
+    }
+
+    /// Passes the beats of `heartbeat` on to the supervisor.
+    #[must_use]
+    pub fn beating(mut self, heartbeat: Option<Heartbeat>) -> Self {
+        self.heartbeat = heartbeat;
         self
     }
 
@@ -111,6 +121,11 @@ impl WorkerEnd {
         let metrics = server.metrics();
         self.loaded = server.who_is_loaded();
         self.incidents = server.incidents();
+        let heartbeat = self.heartbeat.clone().unwrap_or_default();
+        if let (Some(_), Some(limit)) = (&self.heartbeat, server.config().worker_timeout.0) {
+            tokio::spawn(heartbeat.clone().look_after(limit.0));
+        }
+        let server = server.beating(heartbeat);
         let server = server.counting(Arc::clone(&tally)).telling(self.scrapers.numbers());
         let serving = server.serve(handler);
         let outcome = self
@@ -134,6 +149,10 @@ impl WorkerEnd {
         let mut stuck = self.stuck.take();
         let mut scrapers = mem::take(&mut self.scrapers);
         let imported = self.imported.take();
+        let mut beats = self.heartbeat.as_ref().map(Heartbeat::beats);
+        if beats.is_some() {
+            self.channel.send(&FromWorker::Beat);
+        }
         loop {
             let message = tokio::select! {
                 served = &mut serving => return served,
@@ -150,7 +169,11 @@ impl WorkerEnd {
                     self.ask_metrics(&mut scrapers);
                     continue;
                 }
-                () = next_stuck(&mut stuck) => {
+                () = next_change(&mut beats) => {
+                    self.channel.send(&FromWorker::Beat);
+                    continue;
+                }
+                () = next_change(&mut stuck) => {
                     self.retire(Cause::Stuck, "a call into the application is stuck".to_owned());
                     continue;
                 }
@@ -239,8 +262,8 @@ impl WorkerEnd {
     }
 }
 
-/// Waits until a further call is stuck.
-async fn next_stuck(stuck: &mut Option<watch::Receiver<u64>>) {
+/// Waits until a number has changed: that of stuck calls, or of beats.
+async fn next_change(stuck: &mut Option<watch::Receiver<u64>>) {
     if let Some(receiver) = stuck
         && receiver.changed().await.is_ok()
     {

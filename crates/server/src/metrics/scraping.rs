@@ -10,6 +10,7 @@ use super::incidents::Incidents;
 use super::page::{MetricsPage, Numbers};
 use crate::accept::{Accepting, accept_all};
 use crate::admission::Admission;
+use crate::heartbeat::Heartbeat;
 use crate::listen::{Listener, Speaks};
 use crate::outbox::Flusher;
 use crate::shared::Shared;
@@ -42,6 +43,7 @@ impl Scraping {
         let shared = Arc::new(Shared {
             handler: Arc::new(MetricsPage(numbers)),
             room: config.room(),
+            heartbeat: Heartbeat::default(),
             bodies: config.bodies(),
             config,
             stop: stop.clone(),

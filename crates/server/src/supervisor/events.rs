@@ -100,6 +100,11 @@ impl Supervisor<'_> {
                     worker.retiring = Some(retirement);
                 }
             }
+            Some(FromWorker::Beat) => {
+                if let Some(worker) = self.workers.get_mut(&pid) {
+                    worker.beat = Some(Instant::now());
+                }
+            }
             Some(FromWorker::Counters(counters)) => {
                 if let Some(worker) = self.workers.get_mut(&pid) {
                     worker.counters = counters;
@@ -161,7 +166,9 @@ impl Supervisor<'_> {
             }
             Stage::Serving => {
                 self.forget_replaced(pid);
-                if self.phase == Phase::Serving {
+                if worker.is_unresponsive {
+                    self.measures.replaced(Cause::Unresponsive);
+                } else if self.phase == Phase::Serving {
                     self.measures.replaced(Cause::Died);
                     let what = format!("worker {pid} {how} while it served");
                     self.amiss = Some(Amiss::now(&what));

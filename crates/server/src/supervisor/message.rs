@@ -38,6 +38,8 @@ pub(crate) enum FromWorker {
         #[serde(default)]
         details: String,
     },
+    /// Its interpreter could be had.
+    Beat,
     /// It asks for a successor.
     Retiring(Retirement),
     /// How it does, since it was asked.

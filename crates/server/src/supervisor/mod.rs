@@ -15,6 +15,7 @@ mod count;
 mod events;
 mod fork_server;
 mod generation;
+mod heartbeats;
 mod leaving;
 mod main_process;
 mod measures;
@@ -48,6 +49,7 @@ use self::control::{Amiss, Control, LastReload, Reply};
 use self::events::Signals;
 use self::fork_server::ForkServer;
 use self::generation::Coming;
+use self::heartbeats::Heartbeats;
 use self::measures::{Asking, Measures};
 use self::message::{FromForkServer, FromWorker};
 use self::places::Places;
@@ -96,6 +98,7 @@ pub struct Supervisor<'a> {
     /// When memory is looked at next.
     memory_due: Instant,
     changes: Changes,
+    heartbeats: Heartbeats,
     measures: Measures,
     /// The keys of TLS tickets; `None` if each worker has to have its own.
     tickets: Option<Rotation>,
@@ -181,6 +184,7 @@ impl<'a> Supervisor<'a> {
             amiss: None,
             memory_due: Instant::now(),
             changes: Changes::default(),
+            heartbeats: Heartbeats::begin(Instant::now()),
             measures: Measures::new(scraped),
             tickets: Rotation::begin(Instant::now()),
             phase: Phase::Serving,
@@ -284,6 +288,7 @@ impl<'a> Supervisor<'a> {
             .chain(self.changes.due())
             .chain(self.measures_due())
             .chain(self.pulse.due())
+            .chain(self.heartbeats_due())
             .chain(self.tickets.as_ref().map(Rotation::due))
             .chain(self.status_replies.iter().map(|(due, _)| *due))
             .min()
@@ -311,6 +316,7 @@ impl<'a> Supervisor<'a> {
         }
         self.look_at_successor(now);
         self.give_sign(now);
+        self.look_at_heartbeats(now);
         self.turn_tickets(now);
         self.look_at_memory(now);
         self.measure(now);
@@ -329,6 +335,7 @@ impl<'a> Supervisor<'a> {
         }
         let Some(worker) = self.workers.get_mut(&pid) else { return };
         let (stage, waits) = (worker.stage, std::mem::take(&mut worker.waits));
+        let is_unresponsive = worker.is_unresponsive;
         worker.kill();
         match stage {
             Stage::Booting => {
@@ -339,6 +346,8 @@ impl<'a> Supervisor<'a> {
                 self.cut = true;
                 report(&format!("worker {pid} did not end in time: killed"));
             }
+            // That was said when it began.
+            Stage::Serving if is_unresponsive => {}
             Stage::Ready | Stage::Serving => {
                 report(&format!("worker {pid} no longer listens to its supervisor: killed"));
             }

@@ -32,6 +32,8 @@ pub(crate) enum Cause {
     Memory,
     /// A call is stuck.
     Stuck,
+    /// It could not run Python.
+    Unresponsive,
     /// Somebody has sent it a signal.
     Signal,
     /// It ended while it served.
@@ -46,11 +48,12 @@ pub(crate) enum Cause {
 
 impl Cause {
     /// All of them, with their names in the metrics.
-    pub(crate) const NAMES: [(Cause, &str); 8] = [
+    pub(crate) const NAMES: [(Cause, &str); 9] = [
         (Cause::Requests, "requests"),
         (Cause::Lifetime, "lifetime"),
         (Cause::Memory, "memory"),
         (Cause::Stuck, "stuck"),
+        (Cause::Unresponsive, "unresponsive"),
         (Cause::Signal, "signal"),
         (Cause::Died, "died"),
         (Cause::NotReady, "not ready"),

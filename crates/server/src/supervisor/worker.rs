@@ -57,6 +57,10 @@ pub(crate) struct Worker {
     pub(crate) owes_measures: bool,
     /// When it last told them.
     pub(crate) heard: Option<Instant>,
+    /// When its heart last beat; `None` if it has not said so yet, as a worker of an older version never does.
+    pub(crate) beat: Option<Instant>,
+    /// It is ended since its heart does not beat.
+    pub(crate) is_unresponsive: bool,
     pub(crate) channel: Channel,
     /// The channel has come to its end.
     pub(crate) hung_up: bool,
@@ -96,6 +100,8 @@ impl Worker {
             measured: Snapshot::default(),
             owes_measures: false,
             heard: None,
+            beat: None,
+            is_unresponsive: false,
             channel,
             hung_up: false,
         }
@@ -174,9 +180,18 @@ pub(crate) fn spawn_with(command: &mut Command, inherited: &[BorrowedFd<'_>]) ->
 
 /// Ends a process now.
 pub(crate) fn kill(pid: u32) {
+    send(pid, Signal::KILL);
+}
+
+/// Ends a process that writes its stack first, if it still can: faulthandler's signal handler needs no interpreter.
+pub(crate) fn kill_with_stack(pid: u32) {
+    send(pid, Signal::ABORT);
+}
+
+fn send(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         // It fails for one that has ended: that is as good.
-        let _ = kill_process(pid, Signal::KILL);
+        let _ = kill_process(pid, signal);
     }
 }
 
