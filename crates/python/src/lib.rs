@@ -58,6 +58,7 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::refuse_subinterpreters()?;
         onion::report_panics();
         crate::session::register(module.py())?;
         layers::xslt::engine::provide(crate::xslt::Lxml);
@@ -136,6 +137,18 @@ mod _core {
     fn layer_from_text(py: Python<'_>, text: &str) -> PyResult<PyLayer> {
         PyLayer::from_text(py, text)
     }
+}
+
+/// What is kept for the life of the process, such as classes, thread states and callbacks, belongs to one interpreter.
+fn refuse_subinterpreters() -> PyResult<()> {
+    // SAFETY: a module is initialised with the GIL held, so there is a current interpreter.
+    let id = unsafe { pyo3::ffi::PyInterpreterState_GetID(pyo3::ffi::PyInterpreterState_Get()) };
+    if id == 0 {
+        return Ok(());
+    }
+    let message = "onionskin cannot be used in a subinterpreter; import it in the main interpreter, or start a process \
+                   (with mod_wsgi: WSGIApplicationGroup %{GLOBAL})";
+    Err(pyo3::exceptions::PyImportError::new_err(message))
 }
 
 fn declarations(py: Python<'_>) -> PyResult<Vec<Bound<'_, pyo3::types::PyDict>>> {

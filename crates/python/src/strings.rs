@@ -8,7 +8,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use rustc_hash::FxHashMap;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// The `str` that has one code point for each of `bytes`.
 pub(crate) fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
@@ -60,6 +60,7 @@ pub(crate) struct HeaderKeys {
 }
 
 const LEARNED_MOST: usize = 512;
+const LEARNED_LONGEST: usize = 64;
 
 impl HeaderKeys {
     pub(crate) fn new(py: Python<'_>) -> Self {
@@ -79,15 +80,21 @@ impl HeaderKeys {
         if let Some(key) = self.known.get(name) {
             return key.bind(py).clone();
         }
-        let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(key) = learned.get(name) {
+        if let Some(key) = self.learned().get(name) {
             return key.bind(py).clone();
         }
-        let key = make_key(py, name);
-        if learned.len() < LEARNED_MOST {
+        // Not interned: the client chooses the name, and CPython 3.12.0 to 3.12.4 never free what is interned.
+        let key = PyString::new(py, &key_of(name)).unbind();
+        let mut learned = self.learned();
+        if learned.len() < LEARNED_MOST && name.as_str().len() <= LEARNED_LONGEST {
             learned.insert(name.clone(), key.clone_ref(py));
         }
+        drop(learned);
         key.into_bound(py)
+    }
+
+    fn learned(&self) -> MutexGuard<'_, FxHashMap<HeaderName, Py<PyString>>> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `wsgi.file_wrapper`: a file that an application returns, sent by the kernel where that can be done.
 
+use std::ffi::c_int;
 use std::fs::File;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
@@ -51,10 +52,11 @@ impl FileWrapper {
         let file = plain_file(self.filelike.bind(py))?;
         let descriptor: RawFd = file.call_method0("fileno").ok()?.extract().ok()?;
         let offset: u64 = file.call_method0("tell").ok()?.extract().ok()?;
-        if descriptor < 0 {
+        if !is_open(descriptor) {
             return None;
         }
-        // SAFETY: the Python file owns the descriptor and is alive; it is borrowed only to be duplicated here.
+        // SAFETY: it is open, as was just looked for with the GIL held, and is borrowed only to be duplicated here: what
+        // is sent later is the copy, whatever becomes of the original.
         let owned = unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned().ok()?;
         let file = File::from(owned);
         let metadata = file.metadata().ok()?;
@@ -63,6 +65,16 @@ impl FileWrapper {
             metadata.is_file().then(|| metadata.len().saturating_sub(offset)).filter(|length| *length > 0)?;
         Some(FileRange { file: Arc::new(file), offset, length })
     }
+}
+
+/// Whether a number is that of an open descriptor: a file may have been closed behind Python's back.
+fn is_open(descriptor: RawFd) -> bool {
+    unsafe extern "C" {
+        fn fcntl(descriptor: c_int, command: c_int, ...) -> c_int;
+    }
+    const F_GETFD: c_int = 1;
+    // SAFETY: `F_GETFD` takes no further argument and changes nothing; any number may be asked for.
+    descriptor >= 0 && unsafe { fcntl(descriptor, F_GETFD) } >= 0
 }
 
 /// The file of the io module that `filelike` is, or that a temporary file of the tempfile module delegates to.

@@ -15,6 +15,9 @@ use super::written::Written;
 use crate::changes::HeaderChanges;
 
 /// One request's `start_response` and `write` (PEP 3333, "The `start_response()` Callable").
+///
+/// Python code may call it from anywhere: from a finaliser that runs when an object is made or dropped. So nothing of
+/// Python's is made, called or dropped while the state is locked.
 #[pyclass(frozen, module = "onionskin._core")]
 pub(crate) struct StartResponse {
     state: Mutex<State>,
@@ -84,12 +87,14 @@ impl StartResponse {
 
     /// Lends the outlet while the application's iterable is read.
     pub(crate) fn put_outlet(&self, outlet: Option<Box<Outlet>>) {
-        self.state().outlet = outlet;
+        let before = mem::replace(&mut self.state().outlet, outlet);
+        drop(before);
     }
 
     /// Passes data given to `write()` from now on to the `write` of the server around us.
     pub(crate) fn pass_writes_to(&self, write: Py<PyAny>) {
-        self.state().outer_write = Some(write);
+        let before = self.state().outer_write.replace(write);
+        drop(before);
     }
 
     /// Whether the application has called it.
@@ -141,7 +146,9 @@ impl StartResponse {
         }
         let own = state.head.as_ref().map(|head| &head.headers);
         let changes = own.map(|own| HeaderChanges::between(own, final_headers)).unwrap_or_default();
-        state.sent = Sent::HandedOn { outer, changes };
+        let before = mem::replace(&mut state.sent, Sent::HandedOn { outer, changes });
+        drop(state);
+        drop(before);
     }
 
     fn set(&self, head: Head) -> PyResult<()> {
@@ -171,12 +178,12 @@ impl StartResponse {
                 // The server around us knows whether it can still be replaced: it raises if not.
                 let outer = outer.clone_ref(py);
                 changes.apply(&mut head.headers);
+                drop(state);
                 let arguments = (
                     status_line(py, head.status, head.reason.as_deref()),
                     header_list(py, &head.headers)?,
                     exc_info,
                 );
-                drop(state);
                 outer.call1(py, arguments)?;
                 self.state().head = Some(head);
                 Ok(())
@@ -194,7 +201,8 @@ impl StartResponse {
             return Ok(());
         }
         let mut state = self.state();
-        if let Some(write) = state.outer_write.as_ref().map(|write| write.clone_ref(py)) {
+        let outer_write = state.outer_write.as_ref().map(|write| write.clone_ref(py));
+        if let Some(write) = outer_write {
             drop(state);
             if !write.bind(py).is_callable() {
                 let message = "write: the server's start_response returned no write() (PEP 3333)";
@@ -213,7 +221,7 @@ impl StartResponse {
         let head = if first { state.head.take() } else { None };
         drop(state);
         let sent = outlet.write(py, head, Bytes::copy_from_slice(block));
-        self.state().outlet = Some(outlet);
+        self.put_outlet(Some(outlet));
         sent?.map_err(|_| PyConnectionResetError::new_err("write: the client has gone"))
     }
 

@@ -46,7 +46,8 @@ impl Answer {
     }
 
     fn put(&self, state: State) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        let before = mem::replace(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner), state);
+        drop(before); // Python code may run then, so not under the lock.
     }
 }
 
