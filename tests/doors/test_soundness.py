@@ -31,7 +31,9 @@ except interpreters.RunFailedError as error:
 @pytest.mark.parametrize("first", ["", "import onionskin._core"])
 def test_a_subinterpreter_is_refused(first: str) -> None:
     code = SUBINTERPRETER.replace("FIRST", first)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
     assert "ImportError" in done.stdout and "subinterpreter" in done.stdout, done
 
 

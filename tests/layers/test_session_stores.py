@@ -140,6 +140,39 @@ def test_redis_may_go_and_come_back(redis: Redis, capfd: pytest.CaptureFixture[s
     assert visit(app, "/count", visit(app, "/count")[2])[:2] == (200, "2")
 
 
+def unless_plain(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """Counts, but for one page that needs no session."""
+    if environ["PATH_INFO"] != "/plain":
+        return counting(environ, start_response)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"plain"]
+
+
+def test_a_store_that_hangs_is_not_waited_for(redis: Redis, capfd: pytest.CaptureFixture[str]) -> None:
+    app = Session(unless_plain, secret=SECRET, secure=False, store=redis.url, store_timeout="1s")
+    with serving(app, threads=2) as place:
+        given = dict(ask(place, "/count").headers)
+        cookie = [("Cookie", given["Set-Cookie"].partition(";")[0])]
+        os.kill(redis.process.pid, signal.SIGSTOP)
+        try:
+            assert [ask(place, "/count", headers=cookie).status for _ in range(3)] == [503] * 3
+            began = time.monotonic()
+            assert {ask(place, "/count", headers=cookie).status for _ in range(10)} == {503}
+            assert time.monotonic() - began < 5, "each waited for the store"
+            began = time.monotonic()
+            assert {ask(place, "/plain", headers=cookie).status for _ in range(10)} == {200}
+            assert time.monotonic() - began < 1
+        finally:
+            os.kill(redis.process.pid, signal.SIGCONT)
+        deadline = time.monotonic() + WAIT_SECONDS
+        while ask(place, "/count", headers=cookie).status != 200:
+            assert time.monotonic() < deadline
+            time.sleep(STEP_SECONDS)
+    told = capfd.readouterr().err
+    assert told.count("the store fails, and is asked once a second") == 1
+    assert told.count("the store answers again") == 1
+
+
 def at_once(app: Any, paths: list[str], cookie: str | None) -> Counter[int]:
     """The statuses of requests that are in the application at the same time."""
     statuses: Counter[int] = Counter()

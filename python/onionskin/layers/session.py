@@ -50,7 +50,9 @@ class Session(Layer):
             by the processes of a machine), ``redis://host:port/database`` or ``redis+unix:///path/to/socket``
             (Redis or Valkey, shared by many machines), or ``memory`` (in this process alone, for tests and
             development). ``str``, default ``"cookie"``.
-        store_timeout: How long to wait for the store. ``float | str``, default ``"2s"``.
+        store_timeout: How long a request waits for the store, all attempts together. After three failures in
+            a row the store is asked once a second only, and all other requests that need it fail at once,
+            until it answers. ``float | str``, default ``"2s"``.
         on_store_error: What happens when the store fails: the request is answered ``503`` (``refuse``), or
             has an empty session that is not kept (``anonymous``). ``Literal["refuse", "anonymous"]``, default
             ``"refuse"``.

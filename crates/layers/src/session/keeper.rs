@@ -1,7 +1,7 @@
 //! What all sessions of one layer have in common: how they are sealed, where they are kept, how long they last.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -24,6 +24,7 @@ pub(super) struct Keeper {
     pub(super) on_store_error: OnStoreError,
     pub(super) on_conflict: OnConflict,
     pub(super) max_size: u64,
+    store_timeout: Duration,
     persistent: bool,
     idle: u64,
     absolute: u64,
@@ -66,7 +67,7 @@ impl Keeper {
                 "store_timeout: nothing happens in no time; give one such as 2s".to_owned(),
             ));
         }
-        let store = place::store(&options.store, options.store_timeout.0)?;
+        let store = place::store(&options.store)?;
         Ok(Arc::new(Keeper {
             seal,
             cookie,
@@ -74,11 +75,17 @@ impl Keeper {
             on_store_error: options.on_store_error,
             on_conflict: options.on_conflict,
             max_size: options.max_size.0,
+            store_timeout: options.store_timeout.0,
             persistent: options.persistent,
             idle,
             absolute,
             clock: wall_clock,
         }))
+    }
+
+    /// Until when a request that begins to wait for the store does so.
+    pub(super) fn until(&self) -> Instant {
+        Instant::now() + self.store_timeout
     }
 
     /// Whether saving waits for somebody.
@@ -89,10 +96,10 @@ impl Keeper {
     /// The session that a request belongs to, or a new one. Asks the store, and waits for it.
     pub(super) fn find(&self, cookies: &[HeaderValue]) -> Result<Found, StoreError> {
         let now = (self.clock)();
-        let (mut came, mut refused) = (false, None);
+        let (mut came, mut refused, mut until) = (false, None, None);
         for value in self.cookie.values(cookies) {
             came = true;
-            match self.look_up(value, now)? {
+            match self.look_up(value, now, &mut until)? {
                 Ok((record, behind)) => {
                     return Ok(Found { record, known: true, came, behind, refused: None });
                 }
@@ -103,7 +110,12 @@ impl Keeper {
     }
 
     /// The session that a cookie leads to, and whether the cookie is an older one; or the reason for having none.
-    fn look_up(&self, value: &[u8], now: u64) -> Result<Result<(Record, bool), &'static str>, StoreError> {
+    fn look_up(
+        &self,
+        value: &[u8],
+        now: u64,
+        until: &mut Option<Instant>,
+    ) -> Result<Result<(Record, bool), &'static str>, StoreError> {
         let opened = BASE64_URL_SAFE_NO_PAD.decode(value).ok();
         let Some(opened) = opened.and_then(|sealed| self.seal.open(&self.cookie_purpose(), &sealed)) else {
             return Ok(Err(FOREIGN));
@@ -117,7 +129,10 @@ impl Keeper {
             }),
             Backing::Store(store) => {
                 let Ok(id) = opened.try_into().map(Id) else { return Ok(Err(FOREIGN)) };
-                let Some(row) = store.read(id.name(), now)? else { return Ok(Err(GONE)) };
+                let Some(row) = store.read(id.name(), now, *until.get_or_insert_with(|| self.until()))?
+                else {
+                    return Ok(Err(GONE));
+                };
                 self.opened_row(id, &row)
             }
         };

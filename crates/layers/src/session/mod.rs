@@ -20,6 +20,7 @@ use onion::{Answer, Declaration, Layer, Next, Phase, Request, RequestExt, Size, 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod breaker;
 mod cookies;
 mod keeper;
 mod memory;
@@ -104,7 +105,8 @@ struct Options {
     /// many machines), or `memory` (in this process alone, for tests and development).
     #[serde(default = "in_the_cookie")]
     store: String,
-    /// How long to wait for the store.
+    /// How long a request waits for the store, all attempts together. After three failures in a row the store is asked once
+    /// a second only, and all other requests that need it fail at once, until it answers.
     #[serde(default = "two_seconds")]
     store_timeout: Span,
     /// What happens when the store fails: the request is answered `503` (`refuse`), or has an empty session that is

@@ -2,17 +2,17 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use onion::OptionError;
 
+use super::breaker::Breaker;
 use super::memory::Memory;
 use super::sqlite::Sqlite;
 use super::store::Store;
 use super::valkey::Valkey;
 
 /// The store that `given` names, or `None` for the cookie itself. Nothing is connected yet.
-pub(super) fn store(given: &str, timeout: Duration) -> Result<Option<Arc<dyn Store>>, OptionError> {
+pub(super) fn store(given: &str) -> Result<Option<Arc<dyn Store>>, OptionError> {
     if given == "cookie" {
         return Ok(None);
     }
@@ -20,10 +20,10 @@ pub(super) fn store(given: &str, timeout: Duration) -> Result<Option<Arc<dyn Sto
         return Ok(Some(Arc::new(Memory::default())));
     }
     if let Some(path) = given.strip_prefix("sqlite:") {
-        return Ok(Some(Arc::new(Sqlite::new(file(path)?, timeout))));
+        return Ok(Some(Arc::new(Breaker::new(Sqlite::new(file(path)?)))));
     }
     if SERVERS.iter().any(|scheme| given.starts_with(scheme)) {
-        return Ok(Some(Arc::new(Valkey::new(given, timeout)?)));
+        return Ok(Some(Arc::new(Breaker::new(Valkey::new(given)?))));
     }
     // What was given is not shown: it may hold a password.
     let scheme = given.split([':', '/', '@']).next().unwrap_or_default();

@@ -20,7 +20,7 @@ impl Id {
 }
 
 /// What a session is called in a store.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Name(pub(super) [u8; 32]);
 
 impl Name {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderValue, StatusCode, header};
 use onion::body::Kind;
@@ -58,12 +58,13 @@ async fn settle(
 ) -> Result<Option<HeaderValue>, Refusal> {
     let mut values = Cow::Borrowed(values);
     let mut overwritten = BTreeSet::new();
+    let until = session.keeper.until();
     for tries in 1.. {
         let plan = plan(session, &touched, &values, status)?;
         if plan.next.is_none() && !plan.ends {
             return Ok(plan.cookie);
         }
-        let theirs = match swap(session, &touched, &plan, tries).await {
+        let theirs = match swap(session, &touched, &plan, tries, until).await {
             Ok(Swapped::Yes) => {
                 if !overwritten.is_empty() {
                     let keys = Vec::from_iter(overwritten).join(", ");
@@ -222,6 +223,7 @@ async fn swap(
     touched: &Touched,
     plan: &Plan,
     tries: u32,
+    until: Instant,
 ) -> Result<Swapped, StoreError> {
     let keeper = &session.keeper;
     let now = (keeper.clock)();
@@ -235,11 +237,11 @@ async fn swap(
             let change = change(keeper, touched, plan, now);
             let (keeper, store, base) = (Arc::clone(keeper), Arc::clone(store), touched.base);
             let swapped = tokio::task::spawn_blocking(move || {
-                if store.swap(&change, now)? {
+                if store.swap(&change, now, until)? {
                     return Ok(Swapped::Yes);
                 }
                 let Some(base) = base else { return Ok(Swapped::Gone) };
-                let row = store.read(base.id.name(), now)?;
+                let row = store.read(base.id.name(), now, until)?;
                 let theirs = row.and_then(|row| keeper.opened_row(base.id, &row));
                 Ok(theirs.map_or(Swapped::Gone, |theirs| Swapped::Behind(Box::new(theirs))))
             });

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::Instant;
 
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
@@ -17,41 +17,46 @@ use rusqlite::{
 
 use super::pool::Pool;
 use super::record::Name;
-use super::store::{Change, Put, Remove, Store, StoreError};
+use super::store::{Change, Put, Remove, Store, StoreError, left};
 
 pub(super) struct Sqlite {
     path: PathBuf,
-    timeout: Duration,
     idle: Pool<Connection>,
     swaps: AtomicU32,
 }
 
 impl Sqlite {
-    pub(super) fn new(path: &Path, timeout: Duration) -> Self {
-        Sqlite { path: path.to_owned(), timeout, idle: Pool::new(), swaps: AtomicU32::new(0) }
+    pub(super) fn new(path: &Path) -> Self {
+        Sqlite { path: path.to_owned(), idle: Pool::new(), swaps: AtomicU32::new(0) }
     }
 
     /// Runs `work` on a connection, which is kept unless it fails.
-    fn with<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+    fn with<T>(
+        &self,
+        until: Instant,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
         let mut connection = match self.idle.take() {
             Some(connection) => connection,
-            None => self.connect()?,
+            None => self.connect(until)?,
         };
+        connection.busy_timeout(left(until)?).map_err(|error| self.failed(&error))?;
         let done = work(&mut connection).map_err(|error| self.failed(&error))?;
         self.idle.give(connection);
         Ok(done)
     }
 
-    fn connect(&self) -> Result<Connection, StoreError> {
+    fn connect(&self, until: Instant) -> Result<Connection, StoreError> {
         // For its owner alone: SQLite itself would go by the umask.
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(self.failed(&error)),
             _ => {}
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let timeout = left(until)?;
         let prepared = || -> rusqlite::Result<Connection> {
             let connection = Connection::open_with_flags(&self.path, flags)?;
-            connection.busy_timeout(self.timeout)?;
+            connection.busy_timeout(timeout)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
             connection.execute_batch(SCHEMA)?;
@@ -66,15 +71,15 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn read(&self, name: Name, now: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        self.with(|connection| {
+    fn read(&self, name: Name, now: u64, until: Instant) -> Result<Option<Vec<u8>>, StoreError> {
+        self.with(until, |connection| {
             let mut read = connection.prepare_cached(READ)?;
             read.query_row(params![name.0, now.cast_signed()], |row| row.get(0)).optional()
         })
     }
 
-    fn swap(&self, change: &Change, now: u64) -> Result<bool, StoreError> {
-        self.with(|connection| {
+    fn swap(&self, change: &Change, now: u64, until: Instant) -> Result<bool, StoreError> {
+        self.with(until, |connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let done = change.remove.as_ref().map_or(Ok(true), |remove| take_away(&transaction, remove))?
                 && change.put.as_ref().map_or(Ok(true), |put| write(&transaction, put, now))?;
@@ -83,7 +88,9 @@ impl Store for Sqlite {
             }
             transaction.commit()?;
             if self.swaps.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWAPS_A_PURGE) {
-                connection.prepare_cached(PURGE)?.execute([now.cast_signed()])?;
+                // What is saved is saved, even if another process writes just now.
+                let _ =
+                    connection.prepare_cached(PURGE).and_then(|mut purge| purge.execute([now.cast_signed()]));
             }
             Ok(true)
         })

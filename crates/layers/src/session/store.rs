@@ -1,17 +1,17 @@
 //! The contract of a store: rows by name, and a change of them that happens whole or not at all.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::record::Name;
 
 /// Keeps sealed sessions for several processes. Its calls wait, so they are made where waiting does no harm.
 pub(super) trait Store: Send + Sync {
-    /// The row of this name, unless its time is over.
-    fn read(&self, name: Name, now: u64) -> Result<Option<Vec<u8>>, StoreError>;
+    /// The row of this name, unless its time is over. Whatever it takes, it is given up at `until`.
+    fn read(&self, name: Name, now: u64, until: Instant) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Does all of `change`, or says `false` and does nothing: somebody else has changed the row in the meantime.
-    fn swap(&self, change: &Change, now: u64) -> Result<bool, StoreError>;
+    fn swap(&self, change: &Change, now: u64, until: Instant) -> Result<bool, StoreError>;
 }
 
 /// A change of rows.
@@ -37,6 +37,12 @@ pub(super) struct Put {
     pub(super) sealed: Vec<u8>,
     /// How long it lasts.
     pub(super) lasts: Duration,
+}
+
+/// The time that is left until `until`; an error if there is none.
+pub(super) fn left(until: Instant) -> Result<Duration, StoreError> {
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(StoreError("it took longer than store_timeout".to_owned())) } else { Ok(left) }
 }
 
 /// Why a store could not do what it was asked for.

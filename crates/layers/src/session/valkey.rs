@@ -3,35 +3,40 @@
 //! A row is a string: the version in eight bytes, then what is sealed. A change is one script, so it happens whole or
 //! not at all; rows that are over are Redis's to forget.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use onion::OptionError;
 use redis::{Client, Commands, Connection, RedisError, Script};
 
 use super::pool::Pool;
 use super::record::Name;
-use super::store::{Change, Store, StoreError};
+use super::store::{Change, Store, StoreError, left};
 
 pub(super) struct Valkey {
     client: Client,
-    timeout: Duration,
     idle: Pool<Connection>,
     swap: Script,
 }
 
 impl Valkey {
-    pub(super) fn new(url: &str, timeout: Duration) -> Result<Self, OptionError> {
+    pub(super) fn new(url: &str) -> Result<Self, OptionError> {
         let url = url.replacen("valkey://", "redis://", 1);
         // The URL is not shown: it may hold a password.
         let client = Client::open(url).map_err(|error| {
             OptionError(format!("store: {}; give redis://host:port/database", error.category()))
         })?;
-        Ok(Valkey { client, timeout, idle: Pool::new(), swap: Script::new(SWAP) })
+        Ok(Valkey { client, idle: Pool::new(), swap: Script::new(SWAP) })
     }
 
     /// Runs `work` on a connection. One that was idle may have been closed from the other end: then a new one is tried.
-    fn with<T>(&self, work: impl Fn(&mut Connection) -> Result<T, RedisError>) -> Result<T, StoreError> {
+    /// All of that together takes no longer than `until`.
+    fn with<T>(
+        &self,
+        until: Instant,
+        work: impl Fn(&mut Connection) -> Result<T, RedisError>,
+    ) -> Result<T, StoreError> {
         while let Some(mut connection) = self.idle.take() {
+            limit(&connection, until)?;
             match work(&mut connection) {
                 Ok(done) => {
                     self.idle.give(connection);
@@ -42,11 +47,8 @@ impl Valkey {
             }
         }
         let mut connection =
-            self.client.get_connection_with_timeout(self.timeout).map_err(|error| failed(&error))?;
-        let timed = connection
-            .set_read_timeout(Some(self.timeout))
-            .and_then(|()| connection.set_write_timeout(Some(self.timeout)));
-        timed.map_err(|error| failed(&error))?;
+            self.client.get_connection_with_timeout(left(until)?).map_err(|error| failed(&error))?;
+        limit(&connection, until)?;
         let done = work(&mut connection).map_err(|error| failed(&error))?;
         self.idle.give(connection);
         Ok(done)
@@ -54,12 +56,12 @@ impl Valkey {
 }
 
 impl Store for Valkey {
-    fn read(&self, name: Name, _now: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        let row: Option<Vec<u8>> = self.with(|connection| connection.get(key(name)))?;
+    fn read(&self, name: Name, _now: u64, until: Instant) -> Result<Option<Vec<u8>>, StoreError> {
+        let row: Option<Vec<u8>> = self.with(until, |connection| connection.get(key(name)))?;
         Ok(row.and_then(|row| row.get(VERSION..).map(<[u8]>::to_vec)))
     }
 
-    fn swap(&self, change: &Change, _now: u64) -> Result<bool, StoreError> {
+    fn swap(&self, change: &Change, _now: u64, until: Instant) -> Result<bool, StoreError> {
         let Some(anything) =
             change.put.as_ref().map(|put| put.name).or(change.remove.as_ref().map(|it| it.name))
         else {
@@ -80,8 +82,15 @@ impl Store for Valkey {
             let replaces = put.replaces.map_or(Vec::new(), |version| version.to_be_bytes().to_vec());
             call.arg(replaces).arg(row).arg(put.lasts.as_millis().max(1).to_string());
         }
-        self.with(|connection| call.invoke::<i64>(connection)).map(|done| done == 1)
+        self.with(until, |connection| call.invoke::<i64>(connection)).map(|done| done == 1)
     }
+}
+
+/// Has the next call on a connection end at `until`, about: each read and write of it may take what is left.
+fn limit(connection: &Connection, until: Instant) -> Result<(), StoreError> {
+    let timeout = Some(left(until)?);
+    let timed = connection.set_read_timeout(timeout).and_then(|()| connection.set_write_timeout(timeout));
+    timed.map_err(|error| failed(&error))
 }
 
 fn key(name: Name) -> String {

@@ -38,6 +38,8 @@ pub(crate) enum Incident {
     BodySlow,
     /// A request body had no room beside the others, or was given up for them: counted by the process.
     BodyCrowded,
+    /// A store of sessions began to fail: counted by the process.
+    StoreOutage,
     /// A line of the error log was left out, since others of its kind were there.
     LeftOut,
     /// A response was broken off, since too many calls waited for their clients: counted by the process.
@@ -47,7 +49,7 @@ pub(crate) enum Incident {
 }
 
 /// The kinds and their names.
-const KINDS: [(Incident, &str); 17] = [
+const KINDS: [(Incident, &str); 18] = [
     (Incident::Shed, "connections_shed_total"),
     (Incident::NotAccepted, "accept_failures_total"),
     (Incident::NotIntroduced, "proxy_protocol_refused_total"),
@@ -62,12 +64,13 @@ const KINDS: [(Incident, &str); 17] = [
     (Incident::Overdone, "http2_resets_exceeded_total"),
     (Incident::BodySlow, "request_bodies_refused_total{reason=\"slow\"}"),
     (Incident::BodyCrowded, "request_bodies_refused_total{reason=\"total\"}"),
+    (Incident::StoreOutage, "session_store_outages_total"),
     (Incident::LeftOut, "error_log_lines_left_out_total"),
     (Incident::Abandoned, "responses_abandoned_total"),
     (Incident::Panicked, "panics_total"),
 ];
 
-const FAMILIES: [(&str, &str); 11] = [
+const FAMILIES: [(&str, &str); 12] = [
     ("connections_shed_total", "Idle connections that were closed to make room."),
     (
         "accept_failures_total",
@@ -85,6 +88,10 @@ const FAMILIES: [(&str, &str); 11] = [
         "Connections whose client took back too many requests, or sent too many frames that ask for nothing.",
     ),
     ("request_bodies_refused_total", "Request bodies that were not taken."),
+    (
+        "session_store_outages_total",
+        "How often a store of sessions failed so often that it was asked once a second.",
+    ),
     ("error_log_lines_left_out_total", "Lines of the error log that were counted rather than written."),
     (
         "responses_abandoned_total",
@@ -110,6 +117,7 @@ impl Incidents {
             Incident::BodySlow => return slow_bodies(),
             Incident::Abandoned => return onion::abandoned_responses(),
             Incident::BodyCrowded => return onion::crowded_bodies(),
+            Incident::StoreOutage => return onion::store_outages(),
             Incident::LeftOut => return onion::lines_left_out(),
             _ => {}
         }
