@@ -73,7 +73,7 @@ def test_a_file_that_was_closed_behind_its_back_is_a_fault_and_no_other_file(tmp
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
         start_response("200 OK", [])
-        file = open(tmp_path / "page", "rb", buffering=0, closefd=True)  # noqa: SIM115 - closed below
+        file = (tmp_path / "page").open("rb", buffering=0)
         number = file.fileno()
         wrapped = environ["wsgi.file_wrapper"](file)
         os.close(number)

@@ -69,6 +69,7 @@ impl FileWrapper {
 
 /// Whether a number is that of an open descriptor: a file may have been closed behind Python's back.
 fn is_open(descriptor: RawFd) -> bool {
+    // SAFETY: the C library has it with this signature (POSIX).
     unsafe extern "C" {
         fn fcntl(descriptor: c_int, command: c_int, ...) -> c_int;
     }
