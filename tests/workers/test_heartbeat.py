@@ -9,7 +9,7 @@ import time
 from server.process import wait_until
 from workers.conftest import is_alive
 
-TIMEOUT = ("--worker-timeout", "1s")
+TIMEOUT = ("--worker-timeout", "1s", "--graceful-timeout", "1s")
 HOLDS = """
 import re, threading
 inner = application
@@ -49,13 +49,24 @@ def test_a_worker_whose_interpreter_is_held_is_replaced_with_its_stack_in_the_lo
 
 def test_the_others_serve_while_a_worker_is_held(site, serve):
     site.write("1", more=HOLDS)
-    server = serve("--worker-timeout", "4s")
+    server = serve("--worker-timeout", "4s", "--graceful-timeout", "1s")
     with server.client() as client:
         client.request("GET", "/holds")
         server.wait_for_line("the interpreter is held by a call: this worker accepts no connections")
         (held,) = server.workers() - {server.answer()[1]}
         assert all(server.answer()[1] != held for _ in range(50))
         assert is_alive(held)
+
+
+def test_a_worker_that_is_held_ends_when_its_supervisor_is_gone(site, serve):
+    site.write("1", more=HOLDS)
+    server = serve("--worker-timeout", "off", "--graceful-timeout", "1s")
+    workers = server.workers()
+    with server.client() as client:
+        client.request("GET", "/holds")
+        time.sleep(0.5)
+        os.kill(server.popen.pid, signal.SIGKILL)
+        wait_until(lambda: not any(map(is_alive, workers)))
 
 
 def test_a_worker_that_is_stopped_is_replaced(serve):
@@ -84,7 +95,7 @@ def test_a_worker_that_is_busy_is_not_replaced(site, serve):
 
 
 def test_the_timeout_can_be_turned_off(site, serve):
-    server = serve("--worker-timeout", "off")
+    server = serve("--worker-timeout", "off", "--graceful-timeout", "1s")
     victim = min(server.workers())
     os.kill(victim, signal.SIGSTOP)
     time.sleep(1.5)

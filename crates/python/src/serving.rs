@@ -40,12 +40,29 @@ pub(crate) struct PyServer {
     permits: Arc<Permits>,
     access_log: Option<Arc<AccessLog>>,
     tracer: Option<Arc<Tracer>>,
-    has_error_log: bool,
+    /// Until it has served.
+    own_log: Mutex<Option<OwnLog>>,
     pid_file: Option<PathBuf>,
     overdue: Option<Arc<Overdue>>,
     worker_timeout: Option<Duration>,
     // Taken by whoever serves; none once it was closed.
     server: Mutex<Option<Server>>,
+}
+
+/// The error log of this process, for as long as its server is there: one that could not begin leaves none behind.
+struct OwnLog;
+
+impl OwnLog {
+    fn install(log: ErrorLog) -> Self {
+        ErrorLog::install(Some(log));
+        OwnLog
+    }
+}
+
+impl Drop for OwnLog {
+    fn drop(&mut self) {
+        onion::close_error_log();
+    }
 }
 
 #[pymethods]
@@ -68,10 +85,7 @@ impl PyServer {
         let error_log = error_log.map_err(|error| ConfigurationError::new_err(error.to_string()))?;
         // Another server of this process may have one already.
         let error_log = error_log.or_else(|| (!ErrorLog::is_installed()).then(ErrorLog::standard));
-        let has_error_log = error_log.is_some();
-        if has_error_log {
-            ErrorLog::install(error_log);
-        }
+        let own_log = error_log.map(OwnLog::install);
         let pid_file = config.pid_file.clone().filter(|_| sockets.is_none());
         let threads = usize::from(config.threads);
         let queue = Queue { most: config.queue as usize, patience: config.queue_timeout.0 };
@@ -126,7 +140,7 @@ impl PyServer {
             permits,
             access_log,
             tracer,
-            has_error_log,
+            own_log: Mutex::new(own_log),
             pid_file,
             overdue,
             worker_timeout,
@@ -286,9 +300,8 @@ impl PyServer {
         if let Some(tracer) = &self.tracer {
             tracer.close();
         }
-        if self.has_error_log {
-            onion::close_error_log();
-        }
+        let own_log = self.own_log.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(own_log);
     }
 
     fn take(&self) -> Option<Server> {

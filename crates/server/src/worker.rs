@@ -11,9 +11,11 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
-use onion::Handler;
+use onion::{Handler, report};
+use rustix::process::{Signal as Kill, getpid, kill_process};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -44,6 +46,8 @@ pub struct WorkerEnd {
     scrapers: Scrapers,
     incidents: Arc<Incidents>,
     heartbeat: Option<Heartbeat>,
+    /// How long it may take to end once its supervisor is gone.
+    patience: Duration,
 }
 
 /// Tells the folders that modules were imported from since it was asked last.
@@ -51,6 +55,23 @@ pub type Imported = Arc<dyn Fn() -> Vec<PathBuf> + Send + Sync>;
 
 /// How often it is asked: applications import as they go.
 const ASK_IMPORTED: Duration = Duration::from_secs(1);
+
+/// How much longer than its requests a worker may take to end.
+const SPARE: Duration = Duration::from_secs(5);
+
+/// Ends this process after `patience`, unless it has ended before: with its supervisor gone nobody else ends a worker
+/// whose interpreter is held by a call.
+#[expect(clippy::disallowed_methods, reason = "a thread of its own, which no runtime has to drive")]
+fn end_within(patience: Duration) {
+    let end = move || {
+        thread::sleep(patience);
+        report("the supervisor is gone, and this worker does not end by itself: killed");
+        // It can't fail: the process is this one.
+        let _ = kill_process(getpid(), Kill::KILL);
+    };
+    // Without threads nothing can be done about it.
+    let _ = thread::Builder::new().name("onionskin-end".to_owned()).spawn(end);
+}
 
 impl WorkerEnd {
     /// Within a runtime.
@@ -65,6 +86,7 @@ impl WorkerEnd {
             scrapers: Scrapers::default(),
             incidents: Arc::default(),
             heartbeat: None,
+            patience: Duration::MAX,
         })
     }
 
@@ -121,6 +143,7 @@ impl WorkerEnd {
         let metrics = server.metrics();
         self.loaded = server.who_is_loaded();
         self.incidents = server.incidents();
+        self.patience = server.config().drain_delay.0 + server.config().graceful_timeout.0 + SPARE;
         let heartbeat = self.heartbeat.clone().unwrap_or_default();
         if let (Some(_), Some(limit)) = (&self.heartbeat, server.config().worker_timeout.0) {
             tokio::spawn(heartbeat.clone().look_after(limit.0));
@@ -187,6 +210,7 @@ impl WorkerEnd {
                 None => {
                     is_alone = true;
                     scrapers.give_up();
+                    end_within(self.patience);
                     stop.begin_gently();
                 }
                 Some(ToWorker::Stop) => stop.abort(),
