@@ -93,11 +93,12 @@ def test_a_body_that_comes_too_slowly_is_refused(serve):
         began = time.monotonic()
         client.socket.settimeout(0.1)
         status = None
-        while status is None and time.monotonic() < began + 5:
+        while status is None and time.monotonic() < began + 10:
             client.send(frames.DataFrame(stream, b"x"))
             try:
                 status = client.until(frames.HeadersFrame, stream).fields[":status"]
             except TimeoutError:
                 continue
         assert status == "408"
-        assert 0.4 < time.monotonic() - began < 3
+        # After the grace period of the least rate, 5 seconds.
+        assert 4.5 < time.monotonic() - began < 8

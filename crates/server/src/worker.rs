@@ -172,6 +172,8 @@ impl WorkerEnd {
         let mut stuck = self.stuck.take();
         let mut scrapers = mem::take(&mut self.scrapers);
         let imported = self.imported.take();
+        // Kept over the turns of the loop: each beat would begin its time anew.
+        let mut next_folders = pin!(next_imported(imported.clone()));
         let mut beats = self.heartbeat.as_ref().map(Heartbeat::beats);
         if beats.is_some() {
             self.channel.send(&FromWorker::Beat);
@@ -184,7 +186,8 @@ impl WorkerEnd {
                     self.retire(Cause::Requests, format!("it has answered {} requests", tally.requests()));
                     continue;
                 }
-                folders = next_imported(imported.as_ref()) => {
+                folders = &mut next_folders => {
+                    next_folders.set(next_imported(imported.clone()));
                     self.tell_imported(Some(folders));
                     continue;
                 }
@@ -297,11 +300,11 @@ async fn next_change(stuck: &mut Option<watch::Receiver<u64>>) {
 }
 
 /// Waits until something was imported from a further folder.
-async fn next_imported(imported: Option<&Imported>) -> Vec<PathBuf> {
+async fn next_imported(imported: Option<Imported>) -> Vec<PathBuf> {
     let Some(imported) = imported else { return pending().await };
     loop {
         sleep(ASK_IMPORTED).await;
-        let imported = Arc::clone(imported);
+        let imported = Arc::clone(&imported);
         // Not on this thread: it may wait for the interpreter.
         let folders = spawn_blocking(move || imported()).await.unwrap_or_default();
         if !folders.is_empty() {
