@@ -128,6 +128,10 @@ impl WorkerEnd {
         let terminate = signal(SignalKind::terminate())?;
         leave_boot();
         self.tell_imported(self.imported.as_ref().map(|imported| imported()));
+        if self.heartbeat.is_some() {
+            // Before it serves, so that one that is stopped before its next beat is missed, too.
+            self.channel.send(&FromWorker::Beat);
+        }
         self.channel.send(&FromWorker::Ready { about });
         loop {
             match self.receive().await {
@@ -175,9 +179,6 @@ impl WorkerEnd {
         // Kept over the turns of the loop: each beat would begin its time anew.
         let mut next_folders = pin!(next_imported(imported.clone()));
         let mut beats = self.heartbeat.as_ref().map(Heartbeat::beats);
-        if beats.is_some() {
-            self.channel.send(&FromWorker::Beat);
-        }
         loop {
             let message = tokio::select! {
                 served = &mut serving => return served,

@@ -138,6 +138,8 @@ impl Supervisor<'_> {
         let worker = self.workers.get_mut(&pid)?;
         worker.stage = Stage::Serving;
         worker.serving_since = Some(now);
+        // It gives beats from now on, if it can.
+        worker.beat = worker.beat.map(|_| now);
         worker.retires = retires(&self.plan.config, now);
         tell_tickets(self.tickets.as_ref(), &self.plan.config, worker);
         worker.tell(&ToWorker::Serve);
