@@ -128,11 +128,11 @@ impl WorkerEnd {
         let terminate = signal(SignalKind::terminate())?;
         leave_boot();
         self.tell_imported(self.imported.as_ref().map(|imported| imported()));
+        self.channel.send(&FromWorker::Ready { about });
         if self.heartbeat.is_some() {
             // Before it serves, so that one that is stopped before its next beat is missed, too.
             self.channel.send(&FromWorker::Beat);
         }
-        self.channel.send(&FromWorker::Ready { about });
         loop {
             match self.receive().await {
                 Some(ToWorker::Serve) => break,
