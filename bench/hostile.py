@@ -329,7 +329,7 @@ def cases_of_http2() -> list[Case]:
 
 
 class Client:
-    """Sends bytes, reads the answer, connects anew when the server has closed."""
+    """Sends bytes, reads the answer, reconnects if the server has closed the connection."""
 
     def __init__(self, port: int) -> None:
         self.port = port

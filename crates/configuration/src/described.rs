@@ -292,7 +292,7 @@ impl Layer {
         let about = self.places.iter().find(|(key, _)| is_about(wrong, key));
         let place = about.map_or(&self.from, |(_, place)| place);
         let hint = server_option(wrong);
-        // Which options the layer has is no help to somebody who meant the server's.
+        // The layer's options do not help if the server's option was meant.
         let wrong = if hint.is_empty() { &wrong.0 } else { wrong.0.split("; ").next().unwrap_or_default() };
         Refusal::at(place, "", &format!("{}: {wrong}{hint}", self.name))
     }

@@ -64,7 +64,7 @@ impl Arriving {
     }
 }
 
-/// There is no room for the body.
+/// The budget has no room left for the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crowded;
 
@@ -229,7 +229,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// Takes `bytes` of memory. False if there is none left.
+    /// Takes `bytes` of memory. Returns false if they do not fit.
     pub fn take_memory(&mut self, bytes: u64) -> bool {
         let mut state = self.shared.state();
         if state.taken.memory.saturating_add(bytes) > self.shared.most.memory {

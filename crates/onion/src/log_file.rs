@@ -163,7 +163,7 @@ impl LogFile {
     /// Writes `line` from this thread. A stream without a path belongs to the writing thread alone.
     pub(crate) fn write_directly(&self, line: &[u8]) {
         let file = self.shared.path.as_deref().map(append);
-        // In a process that is about to end there is nobody to tell.
+        // The process is about to end, so a failure cannot be reported.
         drop(file.map(|file| file.and_then(|mut file| file.write_all(line))));
     }
 

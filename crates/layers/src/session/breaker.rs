@@ -23,7 +23,7 @@ struct State {
     probe: Option<Instant>,
 }
 
-/// What becomes of a call.
+/// The outcome of a call.
 #[derive(Debug, PartialEq, Eq)]
 enum Turn {
     Call,

@@ -39,7 +39,7 @@ pub(super) struct Put {
     pub(super) lasts: Duration,
 }
 
-/// The time that is left until `until`; an error if there is none.
+/// Returns the time left until `until`; an error if it has passed.
 pub(super) fn left(until: Instant) -> Result<Duration, StoreError> {
     let left = until.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(StoreError("it took longer than store_timeout".to_owned())) } else { Ok(left) }
