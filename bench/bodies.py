@@ -4,8 +4,8 @@
 
 One process with four threads is attacked in four ways: 500 uploads over HTTP/1 and 400 streams over HTTP/2
 that have sent a megabyte each and go on at half a kilobyte a second, 8 clients that wait for `100 Continue`
-and then send slowly, and 8 clients that take nothing of a response without end. Whoever is refused comes
-again. Meanwhile a well-behaved client uploads 100 KB and asks for a page, in turn, every few milliseconds.
+and then send slowly, and 8 clients that take nothing of a response without end. Clients that are refused
+reconnect. Meanwhile a well-behaved client uploads 100 KB and asks for a page, in turn, every few ms.
 Its 99th percentile may be 1.2 times that without the attack, and bodies take no more than they may.
 """
 
